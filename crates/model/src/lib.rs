@@ -25,6 +25,7 @@
 mod allocation;
 mod device;
 mod event;
+mod evidence;
 mod port;
 mod sighting;
 mod subscriber;
@@ -34,6 +35,7 @@ mod transport;
 pub use allocation::{Allocation, Block, RecordNumber};
 pub use device::{Device, DeviceError};
 pub use event::{Durability, Event, Level, Limit, Record, Start};
+pub use evidence::{Coverage, Evidence, External, Gap, GapReason, Nearest};
 pub use port::{PortRange, PortRangeError};
 pub use sighting::{Destination, Moment, Sighting, Source, Zone};
 pub use subscriber::{Realm, RealmError, Subscriber};
