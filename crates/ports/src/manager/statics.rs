@@ -1,0 +1,52 @@
+//! Ports forwarded for good.
+
+use portledger_model::{Block, Event, PortRange};
+
+use super::Ports;
+use crate::{EventNumber, Handle, Inside, StaticMapping};
+
+impl Ports {
+    /// The configured static mappings.
+    pub fn static_mappings(&self) -> &[StaticMapping] {
+        &self.config.static_mappings
+    }
+
+    /// Keeps `handle` on the external port of static mapping number `number`, and tells of its
+    /// allocation unless the log has that open already.
+    pub fn open_static(
+        &mut self,
+        number: usize,
+        handle: Handle,
+        open_already: bool,
+    ) -> Option<EventNumber> {
+        let mapping = self.config.static_mappings.get(number)?.clone();
+        let key = (mapping.external, mapping.external_port, mapping.transport);
+        self.statics.insert(key, handle);
+        if open_already {
+            return Some(EventNumber(0));
+        }
+        let block = self.static_block(&mapping);
+        Some(self.tell(Event::Allocated(block)))
+    }
+
+    pub(super) fn is_static(&self, inside: Inside, block: &Block) -> bool {
+        self.config.static_mappings.iter().any(|mapping| {
+            (mapping.realm, mapping.internal) == (inside.realm, inside.address)
+                && self.static_block(mapping) == *block
+        })
+    }
+
+    /// A static mapping as the ledger knows it: a block of one port.
+    pub fn static_block(&self, mapping: &StaticMapping) -> Block {
+        let inside = Inside {
+            realm: mapping.realm,
+            address: mapping.internal,
+        };
+        Block {
+            subscriber: self.subscriber(inside),
+            external: mapping.external,
+            ports: PortRange::single(mapping.external_port),
+            transport: Some(mapping.transport),
+        }
+    }
+}

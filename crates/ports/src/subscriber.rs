@@ -1,0 +1,196 @@
+//! Who holds which blocks, and how close each is to its limits.
+
+use std::{
+    collections::HashMap,
+    fmt,
+    hash::{BuildHasherDefault, Hasher},
+    net::Ipv4Addr,
+};
+
+use portledger_model::{Limit, Timestamp};
+
+use crate::BlockIndex;
+
+/// The number of a realm, as the configuration lists them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
+pub struct RealmIndex(pub u16);
+
+/// A subscriber by realm number and internal address: the form that a packet gives.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Inside {
+    /// The realm.
+    pub realm: RealmIndex,
+    /// The internal address: personal data, so `Debug` leaves it out.
+    pub address: Ipv4Addr,
+}
+
+impl fmt::Debug for Inside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Inside({}, redacted)", self.realm.0)
+    }
+}
+
+/// Numbers a subscriber for as long as it holds something.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct SubscriberIndex(pub(crate) u32);
+
+/// What one subscriber holds.
+#[derive(Debug)]
+pub(crate) struct Holder {
+    pub(crate) inside: Inside,
+    /// In the order in which they were handed out.
+    pub(crate) blocks: Vec<BlockIndex>,
+    /// Ports in use, by transport.
+    pub(crate) in_use: [u32; 3],
+    /// Limits that were reached and have been said.
+    said: u8,
+    /// New mappings left in this second's budget (RFC 6888 REQ-4C).
+    budget: u32,
+    budget_at: Timestamp,
+}
+
+impl Holder {
+    fn new(inside: Inside) -> Self {
+        Self {
+            inside,
+            blocks: Vec::new(),
+            in_use: [0; 3],
+            said: 0,
+            budget: 0,
+            budget_at: Timestamp::MIN,
+        }
+    }
+
+    /// Whether to say that `limit` was reached: once, until [`Holder::eased`].
+    pub(crate) fn say(&mut self, limit: Limit) -> bool {
+        let fresh = self.said & bit(limit) == 0;
+        self.said |= bit(limit);
+        fresh
+    }
+
+    pub(crate) fn eased(&mut self, limit: Limit) {
+        self.said &= !bit(limit);
+    }
+
+    /// Takes one mapping from a budget of `rate` a second, which fills up again evenly.
+    pub(crate) fn spend(&mut self, now: Timestamp, rate: u32) -> bool {
+        let passed = now.since(self.budget_at).as_micros();
+        let earned = passed.saturating_mul(u128::from(rate)) / 1_000_000;
+        if earned > 0 {
+            let full = u128::from(self.budget) + earned >= u128::from(rate);
+            self.budget = if full {
+                rate
+            } else {
+                // Not full: both terms are below `rate`.
+                self.budget
+                    .saturating_add(u32::try_from(earned).unwrap_or(rate))
+            };
+            self.budget_at = now;
+            if full {
+                self.eased(Limit::Rate);
+            }
+        }
+        let paid = self.budget > 0;
+        self.budget = self.budget.saturating_sub(1);
+        paid
+    }
+}
+
+fn bit(limit: Limit) -> u8 {
+    match limit {
+        Limit::Blocks => 1,
+        Limit::Rate => 2,
+        Limit::State => 4,
+        Limit::Ports(transport) => 8 << transport.index(),
+    }
+}
+
+/// All subscribers that hold something.
+#[derive(Debug)]
+pub(crate) struct Subscribers {
+    by_inside: HashMap<Inside, u32, BuildHasherDefault<Mix>>,
+    holders: Vec<Holder>,
+    vacant: Vec<u32>,
+}
+
+impl Subscribers {
+    pub(crate) fn new() -> Self {
+        Self {
+            by_inside: HashMap::default(),
+            holders: Vec::new(),
+            vacant: Vec::new(),
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.by_inside.len()
+    }
+
+    pub(crate) fn find(&self, inside: Inside) -> Option<SubscriberIndex> {
+        self.by_inside.get(&inside).copied().map(SubscriberIndex)
+    }
+
+    pub(crate) fn find_or_add(&mut self, inside: Inside) -> SubscriberIndex {
+        let Self {
+            by_inside,
+            holders,
+            vacant,
+        } = self;
+        SubscriberIndex(*by_inside.entry(inside).or_insert_with(|| {
+            if let Some(index) = vacant.pop() {
+                holders[index as usize] = Holder::new(inside);
+                return index;
+            }
+            holders.push(Holder::new(inside));
+            u32::try_from(holders.len() - 1).unwrap_or(u32::MAX)
+        }))
+    }
+
+    pub(crate) fn get(&self, index: SubscriberIndex) -> &Holder {
+        &self.holders[index.0 as usize]
+    }
+
+    pub(crate) fn get_mut(&mut self, index: SubscriberIndex) -> &mut Holder {
+        &mut self.holders[index.0 as usize]
+    }
+
+    /// Forgets a subscriber that holds no block any more.
+    pub(crate) fn forget_if_empty(&mut self, index: SubscriberIndex) {
+        let holder = &self.holders[index.0 as usize];
+        if holder.blocks.is_empty() && self.by_inside.remove(&holder.inside).is_some() {
+            self.vacant.push(index.0);
+        }
+    }
+}
+
+/// Spreads a realm and an address over a table. Internal addresses are the operator's, not an
+/// attacker's, so this need not resist chosen keys.
+#[derive(Debug, Default)]
+pub(crate) struct Mix(u64);
+
+impl Hasher for Mix {
+    fn finish(&self) -> u64 {
+        let mixed = (self.0 ^ (self.0 >> 32)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+        mixed ^ (mixed >> 29)
+    }
+
+    fn write(&mut self, bytes: &[u8]) {
+        for chunk in bytes.chunks(8) {
+            let mut word = [0; 8];
+            word[..chunk.len()].copy_from_slice(chunk);
+            self.write_u64(u64::from_le_bytes(word));
+        }
+    }
+
+    fn write_u64(&mut self, word: u64) {
+        self.0 = (self.0.rotate_left(5) ^ word).wrapping_mul(0xD6E8_FEB8_6659_FD93);
+    }
+
+    fn write_u16(&mut self, word: u16) {
+        self.write_u64(u64::from(word));
+    }
+
+    fn write_u32(&mut self, word: u32) {
+        self.write_u64(u64::from(word));
+    }
+}
