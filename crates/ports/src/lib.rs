@@ -33,7 +33,7 @@
 //!
 //! let opened = ports.open(now, inside, Transport::Tcp, 40_000, Handle(1)).unwrap();
 //! assert_eq!(ports.find(opened.address, opened.port, Transport::Tcp), Some(Handle(1)));
-//! let events: Vec<Event> = ports.drain_events().map(|(_, event)| event).collect();
+//! let events: Vec<Event> = ports.drain_events().map(|told| told.event).collect();
 //! assert!(matches!(&events[..], [Event::Allocated(block)] if block.ports.contains(opened.port)));
 //! ```
 #![forbid(unsafe_code)]
@@ -55,7 +55,7 @@ pub use config::{
 pub use deterministic::Deterministic;
 pub use held::Handle;
 pub use layout::{BlockIndex, Layout, Region};
-pub use manager::{EventNumber, Opened, Ports, Refusal, Restored, Usage};
+pub use manager::{EventNumber, Opened, Ports, Refusal, Restored, Told, Usage};
 pub use policy::{Asker, BlockPolicy};
 pub use pool::{Pool, PoolError};
 pub use rested::RestedBlocks;

@@ -22,6 +22,17 @@ use crate::{
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
 pub struct EventNumber(pub u64);
 
+/// An event with its number and its time.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Told {
+    /// Its number.
+    pub number: EventNumber,
+    /// When it happened.
+    pub at: Timestamp,
+    /// What happened.
+    pub event: Event,
+}
+
 /// A port that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Opened {
@@ -91,7 +102,7 @@ pub struct Ports {
     idle: VecDeque<(Timestamp, BlockIndex, u32)>,
     statics: HashMap<(Ipv4Addr, u16, Transport), Handle>,
     draw: Draw,
-    events: Vec<(EventNumber, Event)>,
+    events: Vec<Told>,
     told: EventNumber,
     pool_exhausted: bool,
     pool_high: bool,
@@ -275,7 +286,7 @@ impl Ports {
     }
 
     /// The events since the last call, in order.
-    pub fn drain_events(&mut self) -> std::vec::Drain<'_, (EventNumber, Event)> {
+    pub fn drain_events(&mut self) -> std::vec::Drain<'_, Told> {
         self.events.drain(..)
     }
 
@@ -284,10 +295,19 @@ impl Ports {
         self.told
     }
 
+    /// Whether there are events to drain.
+    pub const fn has_events(&self) -> bool {
+        !self.events.is_empty()
+    }
+
     /// Appends an event of the caller's own, so that all of a device's events are in one order.
-    pub fn tell(&mut self, event: Event) -> EventNumber {
+    pub fn tell(&mut self, at: Timestamp, event: Event) -> EventNumber {
         self.told.0 += 1;
-        self.events.push((self.told, event));
+        self.events.push(Told {
+            number: self.told,
+            at,
+            event,
+        });
         self.told
     }
 
@@ -328,10 +348,10 @@ impl Ports {
         if let Some(rate) = limits.rate
             && !holder.spend(now, rate)
         {
-            return Err(self.refuse(subscriber, Limit::Rate));
+            return Err(self.refuse(now, subscriber, Limit::Rate));
         }
         if limits.ports[transport.index()].is_some_and(|l| holder.in_use[transport.index()] >= l) {
-            return Err(self.refuse(subscriber, Limit::Ports(transport)));
+            return Err(self.refuse(now, subscriber, Limit::Ports(transport)));
         }
         let block = match self.block_with_room(subscriber, transport) {
             Some(block) => block,
@@ -415,7 +435,7 @@ impl Ports {
     ) -> Result<BlockIndex, Refusal> {
         let holder = self.subscribers.get(subscriber);
         if holder.blocks.len() >= self.config.limits.blocks as usize {
-            return Err(self.refuse(subscriber, Limit::Blocks));
+            return Err(self.refuse(now, subscriber, Limit::Blocks));
         }
         let asker = Asker {
             inside: holder.inside,
@@ -426,7 +446,7 @@ impl Ports {
         let block = drawn?;
         self.hold(block, subscriber, now, EventNumber(self.told.0 + 1));
         if let Some(told) = self.block(block, subscriber) {
-            self.tell(Event::Allocated(told));
+            self.tell(now, Event::Allocated(told));
         }
         Ok(block)
     }
@@ -437,7 +457,7 @@ impl Ports {
         };
         let (holder, since) = (self.held[place].holder, self.held[place].since);
         if let Some(block) = self.block(index, holder) {
-            self.tell(Event::Released { block, since });
+            self.tell(now, Event::Released { block, since });
         }
         self.places[index.0 as usize] = VACANT;
         self.vacant.push(u32::try_from(place).unwrap_or(VACANT));
@@ -464,35 +484,44 @@ impl Ports {
         let (high, low) = self.config.thresholds;
         if total > 0 && !self.pool_high && at_least(high) {
             self.pool_high = true;
-            self.tell(Event::PoolThreshold {
-                level: Level::High,
-                in_use,
-                blocks: total,
-            });
+            self.tell(
+                now,
+                Event::PoolThreshold {
+                    level: Level::High,
+                    in_use,
+                    blocks: total,
+                },
+            );
         } else if self.pool_high && !at_least(low) {
             self.pool_high = false;
             self.pool_exhausted = false;
-            self.tell(Event::PoolThreshold {
-                level: Level::Low,
-                in_use,
-                blocks: total,
-            });
+            self.tell(
+                now,
+                Event::PoolThreshold {
+                    level: Level::Low,
+                    in_use,
+                    blocks: total,
+                },
+            );
         }
         if exhausted && !self.pool_exhausted {
             self.pool_exhausted = true;
-            self.tell(Event::PoolExhausted {
-                blocks: total,
-                resting,
-            });
+            self.tell(
+                now,
+                Event::PoolExhausted {
+                    blocks: total,
+                    resting,
+                },
+            );
         }
     }
 
-    fn refuse(&mut self, subscriber: SubscriberIndex, limit: Limit) -> Refusal {
+    fn refuse(&mut self, now: Timestamp, subscriber: SubscriberIndex, limit: Limit) -> Refusal {
         let holder = self.subscribers.get_mut(subscriber);
         if holder.say(limit) {
             let inside = holder.inside;
             let subscriber = self.subscriber(inside);
-            self.tell(Event::LimitReached { subscriber, limit });
+            self.tell(now, Event::LimitReached { subscriber, limit });
         }
         Refusal::Limit(limit)
     }

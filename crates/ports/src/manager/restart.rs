@@ -15,7 +15,7 @@ impl Ports {
         for Restored { block, since } in held {
             if !self.restore_one(now, &block, since) {
                 self.rest_overlapping(now, &block);
-                self.tell(Event::Released { block, since });
+                self.tell(now, Event::Released { block, since });
             }
         }
     }

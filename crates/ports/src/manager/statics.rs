@@ -1,6 +1,6 @@
 //! Ports forwarded for good.
 
-use portledger_model::{Block, Event, PortRange};
+use portledger_model::{Block, Event, PortRange, Timestamp};
 
 use super::Ports;
 use crate::{EventNumber, Handle, Inside, StaticMapping};
@@ -15,6 +15,7 @@ impl Ports {
     /// allocation unless the log has that open already.
     pub fn open_static(
         &mut self,
+        now: Timestamp,
         number: usize,
         handle: Handle,
         open_already: bool,
@@ -26,7 +27,7 @@ impl Ports {
             return Some(EventNumber(0));
         }
         let block = self.static_block(&mapping);
-        Some(self.tell(Event::Allocated(block)))
+        Some(self.tell(now, Event::Allocated(block)))
     }
 
     pub(super) fn is_static(&self, inside: Inside, block: &Block) -> bool {

@@ -39,7 +39,7 @@ fn open(ports: &mut Ports, now: i64, number: u8) -> Result<Opened, Refusal> {
 }
 
 fn events(ports: &mut Ports) -> Vec<Event> {
-    ports.drain_events().map(|(_, event)| event).collect()
+    ports.drain_events().map(|told| told.event).collect()
 }
 
 #[test]
@@ -243,7 +243,7 @@ fn static_ports_are_outside_the_dynamic_blocks() {
         static_mappings: vec![mapping],
         ..config()
     });
-    ports.open_static(0, Handle(77), false).unwrap();
+    ports.open_static(secs(0), 0, Handle(77), false).unwrap();
     for number in 0..100 {
         if let Ok(opened) = open(&mut ports, 0, number) {
             let taken = opened.address == Ipv4Addr::new(203, 0, 113, 0)
@@ -424,8 +424,8 @@ proptest! {
                     ports.advance(secs(now));
                 }
             }
-            for (_, event) in ports.drain_events() {
-                match event {
+            for told in ports.drain_events() {
+                match told.event {
                     Event::Allocated(block) => {
                         if let Some((who, at)) = released.remove(&block.ports.first()) {
                             prop_assert!(now - at >= 120, "{who:?}'s block rested {} s", now - at);
