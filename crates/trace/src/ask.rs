@@ -147,3 +147,277 @@ fn conclude<E: Evidence>(
         gaps,
     })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use portledger_model::Sighting;
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::testing::{ADDRESS, Memory, at, held, micros, sighting, small_memory, small_query};
+
+    const SECOND: Duration = Duration::from_secs(1);
+    const A: u8 = 9;
+    const B: u8 = 5;
+
+    /// `12:00:00` of the day of all stories.
+    fn on(time: &str) -> Timestamp {
+        at(&format!("2026-11-01T{time}Z"))
+    }
+
+    fn who(ledger: &Memory, port: Option<u16>, time: &str, within: Duration) -> Answer {
+        let query = Query::new(ADDRESS.into(), port, None, on(time), within).unwrap();
+        ask(ledger, &query, on("23:00:00")).unwrap()
+    }
+
+    /// A has the block from 09:00 to 12:00, B after the guard time of 120 s.
+    fn handed_on() -> Memory {
+        Memory::default()
+            .with(held(A, 39_936, on("09:00:00"), Some(on("12:00:00"))))
+            .with(held(B, 39_936, on("12:02:00"), Some(on("18:00:00"))))
+    }
+
+    #[test]
+    fn a_block_that_changes_hands() {
+        use Verdict::{Ambiguous, None, Unique};
+        for (time, within, verdict, holders) in [
+            ("10:00:00", 2, Unique, vec![A]),
+            // The release is the first instant at which A does not hold it.
+            ("11:59:59.999999", 0, Unique, vec![A]),
+            ("12:00:00", 0, None, vec![]),
+            ("12:00:02", 2, None, vec![]),
+            ("12:00:01.999999", 2, Unique, vec![A]),
+            ("12:01:00", 2, None, vec![]),
+            // Both ends of the window are inside it.
+            ("12:01:58", 2, Unique, vec![B]),
+            ("12:01:57.999999", 2, None, vec![]),
+            ("12:00:30", 60, Unique, vec![A]),
+            ("12:01:00", 61, Ambiguous, vec![A, B]),
+            ("12:01:00", 60, Unique, vec![B]),
+            ("18:00:00", 0, None, vec![]),
+        ] {
+            let answer = who(&handed_on(), Some(40_123), time, SECOND * within);
+            assert_eq!(answer.verdict, verdict, "{time} within {within} s");
+            assert_eq!(holders_of(&answer), holders, "{time} within {within} s");
+        }
+    }
+
+    #[test]
+    fn a_device_with_a_bad_clock_makes_the_window_wider_both_ways() {
+        let ledger = Memory {
+            clock_error: SECOND * 61,
+            ..handed_on()
+        };
+        for (time, verdict) in [
+            ("12:01:00", Verdict::Ambiguous),
+            ("12:02:00", Verdict::Unique),
+            ("11:58:58", Verdict::Unique),
+        ] {
+            let answer = who(&ledger, Some(40_123), time, Duration::ZERO);
+            assert_eq!(answer.verdict, verdict, "{time}");
+        }
+    }
+
+    #[test]
+    fn a_fast_device_may_have_handed_the_ports_on_after_the_moment_of_asking() {
+        let ledger = Memory {
+            clock_error: SECOND * 130,
+            ..handed_on()
+        };
+        let now = on("11:59:59");
+        let query = Query::new(ADDRESS.into(), Some(40_123), None, now, SECOND).unwrap();
+        let answer = ask(&ledger, &query, now).unwrap();
+        assert_eq!(answer.verdict, Verdict::Ambiguous);
+    }
+
+    #[test]
+    fn both_instants_of_a_repeated_hour_are_looked_at() {
+        let seen = |one: &str, other: &str| Sighting {
+            or_at: Some(on(other)),
+            ..sighting(&format!("2026-11-01T{one}Z"))
+        };
+        for (one, other, verdict, holders) in [
+            ("11:30:00", "12:30:00", Verdict::Ambiguous, vec![A, B]),
+            ("10:30:00", "11:30:00", Verdict::Unique, vec![A]),
+            ("08:30:00", "09:30:00", Verdict::Unique, vec![A]),
+            ("17:30:00", "18:30:00", Verdict::Unique, vec![B]),
+            ("18:30:00", "19:30:00", Verdict::None, vec![]),
+        ] {
+            let query = Query::from_sighting(&seen(one, other), SECOND).unwrap();
+            let answer = ask(&handed_on(), &query, on("23:00:00")).unwrap();
+            assert_eq!(answer.verdict, verdict, "{one} or {other}");
+            assert_eq!(holders_of(&answer), holders, "{one} or {other}");
+            assert_eq!(answer.windows.len(), 2);
+        }
+    }
+
+    #[test]
+    fn a_long_connection_counts_from_its_beginning() {
+        let mut seen = sighting("2026-11-01T12:30:00Z");
+        seen.lasted = Some(SECOND * 3_600);
+        let query = Query::from_sighting(&seen, SECOND).unwrap();
+        let answer = ask(&handed_on(), &query, on("23:00:00")).unwrap();
+        assert_eq!(answer.verdict, Verdict::Ambiguous);
+    }
+
+    #[test]
+    fn a_gap_forbids_every_claim_only_where_the_window_touches_it() {
+        let ledger = handed_on().with_gap("2026-11-01T10:00:00Z", "2026-11-01T11:00:00Z");
+        for (time, verdict) in [
+            ("09:59:57.999999", Verdict::Unique),
+            ("09:59:58", Verdict::Unknown),
+            ("10:30:00", Verdict::Unknown),
+            ("11:00:01.999999", Verdict::Unknown),
+            ("11:00:02", Verdict::Unique),
+        ] {
+            let answer = who(&ledger, Some(40_123), time, SECOND * 2);
+            assert_eq!(answer.verdict, verdict, "{time}");
+            assert_eq!(holders_of(&answer), [A], "candidates are listed: {time}");
+            assert_eq!(answer.subscriber().is_some(), verdict == Verdict::Unique);
+        }
+    }
+
+    #[test]
+    fn the_future_is_no_gap_and_cannot_be_asked_for() {
+        let ledger = handed_on().with_gap("2026-11-01T12:00:00.000001Z", "2027-01-01T00:00:00Z");
+        let query =
+            |time| Query::new(ADDRESS.into(), Some(40_123), None, on(time), SECOND).unwrap();
+        let now = on("12:00:00");
+        assert_eq!(
+            ask(&ledger, &query("12:00:00"), now).unwrap().verdict,
+            Verdict::Unique
+        );
+        let refused = ask(&ledger, &query("12:00:01.000001"), now).unwrap_err();
+        assert!(matches!(
+            refused,
+            AskError::Refused(Refusal {
+                reason: Reason::NotYet { .. },
+                ..
+            })
+        ));
+    }
+
+    #[test]
+    fn the_same_subscriber_twice_is_one_candidate() {
+        let ledger = Memory::default()
+            .with(held(A, 39_936, on("09:00:00"), Some(on("10:00:00"))))
+            .with(held(A, 39_936, on("10:00:01"), None));
+        let answer = who(&ledger, Some(40_123), "10:00:00", SECOND * 5);
+        assert_eq!((answer.verdict, answer.candidates()), (Verdict::Unique, 1));
+        assert_eq!(answer.allocations.len(), 2);
+    }
+
+    #[test]
+    fn without_a_port_every_holder_of_the_address_is_a_candidate() {
+        let ledger = handed_on().with(held(7, 1_024, on("11:00:00"), None));
+        let answer = who(&ledger, None, "11:30:00", SECOND);
+        assert_eq!(
+            (answer.verdict, answer.candidates()),
+            (Verdict::Ambiguous, 2)
+        );
+        assert_eq!(
+            who(&ledger, None, "10:30:00", SECOND).verdict,
+            Verdict::Unique
+        );
+    }
+
+    #[test]
+    fn verdicts_have_the_exit_statuses_of_the_command_line() {
+        let all = [
+            Verdict::Unique,
+            Verdict::Ambiguous,
+            Verdict::None,
+            Verdict::Unknown,
+        ];
+        assert_eq!(all.map(Verdict::exit_status), [0, 3, 4, 5]);
+    }
+
+    /// The last bytes of the candidates' addresses, in the order of the allocations.
+    fn holders_of(answer: &Answer) -> Vec<u8> {
+        answer
+            .allocations
+            .iter()
+            .map(|a| match a.block.subscriber.internal() {
+                std::net::IpAddr::V4(v4) => v4.octets()[3],
+                std::net::IpAddr::V6(_) => 0,
+            })
+            .collect()
+    }
+
+    /// The claim by looking at every microsecond: the instants of every window that have come by
+    /// `asked_at`, and at each all that a device's clock may have shown.
+    fn by_every_instant(
+        ledger: &Memory,
+        query: &Query,
+        asked_at: i64,
+    ) -> Option<(bool, BTreeSet<portledger_model::Subscriber>)> {
+        let length = |d: Duration| i64::try_from(d.as_micros()).unwrap();
+        let before = length(query.lasted + query.within);
+        let after = length(query.resolution + query.within);
+        let error = length(ledger.clock_error);
+        let mut shown = BTreeSet::new();
+        for instant in [Some(query.at), query.or_at].into_iter().flatten() {
+            let instant = instant.as_micros();
+            for real in (instant - before..=instant + after).filter(|real| *real <= asked_at) {
+                shown.extend(real - error..=real + error);
+            }
+        }
+        if shown.is_empty() {
+            return None;
+        }
+        let gap = shown
+            .iter()
+            .any(|t| *t <= asked_at && ledger.is_gap(micros(*t)));
+        let holders = shown
+            .iter()
+            .flat_map(|t| ledger.holders_at(query.endpoint(), micros(*t)));
+        Some((gap, holders.collect()))
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(4_000))]
+
+        #[test]
+        fn claims_are_those_of_every_instant(ledger in small_memory(), query in small_query(), asked_at in 0..90_i64) {
+            let expected = by_every_instant(&ledger, &query, asked_at);
+            let Ok(answer) = ask(&ledger, &query, micros(asked_at)) else {
+                prop_assert!(expected.is_none());
+                return Ok(());
+            };
+            let (gap, holders) = expected.unwrap();
+            let found: BTreeSet<_> = answer.allocations.iter().map(|a| a.block.subscriber.clone()).collect();
+            prop_assert_eq!(&found, &holders);
+            prop_assert_eq!(!answer.gaps.is_empty(), gap);
+            let verdict = match (gap, holders.len()) {
+                (true, _) => Verdict::Unknown,
+                (false, 0) => Verdict::None,
+                (false, 1) => Verdict::Unique,
+                (false, _) => Verdict::Ambiguous,
+            };
+            prop_assert_eq!(answer.verdict, verdict);
+            // Never a name when another may have held it.
+            if let Some(named) = answer.subscriber() {
+                prop_assert!(holders.iter().all(|holder| holder == named));
+            }
+        }
+
+        #[test]
+        fn any_times_are_answered_without_panic(at in any::<i64>(), or_at in any::<Option<i64>>(), asked_at in any::<i64>(), within in any::<u64>(), lasted in any::<u64>()) {
+            let query = Query {
+                address: ADDRESS,
+                port: None,
+                transport: None,
+                at: micros(at),
+                or_at: or_at.map(micros),
+                resolution: Duration::from_secs(lasted),
+                lasted: Duration::from_millis(lasted),
+                within: Duration::from_secs(within),
+            };
+            if let Ok(answer) = ask(&handed_on(), &query, micros(asked_at)) {
+                prop_assert!(!answer.text().is_empty());
+            }
+        }
+    }
+}

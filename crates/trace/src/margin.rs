@@ -212,3 +212,159 @@ fn complete<E: Evidence>(
     }
     Ok(stretch)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::{
+        Answer, Query, Verdict, ask,
+        testing::{ADDRESS, Memory, at, held, micros, small_memory, small_query},
+    };
+
+    const A: u8 = 9;
+    const B: u8 = 5;
+
+    fn on(time: &str) -> Timestamp {
+        at(&format!("2026-11-01T{time}Z"))
+    }
+
+    fn who(ledger: &Memory, port: Option<u16>, time: &str) -> Answer {
+        let within = Duration::from_secs(2);
+        let query = Query::new(ADDRESS.into(), port, None, on(time), within).unwrap();
+        ask(ledger, &query, on("23:00:00")).unwrap()
+    }
+
+    /// The margin in seconds.
+    fn margin(ledger: &Memory, port: Option<u16>, time: &str) -> (Option<u64>, Option<u64>) {
+        let Margin { earlier, later } = who(ledger, port, time).margin;
+        (earlier.map(|d| d.as_secs()), later.map(|d| d.as_secs()))
+    }
+
+    #[test]
+    fn to_the_ends_of_the_tenure() {
+        let ledger = Memory::default()
+            .with(held(A, 0, on("09:00:00"), Some(on("12:00:00"))))
+            .with(held(B, 0, on("12:02:00"), None));
+        for (time, expected) in [
+            ("10:00:00", (Some(3_600), Some(7_200))),
+            ("13:02:00", (Some(3_600), None)),
+            // Only the window touches the allocation: no margin on the side away from it.
+            ("12:00:01", (Some(10_801), Some(0))),
+            ("12:01:59", (Some(0), None)),
+            // Nobody: to the neighbours.
+            ("12:01:00", (Some(60), Some(60))),
+            ("08:00:00", (None, Some(3_600))),
+        ] {
+            assert_eq!(margin(&ledger, Some(7), time), expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn tenures_that_touch_or_overlap_count_as_one() {
+        let ledger = Memory::default()
+            .with(held(A, 0, on("09:00:00"), Some(on("10:00:00"))))
+            .with(held(A, 0, on("10:00:00"), Some(on("11:00:00"))))
+            .with(held(A, 0, on("10:30:00"), Some(on("12:00:00"))))
+            .with(held(A, 0, on("12:00:01"), Some(on("13:00:00"))));
+        for (time, expected) in [
+            ("09:30:00", (Some(1_800), Some(9_000))),
+            ("11:30:00", (Some(9_000), Some(1_800))),
+        ] {
+            assert_eq!(margin(&ledger, Some(7), time), expected, "{time}");
+        }
+    }
+
+    #[test]
+    fn without_a_port_another_subscriber_of_the_address_ends_it() {
+        let ledger = Memory::default()
+            .with(held(B, 256, on("08:00:00"), Some(on("09:30:00"))))
+            .with(held(A, 0, on("09:00:00"), None))
+            .with(held(B, 256, on("11:00:00"), None));
+        assert_eq!(
+            margin(&ledger, None, "10:00:00"),
+            (Some(1_800), Some(3_600))
+        );
+        assert_eq!(margin(&ledger, Some(7), "10:00:00"), (Some(3_600), None));
+    }
+
+    #[test]
+    fn a_gap_ends_it() {
+        let ledger = Memory::default()
+            .with(held(A, 0, on("09:00:00"), Some(on("12:00:00"))))
+            .with_gap("2026-11-01T09:30:00Z", "2026-11-01T09:40:00Z")
+            .with_gap("2026-11-01T11:00:00Z", "2026-11-01T11:10:00Z")
+            .with_gap("2026-11-01T20:00:00Z", "2026-11-01T21:00:00Z");
+        assert_eq!(
+            margin(&ledger, Some(7), "10:00:00"),
+            (Some(1_200), Some(3_600))
+        );
+        assert_eq!(margin(&ledger, Some(7), "11:00:00"), (Some(0), Some(0)));
+        assert_eq!(
+            margin(&ledger, Some(7), "19:00:00"),
+            (Some(7 * 3_600), Some(3_600))
+        );
+    }
+
+    #[test]
+    fn of_two_instants_the_smaller() {
+        let ledger = Memory::default().with(held(A, 0, on("09:00:00"), Some(on("12:00:00"))));
+        for (or_at, expected) in [("11:00:00", (3_600, 3_600)), ("13:00:00", (3_600, 7_200))] {
+            let query = Query {
+                or_at: Some(on(or_at)),
+                ..who(&ledger, Some(7), "10:00:00").query
+            };
+            let answer = ask(&ledger, &query, on("23:00:00")).unwrap();
+            assert_eq!(answer.verdict, Verdict::Unique);
+            let Margin { earlier, later } = answer.margin;
+            let seconds = |side: Option<Duration>| side.unwrap().as_secs();
+            assert_eq!((seconds(earlier), seconds(later)), expected, "{or_at}");
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(6_000))]
+
+        #[test]
+        fn within_it_the_holder_stays_and_just_beyond_it_does_not(ledger in small_memory(), query in small_query()) {
+            let query = Query { or_at: None, ..query };
+            let asked_at = 80;
+            let answer = ask(&ledger, &query, micros(asked_at)).unwrap();
+            // What is known of one instant: nothing, or who holds the endpoint.
+            let point = |t: i64| {
+                let unknown = t <= asked_at && ledger.is_gap(micros(t));
+                (!unknown).then(|| ledger.holders_at(query.endpoint(), micros(t)))
+            };
+            let at = query.at.as_micros();
+            let claim = Some(answer.subscriber().cloned().into_iter().collect::<BTreeSet<_>>());
+            match answer.verdict {
+                Verdict::Ambiguous | Verdict::Unknown => {
+                    prop_assert_eq!(answer.margin, Margin::ZERO);
+                    return Ok(());
+                }
+                Verdict::Unique if point(at) != claim => {
+                    // Only the window touches the holder: one side has nothing.
+                    let none = Some(Duration::ZERO);
+                    prop_assert!(answer.margin.earlier == none || answer.margin.later == none);
+                    return Ok(());
+                }
+                Verdict::Unique | Verdict::None => {}
+            }
+            let length = |d: Duration| i64::try_from(d.as_micros()).unwrap();
+            let first = answer.margin.earlier.map(|d| at - length(d));
+            let end = answer.margin.later.map(|d| at + length(d));
+            for t in first.unwrap_or(-40)..end.unwrap_or(200) {
+                prop_assert_eq!(&point(t), &claim, "at {}", t);
+            }
+            if let Some(first) = first {
+                prop_assert_ne!(&point(first - 1), &claim);
+            }
+            if let Some(end) = end {
+                prop_assert_ne!(&point(end), &claim);
+            }
+        }
+    }
+}

@@ -1,12 +1,15 @@
 //! What the tests of this crate share: evidence in memory, and short ways to tell a story.
 
-use std::{convert::Infallible, net::Ipv4Addr, time::Duration};
+use std::{collections::BTreeSet, convert::Infallible, net::Ipv4Addr, time::Duration};
 
 use portledger_model::{
     Allocation, Block, Coverage, Destination, Device, Evidence, External, Gap, GapReason, Moment,
     Nearest, PortRange, Realm, RecordNumber, Sighting, Source, Span, Subscriber, Timestamp,
     Transport, Zone,
 };
+use proptest::prelude::*;
+
+use crate::Query;
 
 /// The address that is shared in every test.
 pub(crate) const ADDRESS: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
@@ -25,6 +28,19 @@ impl Memory {
             a.block.external == external.address
                 && a.block.covers(external.port, external.transport)
         })
+    }
+
+    /// Who holds the endpoint at one instant by the devices' clocks.
+    pub(crate) fn holders_at(&self, external: External, at: Timestamp) -> BTreeSet<Subscriber> {
+        self.of(external)
+            .filter(|a| a.span().contains(at))
+            .map(|a| a.block.subscriber.clone())
+            .collect()
+    }
+
+    /// Whether the log is incomplete at one instant.
+    pub(crate) fn is_gap(&self, at: Timestamp) -> bool {
+        self.gaps.iter().any(|gap| gap.contains(at))
     }
 
     pub(crate) fn with(mut self, allocation: Allocation) -> Self {
@@ -130,4 +146,61 @@ pub(crate) fn sighting(when: &str) -> Sighting {
         moment: Moment::RequestEnd,
         lasted: None,
     }
+}
+
+/// Evidence of a few dozen microseconds, so that a test can look at every instant: up to three
+/// subscribers on two blocks, who may even hold the same ports at once, and gaps.
+pub(crate) fn small_memory() -> impl Strategy<Value = Memory> {
+    let allocation = (1..=3_u8, 0..=1_u16, 0..60_i64, 1..25_i64, 0..8_u8);
+    let gap = (-10..80_i64, 1..12_i64);
+    (
+        prop::collection::vec(allocation, 0..7),
+        prop::collection::vec(gap, 0..3),
+        0..4_u64,
+    )
+        .prop_map(|(allocations, gaps, error)| Memory {
+            allocations: allocations
+                .into_iter()
+                .zip(0..)
+                .map(|((holder, block, from, length, open), record)| Allocation {
+                    record: RecordNumber(record),
+                    ..held(
+                        holder,
+                        block * 256,
+                        micros(from),
+                        (open > 0).then(|| micros(from + length)),
+                    )
+                })
+                .collect(),
+            gaps: gaps
+                .into_iter()
+                .map(|(from, length)| Span::new(micros(from), micros(from + length)))
+                .collect(),
+            clock_error: Duration::from_micros(error),
+        })
+}
+
+/// A question of [`small_memory`].
+pub(crate) fn small_query() -> impl Strategy<Value = Query> {
+    (
+        prop::option::weighted(0.8, 0..512_u16),
+        -5..75_i64,
+        prop::option::weighted(0.2, -5..75_i64),
+        (0..3_u64, 0..4_u64, 0..4_u64),
+    )
+        .prop_map(|(port, at, or_at, (resolution, lasted, within))| Query {
+            address: ADDRESS,
+            port,
+            transport: None,
+            at: micros(at),
+            or_at: or_at.map(micros),
+            resolution: Duration::from_micros(resolution),
+            lasted: Duration::from_micros(lasted),
+            within: Duration::from_micros(within),
+        })
+}
+
+/// A time by its microseconds.
+pub(crate) const fn micros(micros: i64) -> Timestamp {
+    Timestamp::from_micros(micros)
 }

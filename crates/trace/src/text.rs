@@ -171,7 +171,7 @@ impl fmt::Display for Stays {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.0 {
             None => f.write_str("stays however much, as far as the ledger knows"),
-            Some(margin) if margin.as_millis() == 0 => f.write_str("may be another at once"),
+            Some(margin) if margin.as_millis() == 0 => f.write_str("may change at once"),
             Some(margin) => write!(f, "stays for up to {}", RoundedDown(margin)),
         }
     }
