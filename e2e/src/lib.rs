@@ -1,2 +1,38 @@
-//! Under construction.
+//! Tests across processes: real clients and servers, the NAT between them, in network namespaces.
+//!
+//! A [`topology::Topology`] is a small Internet made of namespaces: inside hosts, the carrier-grade NAT they
+//! reach the world through, and an outside with servers. [`servers`] runs nginx, Apache, OpenSSH, a STUN server
+//! and iperf3 there, [`client`] runs their real clients on the inside hosts, [`nat`] runs `portledger nat run`
+//! between them, and [`trace`] compares what `portledger trace` answers for every line of a server's log with
+//! [`truth`]: what each host knows it did.
+//!
+//! All of it needs root, namespaces, `/dev/net/tun` and Debian packages that `cargo xtask test` installs. Each
+//! test asks [`prerequisite`] first: what is missing skips the test with a line that says so, and fails it when
+//! `PORTLEDGER_E2E=1`, as `cargo xtask test` sets it.
+//!
+//! ```
+//! # fn main() -> Result<(), portledger_e2e::Failure> {
+//! use portledger_e2e::{prerequisite, topology::Topology};
+//!
+//! if prerequisite::met(&["ping"])? {
+//!     let network = Topology::new(2)?;
+//!     network.translate_in_kernel(false)?;
+//!     network.hosts[0].ping("198.51.100.10", 1)?;
+//! }
+//! # Ok(())
+//! # }
+//! ```
 #![forbid(unsafe_code)]
+
+pub mod client;
+mod failure;
+pub mod namespace;
+pub mod nat;
+pub mod prerequisite;
+pub mod process;
+pub mod servers;
+pub mod topology;
+pub mod trace;
+pub mod truth;
+
+pub use failure::Failure;

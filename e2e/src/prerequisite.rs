@@ -1,0 +1,84 @@
+//! What a test needs of the machine, and what happens when that is not there.
+
+use std::io::Write as _;
+use std::path::{Path, PathBuf};
+
+use crate::Failure;
+
+/// Whether this process may make namespaces and finds these programs. What is missing is said on standard
+/// error; the test then returns.
+///
+/// # Errors
+/// [`Failure::Missing`] instead of `false` when `PORTLEDGER_E2E=1`.
+pub fn met(programs: &[&str]) -> Result<bool, Failure> {
+    let always = ["ip", "ss", "sysctl", "kill"];
+    let missing = always
+        .iter()
+        .chain(programs)
+        .find(|program| find_program(program).is_none());
+    if let Some(program) = missing {
+        return skip(&format!("no program {program}"));
+    }
+    if !may_make_namespaces() {
+        return skip("no right to make network namespaces (root)");
+    }
+    Ok(true)
+}
+
+/// As [`met`], and the NAT can run: there is a TUN driver and a `portledger` program.
+///
+/// # Errors
+/// [`Failure::Missing`] instead of `false` when `PORTLEDGER_E2E=1`.
+pub fn met_with_nat(programs: &[&str]) -> Result<bool, Failure> {
+    if !Path::new("/dev/net/tun").exists() {
+        return skip("no /dev/net/tun");
+    }
+    if portledger().is_none() {
+        return skip("no portledger program (cargo build -p portledger)");
+    }
+    met(programs)
+}
+
+/// The program under test: `PORTLEDGER_BIN`, or the newer of the release and debug builds.
+#[must_use]
+pub fn portledger() -> Option<PathBuf> {
+    if let Some(path) = std::env::var_os("PORTLEDGER_BIN") {
+        return Some(PathBuf::from(path)).filter(|path| path.is_file());
+    }
+    // Tests run from TARGET/PROFILE/deps.
+    let own = std::env::current_exe().ok()?;
+    let target = own.ancestors().nth(3)?;
+    let built = ["release", "debug"].map(|profile| target.join(profile).join("portledger"));
+    built
+        .into_iter()
+        .filter(|path| path.is_file())
+        .max_by_key(|path| {
+            path.metadata()
+                .and_then(|metadata| metadata.modified())
+                .ok()
+        })
+}
+
+fn find_program(name: &str) -> Option<PathBuf> {
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    // Servers live in sbin, which a user's path may lack.
+    std::env::split_paths(&path)
+        .chain(["/usr/sbin".into(), "/sbin".into()])
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
+fn may_make_namespaces() -> bool {
+    crate::namespace::Namespace::create("probe").is_ok()
+}
+
+fn skip(reason: &str) -> Result<bool, Failure> {
+    if std::env::var_os("PORTLEDGER_E2E").is_some_and(|value| value == "1") {
+        return Err(Failure::Missing(reason.to_owned()));
+    }
+    let test = std::thread::current().name().unwrap_or("test").to_owned();
+    // Written past the test harness, which keeps what a passing test prints to itself.
+    let line = format!("SKIPPED {test}: {reason}; run cargo xtask test\n");
+    let _ = std::io::stderr().write_all(line.as_bytes());
+    Ok(false)
+}
