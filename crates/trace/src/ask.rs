@@ -14,8 +14,8 @@ pub enum AskError<E: std::error::Error> {
     #[error(transparent)]
     Refused(#[from] Refusal),
     /// The evidence could not be read.
-    #[error("the ledger could not be read: {0}")]
-    Evidence(#[source] E),
+    #[error(transparent)]
+    Evidence(E),
 }
 
 /// Puts `query` to `evidence` at `asked_at`.

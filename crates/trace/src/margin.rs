@@ -198,19 +198,19 @@ fn complete<E: Evidence>(
         return Ok(stretch);
     }
     let coverage = evidence.coverage(endpoint.address, known, asked_at)?;
-    let mut stretch = stretch;
-    for gap in coverage.gaps.iter().map(|gap| gap.span) {
-        if !gap.overlaps(known) {
-            continue;
-        }
-        if gap.from <= inside {
-            stretch.from = stretch.from.max(gap.to.min(inside));
-        }
-        if inside < gap.to {
-            stretch.to = stretch.to.min(gap.from.max(inside));
-        }
-    }
-    Ok(stretch)
+    // No gap holds `inside`: the verdict would be unknown, and there would be no margin.
+    Ok(coverage
+        .gaps
+        .iter()
+        .map(|gap| gap.span)
+        .filter(|gap| gap.overlaps(known))
+        .fold(stretch, |rest, gap| {
+            if gap.to <= inside {
+                Span::new(rest.from.max(gap.to), rest.to)
+            } else {
+                Span::new(rest.from, rest.to.min(gap.from))
+            }
+        }))
 }
 
 #[cfg(test)]

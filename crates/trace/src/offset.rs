@@ -227,7 +227,7 @@ mod tests {
         assert_eq!(right.at, on("10:00:20"));
         assert_eq!(right.within, Duration::from_secs(10));
         insta::assert_snapshot!(offset, @r"
-        add -310.000000 s to -290.000001 s to the clock's times: 3 of 3 sightings fall inside an allocation
+        correction -310.000000 s to -290.000001 s (added to the clock's times; negative where it was fast): 3 of 3 sightings fall inside an allocation
         0 sightings of endpoints that were never ours; 0 left out (no time, no port or IPv6); 0 where the log is not complete
         ");
         insta::assert_snapshot!(serde_json::to_string(&offset).unwrap(), @r#"{"shifts":[{"first_us":-310000000,"last_us":-290000001}],"satisfied":3,"sightings":3,"not_ours":0,"left_out":0,"incomplete":0,"range_ms":3600000}"#);

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Outcome, Verdict};
 
@@ -22,7 +22,10 @@ pub struct Tally {
     /// Refused.
     pub refused: u64,
     /// Of the answers without a port: how many there are with each number of candidates.
-    #[serde(rename = "median_candidates_without_port", serialize_with = "median")]
+    #[serde(
+        rename = "median_candidates_without_port",
+        serialize_with = "serialize_median"
+    )]
     without_port: BTreeMap<usize, u64>,
 }
 
@@ -51,28 +54,28 @@ impl Tally {
     /// The median number of candidates over the answers to sightings without a port: what a log
     /// that leaves the port out costs. Of an even count it is the lower of the middle two.
     pub fn median_candidates_without_port(&self) -> Option<usize> {
-        let answers: u64 = self.without_port.values().sum();
-        let mut seen = 0;
-        self.without_port
-            .iter()
-            .find(|(_, count)| {
-                seen += **count;
-                seen * 2 >= answers
-            })
-            .map(|(candidates, _)| *candidates)
+        median(&self.without_port)
     }
 }
 
-fn median<S: serde::Serializer>(
-    without_port: &BTreeMap<usize, u64>,
+/// The lower median of values, by how often each occurs.
+fn median(occurrences: &BTreeMap<usize, u64>) -> Option<usize> {
+    let all: u64 = occurrences.values().sum();
+    let mut seen = 0;
+    occurrences
+        .iter()
+        .find(|(_, count)| {
+            seen += **count;
+            seen * 2 >= all
+        })
+        .map(|(value, _)| *value)
+}
+
+fn serialize_median<S: Serializer>(
+    occurrences: &BTreeMap<usize, u64>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
-    Tally {
-        without_port: without_port.clone(),
-        ..Tally::default()
-    }
-    .median_candidates_without_port()
-    .serialize(serializer)
+    median(occurrences).serialize(serializer)
 }
 
 impl fmt::Display for Tally {

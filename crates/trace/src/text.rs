@@ -40,10 +40,15 @@ impl Answer {
     fn write_claim(&self, out: &mut String) -> fmt::Result {
         let query = Asked(&self.query);
         if self.query.port.is_none() {
-            match self.candidates() {
-                1 => write!(out, "1 subscriber; ")?,
-                candidates => write!(out, "{candidates} subscribers; ")?,
-            }
+            let candidates = self.candidates();
+            let plural = if candidates == 1 { "" } else { "s" };
+            // Where the log is not complete there may have been more.
+            let recorded = if self.verdict == Verdict::Unknown {
+                " recorded"
+            } else {
+                ""
+            };
+            write!(out, "{candidates} subscriber{plural}{recorded}; ")?;
         }
         match self.verdict {
             Verdict::Unique => writeln!(out, "unique: one subscriber held {query}"),
@@ -208,7 +213,7 @@ impl fmt::Display for Offset {
         for shifts in &self.shifts {
             writeln!(
                 f,
-                "add {shifts} to the clock's times: {} of {} sightings fall inside an allocation",
+                "correction {shifts} (added to the clock's times; negative where it was fast): {} of {} sightings fall inside an allocation",
                 self.satisfied, self.sightings
             )?;
         }
