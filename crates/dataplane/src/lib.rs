@@ -18,6 +18,7 @@
 // Only the TUN driver's `ioctl` file may have unsafe code, each block with its reason.
 #![deny(unsafe_code)]
 
+pub mod capture;
 #[cfg(target_os = "linux")]
 pub mod clock;
 #[cfg(target_os = "linux")]
