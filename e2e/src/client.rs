@@ -56,14 +56,30 @@ impl Host {
     /// # Errors
     /// When curl cannot run or says what it should not. Requests that fail are in the record, with status 0.
     pub fn get(&self, server: &str, round: &str, requests: u32) -> Result<Vec<Request>, Failure> {
-        let finished = finish(&mut self.curl(server, round, requests), LIMIT)?;
-        parse_requests(&finished.stdout)
+        self.curl(server, round, requests, &[])
     }
 
-    /// The command behind [`Host::get`], to be run beside other things; read its output with
-    /// [`parse_requests`].
-    #[must_use]
-    pub fn curl(&self, server: &str, round: &str, requests: u32) -> Command {
+    /// As [`Host::get`], with at most `rate` requests a second.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn get_at_rate(
+        &self,
+        server: &str,
+        round: &str,
+        requests: u32,
+        rate: u32,
+    ) -> Result<Vec<Request>, Failure> {
+        self.curl(server, round, requests, &["--rate", &format!("{rate}/s")])
+    }
+
+    fn curl(
+        &self,
+        server: &str,
+        round: &str,
+        requests: u32,
+        options: &[&str],
+    ) -> Result<Vec<Request>, Failure> {
         let mut command = self.command("curl");
         command.args([
             "--silent",
@@ -77,11 +93,13 @@ impl Host {
             "--write-out",
             "%{local_ip} %{local_port} %{http_code} %{url}\\n",
         ]);
+        command.args(options);
         command.arg(format!(
             "http://{server}/{}/{round}/[1-{requests}]",
             self.name
         ));
-        command
+        // Its exit status tells of the last request only; the record tells of all.
+        parse_requests(&finish(&mut command, LIMIT)?.stdout)
     }
 
     /// Logs in as the user of this host's name and runs `true`.
@@ -178,11 +196,7 @@ impl Host {
     }
 }
 
-/// Reads what [`Host::curl`] writes.
-///
-/// # Errors
-/// When a line has another form.
-pub fn parse_requests(text: &str) -> Result<Vec<Request>, Failure> {
+fn parse_requests(text: &str) -> Result<Vec<Request>, Failure> {
     text.lines()
         .map(|line| {
             parse_request(line).ok_or_else(|| Failure::Unexpected {

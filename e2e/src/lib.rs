@@ -36,3 +36,43 @@ pub mod trace;
 pub mod truth;
 
 pub use failure::Failure;
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+/// How long [`wait_for`] waits.
+const LIMIT: Duration = Duration::from_secs(30);
+
+/// The text of a file, such as a server's log.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn read(path: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(path).map_err(|source| Failure::File {
+        path: path.to_path_buf(),
+        source,
+    })
+}
+
+/// Looks again and again until `ready`, for at most 30 seconds.
+///
+/// # Errors
+/// When that time has passed, or `ready` fails.
+pub fn wait_for(
+    what: &str,
+    mut ready: impl FnMut() -> Result<bool, Failure>,
+) -> Result<(), Failure> {
+    let begun = Instant::now();
+    while !ready()? {
+        if begun.elapsed() > LIMIT {
+            let (what, log) = (what.to_owned(), String::new());
+            return Err(Failure::NotReady {
+                what,
+                waited: LIMIT,
+                log,
+            });
+        }
+        std::thread::sleep(process::PAUSE);
+    }
+    Ok(())
+}

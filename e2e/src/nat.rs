@@ -111,7 +111,10 @@ fn run(topology: &Topology, configuration: &Path, start: u32) -> Result<Running,
     let output = topology.folder().join(format!("nat-{start}.log"));
     let mut running = Running::start(&mut command, &output)?;
     running.until("the word \"ready\"", LIMIT, |nat| {
-        Ok(nat.output().lines().any(|line| line.contains("ready")))
+        Ok(nat
+            .output()
+            .lines()
+            .any(|line| line.split_whitespace().next() == Some("ready")))
     })?;
     topology.route_through(DEVICE)?;
     Ok(running)

@@ -4,6 +4,7 @@ use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
 use crate::Failure;
+use crate::process::search_path;
 
 /// Whether this process may make namespaces and finds these programs. What is missing is said on standard
 /// error; the test then returns.
@@ -60,10 +61,7 @@ pub fn portledger() -> Option<PathBuf> {
 }
 
 fn find_program(name: &str) -> Option<PathBuf> {
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    // Servers live in sbin, which a user's path may lack.
-    std::env::split_paths(&path)
-        .chain(["/usr/sbin".into(), "/sbin".into()])
+    std::env::split_paths(&search_path())
         .map(|folder| folder.join(name))
         .find(|path| path.is_file())
 }

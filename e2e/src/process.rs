@@ -1,5 +1,6 @@
 //! Running programs to their end within a time limit, or beside the test until dropped.
 
+use std::ffi::OsString;
 use std::fs::{self, File};
 use std::io::{Read as _, Seek as _};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::time::{Duration, Instant};
 use crate::Failure;
 
 /// How often a wait looks again.
-const PAUSE: Duration = Duration::from_millis(20);
+pub(crate) const PAUSE: Duration = Duration::from_millis(20);
 
 /// A program that ran to its end.
 #[derive(Debug)]
@@ -202,8 +203,16 @@ pub(crate) fn signal(name: &str, processes: &[String]) {
     let _ = command.status();
 }
 
+/// Where programs are looked for: servers live in `sbin`, which a user's path may lack.
+pub(crate) fn search_path() -> OsString {
+    let mut path = std::env::var_os("PATH").unwrap_or_default();
+    path.push(":/usr/sbin:/sbin");
+    path
+}
+
 fn start(command: &mut Command) -> Result<Child, Failure> {
     command
+        .env("PATH", search_path())
         .stdin(Stdio::null())
         .spawn()
         .map_err(|source| Failure::Start {

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::net::Ipv4Addr;
 use std::path::Path;
 use std::process::Command;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
@@ -14,13 +14,15 @@ use crate::{Failure, prerequisite};
 
 /// How long tracing one log may take.
 const LIMIT: Duration = Duration::from_secs(120);
+/// How long a live ledger may need to know that a moment is complete.
+const SETTLING: Duration = Duration::from_secs(60);
 
 /// What `trace` answered for one line.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Answer {
     /// The line, counted from 1.
     pub line: u64,
-    /// `unique`, `ambiguous`, `none` or `unknown`.
+    /// `unique`, `ambiguous`, `none` or `unknown`; or `refused`, when the line does not say enough to ask.
     pub verdict: String,
     /// The internal addresses it names.
     pub named: BTreeSet<Ipv4Addr>,
@@ -33,7 +35,7 @@ pub struct Comparison {
     pub right: BTreeSet<u64>,
     /// Another host, or `none` where there was one, or candidates without the right one.
     pub wrong: BTreeSet<u64>,
-    /// No claim about one host: `unknown`, or `ambiguous` with the right one among them.
+    /// No claim about one host: `unknown`, `refused`, or `ambiguous` with the right one among them.
     pub open: BTreeSet<u64>,
     /// Lines with a remote endpoint and no answer at all.
     pub unanswered: BTreeSet<u64>,
@@ -73,6 +75,23 @@ pub fn trace(log: &Path, format: Option<&str>, ledger: &Path) -> Result<Vec<Answ
         .collect()
 }
 
+/// As [`trace`], but asks again while an answer is `unknown`: of the last seconds before now the ledger cannot
+/// know yet that it is complete.
+///
+/// # Errors
+/// As [`trace`].
+pub fn settled(log: &Path, format: Option<&str>, ledger: &Path) -> Result<Vec<Answer>, Failure> {
+    let begun = Instant::now();
+    loop {
+        let answers = trace(log, format, ledger)?;
+        let unknown = answers.iter().any(|answer| answer.verdict == "unknown");
+        if !unknown || begun.elapsed() > SETTLING {
+            return Ok(answers);
+        }
+        std::thread::sleep(Duration::from_secs(1));
+    }
+}
+
 /// Holds every answer against the truth. An answer to a line the truth does not know is wrong.
 #[must_use]
 pub fn compare(answers: &[Answer], truth: &Truth) -> Comparison {
@@ -88,7 +107,7 @@ pub fn compare(answers: &[Answer], truth: &Truth) -> Comparison {
         let place = match answer.verdict.as_str() {
             "unique" if names_it && answer.named.len() == 1 => &mut comparison.right,
             "ambiguous" if names_it => &mut comparison.open,
-            "unknown" => &mut comparison.open,
+            "unknown" | "refused" => &mut comparison.open,
             _ => &mut comparison.wrong,
         };
         place.insert(answer.line);
@@ -98,6 +117,14 @@ pub fn compare(answers: &[Answer], truth: &Truth) -> Comparison {
 
 fn parse_answer(line: &str) -> Option<Answer> {
     let answer: Value = serde_json::from_str(line).ok()?;
+    let line = answer.pointer("/source/line")?.as_u64()?;
+    if answer.get("refused").is_some() {
+        return Some(Answer {
+            line,
+            verdict: "refused".to_owned(),
+            named: BTreeSet::new(),
+        });
+    }
     let named = answer
         .get("allocations")?
         .as_array()?
@@ -110,7 +137,7 @@ fn parse_answer(line: &str) -> Option<Answer> {
                 .ok()
         });
     Some(Answer {
-        line: answer.pointer("/source/line")?.as_u64()?,
+        line,
         verdict: answer.get("verdict")?.as_str()?.to_owned(),
         named: named.collect::<Option<_>>()?,
     })
@@ -136,6 +163,8 @@ mod tests {
         let line = r#"{"source":{"file":"access.log","line":7},"verdict":"unique",
             "allocations":[{"subscriber":{"realm":"default","internal":"100.64.0.10"}}]}"#;
         assert_eq!(parse_answer(line), Some(answer(7, "unique", &[FIRST])));
+        let line = r#"{"source":{"line":8},"refused":"no-zone","reason":"the time has no zone"}"#;
+        assert_eq!(parse_answer(line), Some(answer(8, "refused", &[])));
         assert_eq!(parse_answer(r#"{"verdict":"unique"}"#), None);
     }
 

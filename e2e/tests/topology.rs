@@ -1,12 +1,10 @@
 //! The topology itself, with the kernel translating: what the other tests rely on works without our program.
 #![forbid(unsafe_code)]
 
-use std::fs;
-
 use portledger_e2e::client::Mapping;
 use portledger_e2e::servers::{Apache, Iperf3, Nginx, SshServer, StunServer};
 use portledger_e2e::topology::{KERNEL_EXTERNAL, Topology};
-use portledger_e2e::{Failure, prerequisite, truth};
+use portledger_e2e::{Failure, prerequisite, read, truth};
 
 #[test]
 fn every_client_reaches_its_server_from_the_external_address() -> Result<(), Failure> {
@@ -43,7 +41,7 @@ fn every_client_reaches_its_server_from_the_external_address() -> Result<(), Fai
 
     let external = KERNEL_EXTERNAL.to_string();
     for log in [&nginx.log, &apache.log] {
-        let log = fs::read_to_string(log).unwrap();
+        let log = read(log)?;
         assert!(log.lines().all(|line| line.starts_with(&external)), "{log}");
         assert_eq!(
             truth::of_access_log(&log, &network.hosts).len(),
@@ -51,7 +49,7 @@ fn every_client_reaches_its_server_from_the_external_address() -> Result<(), Fai
             "{log}"
         );
     }
-    let log = fs::read_to_string(&ssh.log).unwrap();
+    let log = read(&ssh.log)?;
     let behind = truth::of_ssh_log(&log, &network.hosts);
     for host in &network.hosts {
         assert!(
