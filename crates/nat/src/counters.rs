@@ -1,0 +1,144 @@
+//! What the engine counts: every packet ends in one of these.
+
+macro_rules! drop_reasons {
+    ($($(#[$doc:meta])+ $name:ident = $text:literal,)+) => {
+        /// Why a packet was dropped. Each has a counter of its own.
+        #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+        pub enum DropReason { $($(#[$doc])+ $name,)+ }
+
+        impl DropReason {
+            /// All of them.
+            pub const ALL: &[Self] = &[$(Self::$name,)+];
+
+            /// The name in JSON and metrics.
+            pub const fn name(self) -> &'static str {
+                match self { $(Self::$name => $text,)+ }
+            }
+        }
+    };
+}
+
+drop_reasons! {
+    /// Never given to the engine.
+    NotSeen = "not_seen",
+    /// Shorter than its own header says.
+    Truncated = "truncated",
+    /// Not IPv4.
+    NotIpv4 = "not_ipv4",
+    /// Header fields that contradict each other, or a first fragment that hides its ports.
+    Malformed = "malformed",
+    /// The IPv4 header checksum is wrong.
+    HeaderChecksum = "header_checksum",
+    /// The checksum of an ICMP error, or of the header it quotes, is wrong (RFC 5508 REQ-3).
+    IcmpChecksum = "icmp_checksum",
+    /// A transport that is not translated.
+    Protocol = "protocol",
+    /// An ICMP message that is neither query nor error (RFC 5508 REQ-11).
+    IcmpType = "icmp_type",
+    /// From or to port 0.
+    PortZero = "port_zero",
+    /// From the inside, from an address that is no subscriber's.
+    NotASubscriber = "not_a_subscriber",
+    /// To an address that no packet can be forwarded to (multicast, loopback, broadcast).
+    NotForwardable = "not_forwardable",
+    /// From the outside, to an address that is not one of the external ones.
+    NotExternal = "not_external",
+    /// From the outside, from an address that only the inside may use.
+    Spoofed = "spoofed",
+    /// No mapping for the endpoint.
+    NoMapping = "no_mapping",
+    /// The filter lets nothing in from this address (RFC 4787 REQ-8).
+    Filtered = "filtered",
+    /// TCP from the outside that belongs to no connection and opens none.
+    NoSession = "no_session",
+    /// TCP from the inside that belongs to no connection and opens none.
+    NotOpening = "not_opening",
+    /// No rested block is left.
+    PoolExhausted = "pool_exhausted",
+    /// The subscriber is at its limit of blocks or ports.
+    SubscriberLimit = "subscriber_limit",
+    /// The subscriber opens mappings faster than it may.
+    RateLimit = "rate_limit",
+    /// The table of mappings is full.
+    MappingLimit = "mapping_limit",
+    /// The table of sessions is full, or a mapping has too many (RFC 6888 REQ-5).
+    SessionLimit = "session_limit",
+    /// Too many fragments wait for their first (RFC 4787 REQ-14a).
+    FragmentLimit = "fragment_limit",
+    /// The first fragment did not come in time.
+    FragmentTimeout = "fragment_timeout",
+    /// The first fragment of the datagram was dropped.
+    FragmentOfDropped = "fragment_of_dropped",
+    /// Too large for the next link, and not to be fragmented (RFC 4787 REQ-13).
+    TooBig = "too_big",
+    /// To the NAT itself from the inside, and hairpinning leads nowhere.
+    HairpinNoMapping = "hairpin_no_mapping",
+}
+
+/// What the engine has done since it began.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Counters {
+    /// Packets that came from the inside.
+    pub from_inside: u64,
+    /// Packets that came from the outside.
+    pub from_outside: u64,
+    /// Packets sent on to the inside, hairpinned ones and the engine's own included.
+    pub to_inside: u64,
+    /// Packets sent on to the outside, the engine's own included.
+    pub to_outside: u64,
+    /// Of these, hairpinned.
+    pub hairpinned: u64,
+    /// Packets passed on untranslated, to or from an exempt destination (RFC 6888 REQ-6).
+    pub exempt: u64,
+    /// Fragments kept until their first came.
+    pub fragments_kept: u64,
+    /// ICMP errors of the engine's own.
+    pub icmp_sent: u64,
+    /// ICMP errors not sent, to keep to the rate.
+    pub icmp_withheld: u64,
+    /// Mappings opened.
+    pub mappings_opened: u64,
+    /// Mappings ended.
+    pub mappings_ended: u64,
+    dropped: Vec<u64>,
+}
+
+impl Default for Counters {
+    fn default() -> Self {
+        Self {
+            from_inside: 0,
+            from_outside: 0,
+            to_inside: 0,
+            to_outside: 0,
+            hairpinned: 0,
+            exempt: 0,
+            fragments_kept: 0,
+            icmp_sent: 0,
+            icmp_withheld: 0,
+            mappings_opened: 0,
+            mappings_ended: 0,
+            dropped: vec![0; DropReason::ALL.len()],
+        }
+    }
+}
+
+impl Counters {
+    /// Packets dropped for `reason`.
+    pub fn dropped(&self, reason: DropReason) -> u64 {
+        self.dropped.get(reason as usize).copied().unwrap_or(0)
+    }
+
+    /// Packets dropped, by reason, without the reasons that never occurred.
+    pub fn drops(&self) -> impl Iterator<Item = (DropReason, u64)> {
+        DropReason::ALL
+            .iter()
+            .map(|&reason| (reason, self.dropped(reason)))
+            .filter(|&(_, count)| count > 0)
+    }
+
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        if let Some(count) = self.dropped.get_mut(reason as usize) {
+            *count += 1;
+        }
+    }
+}

@@ -1,0 +1,480 @@
+//! The shard: what a batch goes through, and what time does.
+
+mod errors;
+mod fragments;
+mod inbound;
+mod outbound;
+mod sessions;
+mod time;
+
+use std::{collections::VecDeque, hint::black_box};
+
+use portledger_model::{Block, Event, Timestamp, Transport};
+use portledger_ports::{
+    EventNumber, Handle, Inside, Ports, RealmIndex, Restored, StaticMapping, Usage,
+};
+
+use crate::{
+    Config, ConfigError, Counters, DropReason, Emitted, Output, Packet, Side, Verdict,
+    fragment::Fragments,
+    header::{Content, Header},
+    mapping::{InternalKey, Kind, NewMapping, Pending, Table},
+    wheel::{NONE, Tick},
+};
+use errors::Budget;
+use sessions::Seconds;
+use time::HeldSyn;
+
+/// One shard of a NAT44: see the page of the crate.
+#[derive(Debug)]
+pub struct Nat {
+    config: Config,
+    inside: Vec<(RealmIndex, Prefix)>,
+    exempt: Vec<Prefix>,
+    seconds: Seconds,
+    ports: Ports,
+    table: Table,
+    statics: u32,
+    fragments: Fragments,
+    syns: VecDeque<HeldSyn>,
+    identifications: Box<[u16; IDENTIFICATIONS]>,
+    icmp_budget: Budget,
+    counters: Counters,
+    begun: Option<Timestamp>,
+    now: Timestamp,
+    tick: Tick,
+    durable: EventNumber,
+}
+
+/// What a shard holds at a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Size {
+    /// Mappings.
+    pub mappings: u32,
+    /// Sessions beyond the first of their mapping.
+    pub further_sessions: u32,
+    /// Bytes of the tables, of which the system backs what was used.
+    pub table_bytes: usize,
+    /// Bytes of fragments that wait for their first.
+    pub fragment_bytes: usize,
+    /// Subscribers and blocks.
+    pub usage: Usage,
+}
+
+/// What a restarted device knows of the time before.
+#[derive(Debug, Default)]
+pub struct Past {
+    /// Blocks that were held.
+    pub held: Vec<Restored>,
+    /// Blocks that were released less than the guard time ago, and when.
+    pub resting: Vec<(Timestamp, Block)>,
+    /// Events may have been lost, so that any block may have been in use.
+    pub events_lost: bool,
+}
+
+/// A prefix as a mask: a packet is compared with two instructions.
+#[derive(Debug, Clone, Copy)]
+struct Prefix {
+    network: u32,
+    mask: u32,
+}
+
+impl Prefix {
+    const fn contains(self, address: u32) -> bool {
+        address & self.mask == self.network
+    }
+}
+
+impl From<&ipnet::Ipv4Net> for Prefix {
+    fn from(net: &ipnet::Ipv4Net) -> Self {
+        Self {
+            network: net.network().to_bits(),
+            mask: net.netmask().to_bits(),
+        }
+    }
+}
+
+/// Counters of IP identifications, by a hash of the ends (RFC 6864 §5.3.1): a power of two.
+const IDENTIFICATIONS: usize = 2_048;
+
+/// Packets whose memory reads overlap.
+const STAGE: usize = 32;
+
+/// A packet between its stages.
+#[derive(Debug, Clone, Copy)]
+struct Staged {
+    header: Result<Header, DropReason>,
+    hash: u32,
+    candidate: u32,
+}
+
+const UNSTAGED: Staged = Staged {
+    header: Err(DropReason::NotSeen),
+    hash: 0,
+    candidate: NONE,
+};
+
+impl Nat {
+    /// An empty shard under `config`. `seed` keys every draw and hash: keep it secret, and new at
+    /// each start.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn new(config: Config, seed: [u8; 32]) -> Result<Self, ConfigError> {
+        config.check()?;
+        let ports = Ports::new(config.ports.clone(), seed)?;
+        let mut keys = Keys::new(seed);
+        let key = [keys.next(), keys.next(), keys.next(), keys.next()];
+        let mut identifications = Box::new([0; IDENTIFICATIONS]);
+        for place in identifications.iter_mut() {
+            *place = u16::try_from(keys.next() >> 48).unwrap_or(0);
+        }
+        let limits = config.limits;
+        Ok(Self {
+            inside: config
+                .inside
+                .iter()
+                .map(|(realm, net)| (*realm, net.into()))
+                .collect(),
+            exempt: config.exempt.iter().map(Prefix::from).collect(),
+            seconds: Seconds::new(&config.timers),
+            ports,
+            table: Table::new(limits.mappings, limits.sessions, key),
+            statics: 0,
+            fragments: Fragments::new(limits.fragmented, limits.fragment_bytes),
+            syns: VecDeque::new(),
+            identifications,
+            icmp_budget: Budget::new(config.icmp_rate),
+            counters: Counters::default(),
+            begun: None,
+            now: Timestamp::MIN,
+            tick: Tick::default(),
+            durable: EventNumber(0),
+            config,
+        })
+    }
+
+    /// Begins at `now` with what is known of the time before, and opens the static mappings.
+    /// Call it once, before the first packet; a shard without past or static mappings needs it
+    /// not.
+    pub fn start(&mut self, now: Timestamp, past: Past, output: &mut Output) {
+        self.advance(now, output);
+        let open: Vec<Block> = past.held.iter().map(|held| held.block.clone()).collect();
+        self.ports.restore(now, past.held);
+        for (since, block) in &past.resting {
+            self.ports.restore_resting(*since, block);
+        }
+        if past.events_lost {
+            self.ports.rest_all(now);
+        }
+        for (number, mapping) in self
+            .ports
+            .static_mappings()
+            .to_vec()
+            .into_iter()
+            .enumerate()
+        {
+            self.open_static(now, number, &mapping, &open);
+        }
+        self.collect_events(output);
+    }
+
+    /// Translates `packets`, which came from one side, and sets their verdicts.
+    ///
+    /// `now` is the time of their arrival; one that is earlier than an earlier call's is taken
+    /// for that one's.
+    pub fn batch(
+        &mut self,
+        now: Timestamp,
+        from: Side,
+        packets: &mut [Packet<'_>],
+        output: &mut Output,
+    ) {
+        self.advance(now, output);
+        let mut stage = [UNSTAGED; STAGE];
+        for packets in packets.chunks_mut(STAGE) {
+            for (staged, packet) in stage.iter_mut().zip(packets.iter()) {
+                *staged = self.stage(from, packet);
+            }
+            let stage = &mut stage[..packets.len()];
+            self.approach(from, stage);
+            for (packet, staged) in packets.iter_mut().zip(stage) {
+                packet.verdict = self.translate(from, packet, staged, output);
+                self.count(packet.verdict);
+            }
+        }
+        self.collect_events(output);
+    }
+
+    /// Lets time pass: ends what has timed out.
+    pub fn advance(&mut self, now: Timestamp, output: &mut Output) {
+        self.pass_time(now, output);
+        self.collect_events(output);
+    }
+
+    /// When [`Nat::advance`] next has something to do, at the latest.
+    pub fn next_timeout(&self) -> Option<Timestamp> {
+        let busy =
+            self.table.len() > self.statics || !self.fragments.is_empty() || !self.syns.is_empty();
+        let next_tick = self.time_of(self.tick.after(1));
+        match (busy, self.ports.next_timeout()) {
+            (true, _) => Some(next_tick),
+            (false, timeout) => timeout,
+        }
+    }
+
+    /// Notes that the first `events` events are durable.
+    pub fn durable(&mut self, events: EventNumber) {
+        self.durable = self.durable.max(events);
+    }
+
+    /// Appends an event of the driver's own.
+    pub fn tell(&mut self, at: Timestamp, event: Event, output: &mut Output) -> EventNumber {
+        let number = self.ports.tell(at, event);
+        self.collect_events(output);
+        number
+    }
+
+    /// What is held, for interim records.
+    pub fn held_blocks(&self) -> impl Iterator<Item = (Block, Timestamp)> {
+        self.ports.held_blocks()
+    }
+
+    /// What has been done so far.
+    pub const fn counters(&self) -> &Counters {
+        &self.counters
+    }
+
+    /// What is held now.
+    pub fn size(&mut self) -> Size {
+        Size {
+            mappings: self.table.len(),
+            further_sessions: self.table.further_len(),
+            table_bytes: self.table.bytes(),
+            fragment_bytes: self.fragments.bytes(),
+            usage: self.ports.usage(self.now),
+        }
+    }
+
+    /// The side that a packet comes from, by its addresses: for a driver whose two sides share
+    /// one device. `None` where it is neither's.
+    pub fn side_of(
+        &self,
+        source: std::net::Ipv4Addr,
+        destination: std::net::Ipv4Addr,
+    ) -> Option<Side> {
+        if self.realm_of(source.to_bits()).is_some() {
+            return Some(Side::Inside);
+        }
+        let back = self
+            .exempt
+            .iter()
+            .any(|prefix| prefix.contains(source.to_bits()));
+        (self.ports.is_external(destination) || back).then_some(Side::Outside)
+    }
+
+    /// Reads the packet, and what its look-up begins with.
+    fn stage(&self, from: Side, packet: &Packet<'_>) -> Staged {
+        let header = match Header::parse(packet.data) {
+            Ok(header) => header,
+            Err(reason) => {
+                return Staged {
+                    header: Err(reason),
+                    hash: 0,
+                    candidate: NONE,
+                };
+            }
+        };
+        let mut staged = Staged {
+            header: Ok(header),
+            hash: 0,
+            candidate: NONE,
+        };
+        if from == Side::Inside
+            && let Some((transport, port)) = source_endpoint(header.content)
+        {
+            let key = InternalKey::new(packet.realm, transport, header.source, port);
+            staged.hash = self.table.hash(key);
+        }
+        staged
+    }
+
+    /// Reads the memory that the packets of a stage will need, one kind of read after the other,
+    /// so that the waits overlap. Only guesses come out of it: nothing is decided here.
+    fn approach(&self, from: Side, stage: &mut [Staged]) {
+        for staged in stage.iter_mut() {
+            let Ok(header) = staged.header else { continue };
+            let candidate = match from {
+                Side::Inside => self.table.approach(staged.hash),
+                Side::Outside => {
+                    destination_endpoint(header.content).and_then(|(transport, port)| {
+                        let found = self
+                            .ports
+                            .find(header.destination.into(), port, transport)?;
+                        Some(found.0)
+                    })
+                }
+            };
+            staged.candidate = candidate.unwrap_or(NONE);
+        }
+        let read = stage
+            .iter()
+            .fold(0, |read, staged| read ^ self.table.glance(staged.candidate));
+        black_box(read);
+    }
+
+    fn translate(
+        &mut self,
+        from: Side,
+        packet: &mut Packet<'_>,
+        staged: &Staged,
+        output: &mut Output,
+    ) -> Verdict {
+        match from {
+            Side::Inside => self.counters.from_inside += 1,
+            Side::Outside => self.counters.from_outside += 1,
+        }
+        let header = match staged.header {
+            Ok(header) => header,
+            Err(reason) => return Verdict::Drop(reason),
+        };
+        // What lies behind the packet in its buffer is no part of it.
+        let Some(data) = packet.data.get_mut(..header.total) else {
+            return Verdict::Drop(DropReason::Truncated);
+        };
+        let mut packet = Packet {
+            data,
+            realm: packet.realm,
+            offload: packet.offload,
+            verdict: packet.verdict,
+        };
+        let verdict = match from {
+            Side::Inside => self.outbound(&mut packet, &header, staged, output),
+            Side::Outside => self.inbound(&mut packet, &header, staged, output),
+        };
+        verdict.unwrap_or_else(Verdict::Drop)
+    }
+
+    fn count(&mut self, verdict: Verdict) {
+        match verdict {
+            Verdict::Forward {
+                to: Side::Inside, ..
+            } => self.counters.to_inside += 1,
+            Verdict::Forward {
+                to: Side::Outside, ..
+            } => self.counters.to_outside += 1,
+            Verdict::Drop(reason) => self.counters.count_drop(reason),
+            Verdict::Kept => {}
+        }
+    }
+
+    fn emit(&mut self, emitted: Emitted, output: &mut Output) {
+        match emitted.to {
+            Side::Inside => self.counters.to_inside += 1,
+            Side::Outside => self.counters.to_outside += 1,
+        }
+        output.packets.push(emitted);
+    }
+
+    fn collect_events(&mut self, output: &mut Output) {
+        if self.ports.has_events() {
+            output.events.extend(self.ports.drain_events());
+        }
+    }
+
+    fn open_static(
+        &mut self,
+        now: Timestamp,
+        number: usize,
+        mapping: &StaticMapping,
+        open: &[Block],
+    ) {
+        let Some(place) = self.table.next_number() else {
+            return;
+        };
+        let open_already = open.contains(&self.ports.static_block(mapping));
+        let event = self
+            .ports
+            .open_static(now, number, Handle(place), open_already);
+        self.table.insert(NewMapping {
+            realm: mapping.realm,
+            transport: mapping.transport,
+            internal: mapping.internal.to_bits(),
+            internal_port: mapping.internal_port,
+            external: mapping.external.to_bits(),
+            external_port: mapping.external_port,
+            block: portledger_ports::BlockIndex(NONE),
+            pending: event.map_or(Pending::NONE, Pending::on),
+            kind: Kind::Static,
+        });
+        self.statics += 1;
+    }
+
+    fn realm_of(&self, address: u32) -> Option<RealmIndex> {
+        let holds = |&&(_, prefix): &&(RealmIndex, Prefix)| prefix.contains(address);
+        self.inside.iter().find(holds).map(|&(realm, _)| realm)
+    }
+
+    fn is_subscriber(&self, realm: RealmIndex, address: u32) -> bool {
+        self.inside
+            .iter()
+            .any(|&(other, prefix)| other == realm && prefix.contains(address))
+    }
+
+    fn is_exempt(&self, address: u32) -> bool {
+        self.exempt.iter().any(|prefix| prefix.contains(address))
+    }
+}
+
+/// The transport and the port (or identifier) that a packet is from.
+const fn source_endpoint(content: Content) -> Option<(Transport, u16)> {
+    match content {
+        Content::Tcp { source, .. } => Some((Transport::Tcp, source)),
+        Content::Udp { source, .. } => Some((Transport::Udp, source)),
+        Content::Query { identifier, .. } => Some((Transport::Icmp, identifier)),
+        Content::Error | Content::Nothing => None,
+    }
+}
+
+/// The transport and the port (or identifier) that a packet is for.
+const fn destination_endpoint(content: Content) -> Option<(Transport, u16)> {
+    match content {
+        Content::Tcp { destination, .. } => Some((Transport::Tcp, destination)),
+        Content::Udp { destination, .. } => Some((Transport::Udp, destination)),
+        Content::Query { identifier, .. } => Some((Transport::Icmp, identifier)),
+        Content::Error | Content::Nothing => None,
+    }
+}
+
+/// A subscriber in the form of `ports`.
+fn inside(realm: RealmIndex, address: u32) -> Inside {
+    Inside {
+        realm,
+        address: address.into(),
+    }
+}
+
+/// Keys for hashes from the seed, by the SplitMix64 generator.
+struct Keys(u64);
+
+impl Keys {
+    fn new(seed: [u8; 32]) -> Self {
+        let words = seed.chunks(8).map(|chunk| {
+            chunk
+                .iter()
+                .fold(0_u64, |word, &byte| word << 8 | u64::from(byte))
+        });
+        Self(words.fold(0x243F_6A88_85A3_08D3, |key, word| {
+            (key ^ word)
+                .wrapping_mul(0x9E37_79B9_7F4A_7C15)
+                .rotate_left(23)
+        }))
+    }
+
+    fn next(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+}
