@@ -141,7 +141,7 @@ impl Looks {
             [b'B', b'Z', b'h', _] => Self::Compressed("bunzip2"),
             [0x04, 0x22, 0x4d, 0x18] => Self::Compressed("unlz4"),
             [b'P', b'K', 3, 4] => Self::Compressed("unzip"),
-            // RFC 1761 §4.1: a snoop file begins with "snoop" and three zero bytes.
+            // RFC 1761: a snoop file begins with "snoop" and three zero bytes.
             [b's', b'n', b'o', b'o'] => Self::Foreign("snoop"),
             [b'G', b'M', b'B', b'U'] => Self::Foreign("Network Monitor"),
             _ => Self::Unknown(magic),

@@ -146,7 +146,7 @@ fn ether_type(mut protocol: u16, mut rest: &[u8]) -> Result<&[u8], NotIp> {
     }
 }
 
-/// RFC 2516 §4 and §7: version and type 1, code 0, session, length; then a PPP protocol.
+/// RFC 2516 §4 and §6: version and type 1, code 0, session, length; then a PPP protocol.
 fn pppoe_session(rest: &[u8]) -> Result<&[u8], NotIp> {
     let (_, rest) = take::<6>(rest)?;
     match take_u16(rest)? {

@@ -8,8 +8,9 @@ use super::{CaptureError, Frame, Reader};
 
 /// Gives the packets of several captures by their times, and those of one capture in its order.
 ///
-/// At equal times the capture named first goes first. It holds one packet of each capture, and
-/// asks each in turn, which is quickest for the few it is made for.
+/// At equal times the capture named first goes first. A capture whose clock jumps ahead waits
+/// there until the others have come to that time. It holds one packet of each capture, and asks
+/// each in turn, which is quickest for the few it is made for.
 pub struct Merge<R> {
     sources: Vec<Source<R>>,
     last: Timestamp,

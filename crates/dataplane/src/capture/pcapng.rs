@@ -112,8 +112,7 @@ impl Section {
             self.open = Some(block);
             match block.kind {
                 INTERFACE_DESCRIPTION => self.describe(input, block)?,
-                ENHANCED_PACKET => return self.enhanced(input, block).map(Some),
-                OBSOLETE_PACKET => return self.obsolete(input, block).map(Some),
+                ENHANCED_PACKET | OBSOLETE_PACKET => return self.timed(input, block).map(Some),
                 SIMPLE_PACKET => return self.simple(input, block).map(Some),
                 _ => {}
             }
@@ -184,32 +183,19 @@ impl Section {
         Ok(())
     }
 
-    /// draft-ietf-opsawg-pcapng §4.3.
-    fn enhanced<R: Read>(&self, input: &mut Input<R>, block: Block) -> Result<Packet, Problem> {
-        let mut fields = self.body(input, block, 20)?;
-        let interface = fields.u32();
-        self.timed(input, block, interface)
-    }
-
-    /// draft-ietf-opsawg-pcapng appendix A: as the enhanced block, with a shorter interface number
-    /// and a count of drops where that has one long number.
-    fn obsolete<R: Read>(&self, input: &mut Input<R>, block: Block) -> Result<Packet, Problem> {
-        let mut fields = self.body(input, block, 20)?;
-        let interface = fields.u16().map(u32::from);
-        self.timed(input, block, interface)
-    }
-
-    /// A packet block with a time: interface (4 bytes, read already), time, lengths.
-    fn timed<R: Read>(
-        &self,
-        input: &mut Input<R>,
-        block: Block,
-        interface: Option<u32>,
-    ) -> Result<Packet, Problem> {
-        let interface = self.interface(interface.unwrap_or_default())?;
-        let mut fields = self.body(input, block, 20)?;
-        let (Some(_), Some(high), Some(low), Some(captured), Some(original_len)) = (
-            fields.u32(),
+    /// draft-ietf-opsawg-pcapng §4.3; and appendix A, where the interface has half the room and a
+    /// count of drops the other half.
+    fn timed<R: Read>(&self, input: &mut Input<R>, block: Block) -> Result<Packet, Problem> {
+        const HEADER: u32 = 20;
+        let mut fields = self.body(input, block, HEADER)?;
+        let interface = if block.kind == OBSOLETE_PACKET {
+            let interface = fields.u16();
+            fields.u16().and(interface).map(u32::from)
+        } else {
+            fields.u32()
+        };
+        let (Some(interface), Some(high), Some(low), Some(captured), Some(original_len)) = (
+            interface,
             fields.u32(),
             fields.u32(),
             fields.u32(),
@@ -217,35 +203,35 @@ impl Section {
         ) else {
             return Err(block.wrong_length());
         };
+        let interface = self.interface(interface)?;
         let ticks = u64::from(high) << 32 | u64::from(low);
-        let length = self.packet(input, block, 20, captured)?;
         Ok(Packet {
             at: Some(interface.time(ticks)),
             link: interface.link,
             original_len,
-            header: BEFORE + 20,
-            length,
+            header: BEFORE + HEADER as usize,
+            length: self.packet(input, block, HEADER, captured)?,
         })
     }
 
     /// draft-ietf-opsawg-pcapng §4.4: a packet of the first interface, without a time, as long as
     /// the block, the snap length and its original length let it be.
     fn simple<R: Read>(&self, input: &mut Input<R>, block: Block) -> Result<Packet, Problem> {
+        const HEADER: u32 = 4;
         let interface = self.interface(0)?;
-        let original_len = self.body(input, block, 4)?.u32().unwrap_or_default();
+        let original_len = self.body(input, block, HEADER)?.u32().unwrap_or_default();
         let snap_length = match interface.snap_length {
             0 => u32::MAX,
             limit => limit,
         };
-        let room = block.length - SMALLEST - 4;
+        let room = block.length - SMALLEST - HEADER;
         let captured = original_len.min(snap_length).min(room);
-        let length = self.packet(input, block, 4, captured)?;
         Ok(Packet {
             at: None,
             link: interface.link,
             original_len,
-            header: BEFORE + 4,
-            length,
+            header: BEFORE + HEADER as usize,
+            length: self.packet(input, block, HEADER, captured)?,
         })
     }
 
@@ -259,7 +245,7 @@ impl Section {
         })
     }
 
-    /// Gets a packet's `captured` bytes, `header` bytes into the body, into the window.
+    /// Gets a packet's `captured` bytes, `header` bytes into the body, into the window: their count.
     fn packet<R: Read>(
         &self,
         input: &mut Input<R>,

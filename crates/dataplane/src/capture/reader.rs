@@ -1,6 +1,6 @@
 //! Reads packets one by one from a capture of either format.
 
-use std::io::Read;
+use std::{fmt, io::Read};
 
 use portledger_model::Timestamp;
 
@@ -142,6 +142,15 @@ impl<R: Read> Reader<R> {
             // A block is passed over by its own length.
             Format::Pcapng(section) => section.next(&mut self.input),
         }
+    }
+}
+
+impl<R> fmt::Debug for Reader<R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Reader")
+            .field("name", &self.name)
+            .field("packets", &self.packets)
+            .finish_non_exhaustive()
     }
 }
 
