@@ -105,11 +105,10 @@ impl<R: Read> Merge<R> {
 impl<R: Read> Source<R> {
     fn look(&mut self) -> Result<(), CaptureError> {
         if let Next::Unknown = self.next {
-            // After an error there is no more.
-            self.next = Next::Over;
-            if let Some(at) = self.reader.advance()? {
-                self.next = Next::Waits(at);
-            }
+            self.next = match self.reader.advance()? {
+                Some(at) => Next::Waits(at),
+                None => Next::Over,
+            };
         }
         Ok(())
     }

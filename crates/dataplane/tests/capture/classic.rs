@@ -73,6 +73,8 @@ fn a_frame_check_sequence_in_the_link_type_is_no_other_link() {
 
 #[test]
 fn lengths_the_old_way_round() {
+    // A writer of 2.3 that had them as they are now.
+    assert_eq!(read_whole(&changed(LITTLE, 6, &[3])), golden());
     for minor in [2, 3] {
         let bytes = changed(LITTLE, 6, &[minor]);
         let bytes = changed(&bytes, 32, &[5, 0, 0, 0, 3]);

@@ -298,6 +298,7 @@ fn broken_blocks_end_the_capture_where_they_stand() {
     insta::assert_snapshot!(after_one(&[9, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 1]), @"test.pcap: packet 1 is good, then at byte 96: the file ends inside the block that begins here (bytes missing: 4294967282); copy or capture it again if the rest matters");
     insta::assert_snapshot!(after_one(&[9, 0, 0]), @"test.pcap: packet 1 is good, then at byte 96: the file ends inside the block that begins here (bytes missing: 5); copy or capture it again if the rest matters");
     // Lengths that would stand still, that differ, that are too short for their kind.
+    insta::assert_snapshot!(after_one(&[9, 0, 0, 0, 11, 0, 0, 0, 0, 0, 0, 0]), @"test.pcap: packet 1 is good, then at byte 96: a block of type 0x00000009 claims 11 bytes; the file is damaged here, copy or capture it again if the rest matters");
     insta::assert_snapshot!(after_one(&[9, 0, 0, 0, 0, 0, 0, 0]), @"test.pcap: packet 1 is good, then at byte 96: a block of type 0x00000009 claims 0 bytes; the file is damaged here, copy or capture it again if the rest matters");
     insta::assert_snapshot!(after_one(&[9, 0, 0, 0, 12, 0, 0, 0, 16, 0, 0, 0]), @"test.pcap: packet 1 is good, then at byte 96: a block begins by saying it has 12 bytes and ends by saying 16; the file is damaged here, copy or capture it again if the rest matters");
     insta::assert_snapshot!(after_one(&SMALL.block(6, &[&[0; 16]])), @"test.pcap: packet 1 is good, then at byte 96: a block of type 0x00000006 claims 28 bytes; the file is damaged here, copy or capture it again if the rest matters");
@@ -306,6 +307,11 @@ fn broken_blocks_end_the_capture_where_they_stand() {
     insta::assert_snapshot!(after_one(&SMALL.packet_claiming(0, 0, u32::MAX)), @"test.pcap: packet 1 is good, then at byte 96: a packet claims 4294967295 bytes, more than the 262144 any capture takes; the file is damaged here, copy or capture it again if the rest matters");
     insta::assert_snapshot!(after_one(&SMALL.packet(1, 0)), @"test.pcap: packet 1 is good, then at byte 96: a packet names interface 1, but this section describes 1; without the description its link type and clock are unknown, join the files with mergecap instead of cutting blocks");
     // Sections of no byte order, and of another version.
+    let mut section = SMALL.section();
+    section[14] = 2; // 1.2, which is read as 1.0.
+    assert_eq!(read_whole(&[LITTLE, &section].concat()).len(), 1);
+    section[14] = 3;
+    insta::assert_snapshot!(after_one(&section), @"test.pcap: packet 1 is good, then at byte 96: pcapng version 1.3 is not known; convert it with editcap -F pcap");
     let mut section = SMALL.section();
     section[8] = 0;
     insta::assert_snapshot!(after_one(&section), @"test.pcap: packet 1 is good, then at byte 96: a section begins with the byte order mark 0x1a2b3c00, which is none; the file is damaged here, copy or capture it again if the rest matters");
