@@ -60,7 +60,7 @@ pub struct Tick {
 /// The system's clock was set.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Step {
-    /// It was put forward by so much; our time went with it.
+    /// It was put forward by so much; our time went with it, unless it was ahead already.
     Forward(Duration),
     /// It was put back by so much; our time runs at half speed until they agree, so records made
     /// for twice as long bear times that are ahead of the system's.

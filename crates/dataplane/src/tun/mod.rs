@@ -117,12 +117,12 @@ impl Device {
         let header = i32::try_from(HEADER_LENGTH).unwrap_or(i32::MAX);
         ioctl::set_header(first, header).map_err(refused("set the header of"))?;
         let offload = set_offload(first).map_err(refused("set the offloads of"))?;
-        let (up, mtu) = set_link(&control, &raw, mtu).map_err(|error| match error {
-            Errno::INVAL => OpenError::Mtu {
+        let (up, mtu) = set_link(&control, &raw, mtu).map_err(|error| match (error, mtu) {
+            (Errno::INVAL, Some(mtu)) => OpenError::Mtu {
                 device: Arc::clone(&name),
-                mtu: mtu.unwrap_or_default(),
+                mtu,
             },
-            error => refused("set up")(error),
+            (error, _) => refused("set up")(error),
         })?;
         let facts = Facts {
             name,
