@@ -1,0 +1,214 @@
+//! What a line gave, on its way to a sighting.
+
+use std::time::Duration;
+
+use portledger_model::{Destination, Moment, Sighting, Source, Transport};
+
+use crate::{
+    Options, Reason, address,
+    time::{Instant, Pieces},
+};
+
+/// Whose end of which connection an address or a port is of. A sighting takes both from one side:
+/// one hop's address with another's port would name a stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Side {
+    /// The client's, as a PROXY protocol header tells it: `$proxy_protocol_addr`.
+    Told,
+    /// The client's, as the server takes it: `$remote_addr`, `%a`, `%h`.
+    Remote,
+    /// The hop's that connected to this server: `$realip_remote_addr`, `%{c}a`.
+    Hop,
+}
+
+impl Side {
+    /// Best first.
+    pub(crate) const ALL: [Self; 3] = [Self::Told, Self::Remote, Self::Hop];
+}
+
+/// Which end of a request a time is of.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum End {
+    Start,
+    End,
+}
+
+/// What a line gave.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Fields {
+    addresses: [Option<(address::Written, usize)>; 3],
+    ports: [Option<u16>; 3],
+    pub(crate) destination: Destination,
+    pub(crate) start: Pieces,
+    pub(crate) end: Pieces,
+    /// Where the time stands, for an error about it.
+    pub(crate) time_at: usize,
+    pub(crate) duration: Option<(Duration, Step)>,
+    pub(crate) transport: Option<Transport>,
+}
+
+/// The step in which a duration is written.
+pub(crate) type Step = Duration;
+
+/// A reason and the byte, from 0, that it is about.
+pub(crate) type Fault = (usize, Reason);
+
+/// A sighting, and whether its port was written as 0.
+pub(crate) struct Found {
+    pub(crate) sighting: Sighting,
+    pub(crate) port_zero: bool,
+}
+
+impl Fields {
+    /// Of a log all of whose lines are of connections over `transport`.
+    pub(crate) fn over(transport: Option<Transport>) -> Self {
+        Self {
+            transport,
+            ..Self::default()
+        }
+    }
+
+    pub(crate) fn set_address(&mut self, side: Side, written: address::Written, at: usize) {
+        self.addresses[side as usize] = Some((written, at));
+    }
+
+    pub(crate) fn set_port(&mut self, side: Side, port: Option<u16>) {
+        self.ports[side as usize] = port;
+    }
+
+    pub(crate) fn pieces(&mut self, end: End) -> &mut Pieces {
+        match end {
+            End::Start => &mut self.start,
+            End::End => &mut self.end,
+        }
+    }
+
+    /// The sighting that the fields add up to, where the format's times are of `times`.
+    pub(crate) fn sighting(
+        &self,
+        times: Times,
+        options: &Options,
+        line: u64,
+    ) -> Result<Found, Fault> {
+        let (side, address) = self.client()?;
+        let written = self.ports[side as usize];
+        let timed = self
+            .timed(times, options)
+            .map_err(|reason| (self.time_at, reason))?;
+        Ok(Found {
+            port_zero: written == Some(0),
+            sighting: Sighting {
+                source: Source {
+                    file: options.file.clone(),
+                    line,
+                },
+                address,
+                // RFC 6335 §6: port 0 is reserved, so it stands for a port that is not known.
+                port: written.filter(|port| *port != 0),
+                transport: self.transport,
+                destination: self.destination,
+                at: timed.instant.at,
+                or_at: timed.instant.or_at,
+                resolution: timed.instant.resolution,
+                zone: timed.instant.zone,
+                moment: timed.moment,
+                lasted: timed.lasted,
+            },
+        })
+    }
+
+    fn client(&self) -> Result<(Side, std::net::IpAddr), Fault> {
+        let mut fault = (0, Reason::NoAddress);
+        for side in Side::ALL {
+            let Some((written, at)) = self.addresses[side as usize] else {
+                continue;
+            };
+            match written {
+                address::Written::Ip(address) => return Ok((side, address)),
+                // A dash: a later side may know.
+                address::Written::Nothing => fault = (at, Reason::NoAddress),
+                address::Written::Unix => return Err((at, Reason::UnixSocket)),
+                address::Written::Other => return Err((at, Reason::HostName)),
+            }
+        }
+        Err(fault)
+    }
+
+    fn timed(&self, times: Times, options: &Options) -> Result<Timed, Reason> {
+        match times {
+            Times::End(moment) => {
+                let instant = self.end.instant(options)?;
+                Ok(Timed {
+                    instant,
+                    moment,
+                    lasted: self.duration.map(|(duration, _)| duration),
+                })
+            }
+            Times::Start => self.timed_by_start(options),
+            Times::Both => {
+                let (start, end) = (self.start.instant(options)?, self.end.instant(options)?);
+                let between = match (start.at, end.at) {
+                    (Some(from), Some(to)) if is_exact(start.resolution) => Some(to.since(from)),
+                    _ => None,
+                };
+                Ok(Timed {
+                    instant: end,
+                    moment: Moment::RequestEnd,
+                    lasted: self.duration.map(|(duration, _)| duration).or(between),
+                })
+            }
+            Times::None => Ok(Timed {
+                instant: Instant::NONE,
+                moment: Moment::Logged,
+                lasted: None,
+            }),
+        }
+    }
+
+    /// The start and a duration make the end where both are fine enough to be added up; else the
+    /// sighting is of the start, and how long the endpoint was in use after it is not told.
+    fn timed_by_start(&self, options: &Options) -> Result<Timed, Reason> {
+        let start = self.start.instant(options)?;
+        match (start.at, self.duration) {
+            (Some(at), Some((duration, step))) if is_exact(step) && is_exact(start.resolution) => {
+                Ok(Timed {
+                    instant: Instant {
+                        at: Some(at.after(duration)),
+                        or_at: start.or_at.map(|at| at.after(duration)),
+                        resolution: start.resolution + step.saturating_sub(MICROSECOND),
+                        zone: start.zone,
+                    },
+                    moment: Moment::RequestEnd,
+                    lasted: Some(duration),
+                })
+            }
+            _ => Ok(Timed {
+                instant: start,
+                moment: Moment::RequestStart,
+                lasted: None,
+            }),
+        }
+    }
+}
+
+/// Of which moments a format writes the time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Times {
+    Start,
+    End(Moment),
+    Both,
+    None,
+}
+
+struct Timed {
+    instant: Instant,
+    moment: Moment,
+    lasted: Option<Duration>,
+}
+
+/// The finest step servers write: a duration in it adds nothing to what is not known.
+const MICROSECOND: Duration = Duration::from_micros(1);
+
+fn is_exact(step: Duration) -> bool {
+    step <= Duration::from_millis(1)
+}

@@ -1,0 +1,28 @@
+//! What a reader is told beside the format.
+
+use jiff::tz::TimeZone;
+use portledger_model::Timestamp;
+
+/// What a reader is told beside the format.
+#[derive(Debug, Clone)]
+pub struct Options {
+    /// The file's name, for [`portledger_model::Source`].
+    pub file: String,
+    /// The zone of times that are written without one. `None` leaves such times unknown:
+    /// [`portledger_model::Zone::Missing`].
+    pub zone: Option<TimeZone>,
+    /// What is now, or when the file was last written: dates without a year are of the latest
+    /// year that does not put them more than a day after it. Needed for traditional syslog only.
+    pub reference: Option<Timestamp>,
+}
+
+impl Options {
+    /// For a file of this name, without a zone and a reference time.
+    pub fn new(file: impl Into<String>) -> Self {
+        Self {
+            file: file.into(),
+            zone: None,
+            reference: None,
+        }
+    }
+}

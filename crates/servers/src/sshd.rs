@@ -1,0 +1,423 @@
+//! OpenSSH's log lines, through syslog, the journal or `sshd -E`.
+//!
+//! A client chooses its user name, its version text and its reason to disconnect, and may write
+//! `from 192.0.2.66 port 4242` there. So every form says on which side of such text its endpoint
+//! stands.
+
+use portledger_model::{Moment, Transport};
+
+use crate::{
+    Options, Reason, Skip, address,
+    fields::{Fields, Side, Times},
+    reader::Outcome,
+    time::{Epoch, Pieces, parse::Cursor},
+};
+
+pub(crate) fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
+    let mut fields = Fields::over(Some(Transport::Tcp));
+    let Some((message, timed)) = header(line, &mut fields.end)? else {
+        return Ok(Err(Skip::OtherProgram));
+    };
+    let at = line.len() - message.len();
+    let message = without_decoration(message);
+    let (seen, moment) = match client(message) {
+        Client::Seen(seen, moment) => (seen, moment),
+        Client::WithoutPort => return Ok(Err(Skip::Repeated)),
+        Client::NotTold => return Ok(Err(Skip::NoClient)),
+        Client::Ambiguous => return Err((at, Reason::Ambiguous)),
+        Client::Malformed => {
+            let expected = "an address, 'port' and a port after these words of sshd";
+            return Err((at, Reason::Value { expected }));
+        }
+    };
+    fields.set_address(Side::Remote, address::Written::read(seen.address), at);
+    fields.set_port(Side::Remote, Some(seen.port));
+    if let Some((address, port)) = seen.server {
+        fields.destination.address = address::parse(address);
+        fields.destination.port = Some(port);
+    }
+    let times = if timed {
+        Times::End(moment)
+    } else {
+        Times::None
+    };
+    fields.sighting(times, options, number).map(Ok)
+}
+
+/// What stands before sshd's own words: the message, and whether a time stands before it. `None`
+/// is another program's line.
+fn header<'a>(
+    line: &'a [u8],
+    pieces: &mut Pieces,
+) -> Result<Option<(&'a [u8], bool)>, crate::fields::Fault> {
+    let mut cursor = Cursor::new(line, priority(line));
+    match cursor.peek() {
+        // RFC 5424 §6: `1 ` is the version.
+        Some(byte) if byte.is_ascii_digit() => {
+            let structured = cursor.rest().starts_with(b"1 ");
+            if structured {
+                cursor.at += 2;
+            }
+            if time(&mut cursor, pieces).is_none() {
+                let expected = "2026-11-21T10:53:22+01:00 or Nov 21 10:53:22";
+                return Err((cursor.at.min(line.len()), Reason::Time { expected }));
+            }
+            if structured {
+                return Ok(structured_message(cursor.rest()).map(|message| (message, true)));
+            }
+        }
+        // `sshd -E` writes neither time nor name.
+        _ if cursor.clone().traditional(&mut Pieces::default()).is_none() => {
+            return Ok(Some((line, false)));
+        }
+        _ => {
+            let _ = cursor.traditional(pieces);
+        }
+    }
+    Ok(named_message(cursor.rest()).map(|message| (message, true)))
+}
+
+/// The length of a `<38>` in front (RFC 5424 §6.2.1).
+fn priority(line: &[u8]) -> usize {
+    let mut cursor = Cursor::new(line, 0);
+    let read = cursor
+        .byte(b'<')
+        .and_then(|()| cursor.number())
+        .and_then(|_| cursor.byte(b'>'));
+    read.map_or(0, |()| cursor.at)
+}
+
+fn time(cursor: &mut Cursor<'_>, pieces: &mut Pieces) -> Option<()> {
+    if cursor.bytes.get(cursor.at + 4) == Some(&b'-') {
+        cursor.iso(pieces)
+    } else {
+        let epoch: Epoch = cursor.epoch()?;
+        pieces.epoch = Some(epoch);
+        Some(())
+    }
+}
+
+/// ` host sshd[123]: message`.
+fn named_message(rest: &[u8]) -> Option<&[u8]> {
+    let rest = rest.strip_prefix(b" ")?;
+    let rest = rest.get(memchr::memchr(b' ', rest)? + 1..)?;
+    let end = memchr::memmem::find(rest, b": ")?;
+    let tag = rest.get(..end)?;
+    let program = tag.split(|byte| *byte == b'[').next()?;
+    is_sshd(program).then(|| rest.get(end + 2..)).flatten()
+}
+
+/// ` host sshd 123 - - message` (RFC 5424 §6).
+fn structured_message(rest: &[u8]) -> Option<&[u8]> {
+    let mut parts = rest.strip_prefix(b" ")?.splitn(6, |byte| *byte == b' ');
+    let program = parts.nth(1)?;
+    let message = parts.nth(3)?;
+    is_sshd(program).then_some(message)
+}
+
+/// OpenSSH 9.8 and 10.0 moved a connection's work to programs of their own.
+fn is_sshd(program: &[u8]) -> bool {
+    let program = program
+        .rsplit(|byte| *byte == b'/')
+        .next()
+        .unwrap_or(program);
+    matches!(program, b"sshd" | b"sshd-session" | b"sshd-auth")
+}
+
+/// Without the level in front and the `[preauth]` behind.
+fn without_decoration(message: &[u8]) -> &[u8] {
+    let mut message = message.trim_ascii();
+    for level in [&b"error: "[..], b"fatal: ", b"debug1: ", b"info: "] {
+        message = message.strip_prefix(level).unwrap_or(message);
+    }
+    message.strip_suffix(b" [preauth]").unwrap_or(message)
+}
+
+struct Seen<'a> {
+    address: &'a [u8],
+    port: u16,
+    server: Option<(&'a [u8], u16)>,
+}
+
+enum Client<'a> {
+    Seen(Seen<'a>, Moment),
+    /// An address without a port, which other lines of the same connection have.
+    WithoutPort,
+    NotTold,
+    /// Two endpoints, one of which a client made up.
+    Ambiguous,
+    /// Words that always come with an endpoint, without one.
+    Malformed,
+}
+
+/// On which side of a client's text the endpoint stands.
+#[derive(Clone, Copy)]
+enum Place {
+    /// At once after the words.
+    After,
+    /// The last before what this accepts as the end of the message.
+    Before(fn(&[u8]) -> bool),
+}
+
+const FORMS: &[(&[u8], Place)] = &[
+    (
+        b"Connection closed by authenticating user ",
+        Place::Before(is_end),
+    ),
+    (b"Connection closed by invalid user ", Place::Before(is_end)),
+    (b"Connection closed by user ", Place::Before(is_end)),
+    (b"Connection closed by ", Place::After),
+    (
+        b"Connection reset by authenticating user ",
+        Place::Before(is_end),
+    ),
+    (b"Connection reset by invalid user ", Place::Before(is_end)),
+    (b"Connection reset by user ", Place::Before(is_end)),
+    (b"Connection reset by ", Place::After),
+    (
+        b"Disconnected from authenticating user ",
+        Place::Before(is_end),
+    ),
+    (b"Disconnected from invalid user ", Place::Before(is_end)),
+    (b"Disconnected from user ", Place::Before(is_end)),
+    (b"Disconnected from ", Place::After),
+    (b"Disconnecting authenticating user ", Place::Before(is_end)),
+    (b"Disconnecting invalid user ", Place::Before(is_end)),
+    (b"Disconnecting user ", Place::Before(is_end)),
+    (b"Disconnecting ", Place::After),
+    (b"Received disconnect from ", Place::After),
+    (b"Accepted ", Place::Before(is_end_or_key)),
+    (b"Postponed ", Place::Before(is_end_or_key)),
+    (b"Partial ", Place::Before(is_end_or_key)),
+    (b"Failed ", Place::Before(is_end_or_key)),
+    (b"Invalid user ", Place::Before(is_end)),
+    (
+        b"maximum authentication attempts exceeded for ",
+        Place::Before(is_end),
+    ),
+    (
+        b"Bad protocol version identification ",
+        Place::Before(is_end),
+    ),
+    (b"Did not receive identification string from ", Place::After),
+    (b"banner exchange: Connection from ", Place::After),
+    (b"ssh_dispatch_run_fatal: Connection from ", Place::After),
+    (b"Unable to negotiate with ", Place::After),
+    (b"Protocol major versions differ for ", Place::After),
+    (b"Timeout before authentication for ", Place::After),
+    (b"Read error from remote host ", Place::After),
+    (b"Starting session: ", Place::Before(is_end)),
+    (b"Close session: ", Place::Before(is_end)),
+];
+
+fn client(message: &[u8]) -> Client<'_> {
+    if let Some(rest) = message.strip_prefix(b"Connection from ") {
+        return opened(rest);
+    }
+    if message.starts_with(b"drop connection #") {
+        return dropped(message);
+    }
+    for (words, place) in FORMS {
+        if let Some(rest) = message.strip_prefix(*words) {
+            return found(rest, *place);
+        }
+    }
+    Client::NotTold
+}
+
+/// `A port P on B port Q`, of LogLevel VERBOSE: the one form that is written at the connect.
+fn opened(rest: &[u8]) -> Client<'_> {
+    let Some((mut seen, after)) = endpoint(rest) else {
+        return Client::Malformed;
+    };
+    if let Some((server, _)) = after.strip_prefix(b" on ").and_then(endpoint) {
+        seen.server = Some((server.address, server.port));
+    }
+    Client::Seen(seen, Moment::Connect)
+}
+
+/// `drop connection #10 from [A]:P on [B]:Q past MaxStartups`, written at the connect as well.
+fn dropped(message: &[u8]) -> Client<'_> {
+    let mut words = message.split(|byte| *byte == b' ').skip(4);
+    let (client, server) = (words.next(), words.nth(1));
+    let split = |text: Option<&'_ [u8]>| {
+        let text = text?;
+        let colon = memchr::memrchr(b':', text)?;
+        Some((colon, address::port(text.get(colon + 1..)?)?))
+    };
+    match (client, split(client)) {
+        (Some(text), Some((colon, port))) => {
+            let server = server.and_then(|text| {
+                let (colon, port) = split(Some(text))?;
+                Some((text.get(..colon)?, port))
+            });
+            let seen = Seen {
+                address: text.get(..colon).unwrap_or_default(),
+                port,
+                server,
+            };
+            Client::Seen(seen, Moment::Connect)
+        }
+        _ => Client::Malformed,
+    }
+}
+
+fn found(rest: &[u8], place: Place) -> Client<'_> {
+    let mut all = endpoints(rest);
+    let seen = match place {
+        Place::After => endpoint(rest).map(|(seen, _)| seen),
+        Place::Before(is_end) => match all.clone().last() {
+            Some((seen, after)) if is_end(after) => Some(seen),
+            // More text follows, which may be a client's as well.
+            Some(_) if all.clone().count() > 1 => return Client::Ambiguous,
+            _ => all.next().map(|(seen, _)| seen),
+        },
+    };
+    match seen {
+        Some(seen) => Client::Seen(seen, Moment::Logged),
+        None if memchr::memmem::find(rest, PORT).is_none() => Client::WithoutPort,
+        None => Client::Malformed,
+    }
+}
+
+const PORT: &[u8] = b" port ";
+
+/// What ends a message after its endpoint.
+fn is_end(after: &[u8]) -> bool {
+    after.is_empty() || after == b" ssh2" || is_session(after)
+}
+
+/// ` id 0`, of a session.
+fn is_session(after: &[u8]) -> bool {
+    after
+        .strip_prefix(b" id ")
+        .is_some_and(|id| id.iter().all(u8::is_ascii_digit))
+}
+
+/// ` ssh2: ED25519 SHA256:…`: a key. A certificate's name, or the user and host that a client
+/// says it is of (hostbased), make it longer.
+fn is_end_or_key(after: &[u8]) -> bool {
+    let is_key = |key: &[u8]| {
+        let mut words = key.split(|byte| *byte == b' ');
+        words.next().is_some()
+            && words.next().is_some_and(|print| {
+                let is_print = print.starts_with(b"SHA256:") || print.starts_with(b"MD5:");
+                is_print && !print.contains(&b'"')
+            })
+            && words.next().is_none()
+    };
+    is_end(after) || after.strip_prefix(b" ssh2: ").is_some_and(is_key)
+}
+
+/// Every `A port P` of a text, and what is behind each.
+fn endpoints(text: &[u8]) -> impl Iterator<Item = (Seen<'_>, &[u8])> + Clone {
+    memchr::memmem::find_iter(text, PORT).filter_map(|port| {
+        let start = memchr::memrchr(b' ', text.get(..port)?).map_or(0, |space| space + 1);
+        endpoint(text.get(start..)?)
+    })
+}
+
+/// `A port P` in front, and what is behind it.
+fn endpoint(text: &[u8]) -> Option<(Seen<'_>, &[u8])> {
+    let space = memchr::memchr(b' ', text)?;
+    let address = text.get(..space)?;
+    address::parse(address)?;
+    let after = text.get(space..)?.strip_prefix(b" port ")?;
+    let digits = after
+        .iter()
+        .take_while(|byte| byte.is_ascii_digit())
+        .count();
+    let seen = Seen {
+        address,
+        port: address::port(after.get(..digits)?)?,
+        server: None,
+    };
+    Some((seen, after.get(digits..)?))
+}
+
+#[cfg(test)]
+mod tests {
+    use jiff::tz::TimeZone;
+
+    use crate::testing::read_lines;
+
+    fn messages(messages: &[&str]) -> String {
+        let lines: Vec<String> = messages
+            .iter()
+            .map(|message| format!("2026-11-21T10:53:22.123456+00:00 host sshd[812]: {message}"))
+            .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        read_lines("sshd", None, &lines)
+    }
+
+    #[test]
+    fn every_form_has_its_endpoint() {
+        insta::assert_snapshot!(messages(&[
+            "Connection from 203.0.113.7 port 49152 on 192.0.2.22 port 22 rdomain \"\"",
+            "Accepted publickey for root from 203.0.113.7 port 49152 ssh2: ED25519 SHA256:6bJ3Zk",
+            "Failed password for invalid user admin from 2001:db8::1 port 49152 ssh2",
+            "Invalid user admin from 203.0.113.7 port 49152",
+            "Connection closed by 203.0.113.7 port 49152 [preauth]",
+            "Connection reset by authenticating user root 203.0.113.7 port 49152 [preauth]",
+            "Disconnected from user root 203.0.113.7 port 49152",
+            "Received disconnect from 203.0.113.7 port 49152:11: Bye Bye [preauth]",
+            "error: beginning MaxStartups throttling",
+            "drop connection #10 from [2001:db8::1]:49152 on [2001:db8::22]:22 past MaxStartups",
+            "Did not receive identification string from 203.0.113.7 port 49152",
+            "banner exchange: Connection from 203.0.113.7 port 49152: invalid format",
+            "Unable to negotiate with 203.0.113.7 port 49152: no matching key exchange method found. Their offer: x [preauth]",
+            "error: maximum authentication attempts exceeded for root from 203.0.113.7 port 49152 ssh2 [preauth]",
+            "fatal: Timeout before authentication for 203.0.113.7 port 49152",
+        ]));
+    }
+
+    #[test]
+    fn what_a_client_chose_is_not_believed() {
+        insta::assert_snapshot!(messages(&[
+            "Invalid user x from 192.0.2.66 port 4242 from 203.0.113.7 port 49152",
+            "Failed password for invalid user x from 192.0.2.66 port 4242 ssh2 from 203.0.113.7 port 49152 ssh2",
+            "Failed none for invalid user  from 203.0.113.7 port 49152 ssh2",
+            "Connection closed by invalid user 192.0.2.66 port 4242 203.0.113.7 port 49152 [preauth]",
+            "Received disconnect from 203.0.113.7 port 49152:11: from 192.0.2.66 port 4242 [preauth]",
+            "Bad protocol version identification 'x from 192.0.2.66 port 4242' from 203.0.113.7 port 49152",
+            "Failed publickey for x from 203.0.113.7 port 49152 ssh2: RSA-CERT ID from 192.0.2.66 port 4242 ssh2 (serial 0) CA RSA SHA256:x",
+            "Disconnecting invalid user x 203.0.113.7 port 49152: Change of username or service not allowed: (x,ssh-connection) -> (y 192.0.2.66 port 4242: z,ssh-connection) [preauth]",
+            "Disconnecting invalid user x 203.0.113.7 port 49152: Too many authentication failures [preauth]",
+            "Accepted hostbased for x from 203.0.113.7 port 49152 ssh2: RSA SHA256:x, client user \"x\", client host \"y from 192.0.2.66 port 4242 ssh2: RSA SHA256:z\"",
+            "Failed publickey for x from 203.0.113.7 port 49152 ssh2: RSA-CERT ID x (serial 0) CA RSA SHA256:x",
+        ]));
+    }
+
+    #[test]
+    fn lines_without_an_endpoint_are_skipped() {
+        insta::assert_snapshot!(messages(&[
+            "Server listening on 0.0.0.0 port 22.",
+            "pam_unix(sshd:session): session opened for user root(uid=0) by (uid=0)",
+            "Invalid user admin from 203.0.113.7",
+            "Accepted password for root from 203.0.113.7 port 65536 ssh2",
+        ]));
+    }
+
+    #[test]
+    fn every_way_of_writing_the_time() {
+        let zone = TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        let message = "Connection closed by 203.0.113.7 port 49152";
+        let lines: Vec<String> = [
+            "2026-11-21T10:53:22+0100 host sshd[812]: ",
+            "Nov  1 01:30:00 host sshd[812]: ",
+            "Dec 31 10:53:22 host sshd-session[812]: ",
+            "<38>Nov 21 05:53:22 host sshd[812]: ",
+            "<38>1 2026-11-21T10:53:22.5Z host sshd 812 - - ",
+            "1795258402.123456 host sshd[812]: ",
+            "",
+            "error: ",
+            "2026-11-21T10:53:22+01:00 host cron[1]: ",
+            "2026-13-21T10:53:22+01:00 host sshd[1]: ",
+        ]
+        .iter()
+        .map(|header| format!("{header}{message}\r\n"))
+        .collect();
+        let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+        insta::assert_snapshot!(read_lines("sshd", Some(zone), &lines));
+    }
+}
