@@ -103,13 +103,17 @@ const STAGE: usize = 32;
 /// A packet between its stages.
 #[derive(Debug, Clone, Copy)]
 struct Staged {
-    header: Result<Header, DropReason>,
+    /// Why it went no further, or nothing.
+    refused: Option<DropReason>,
+    /// Meaningful where it was not refused.
+    header: Header,
     hash: u32,
     candidate: u32,
 }
 
 const UNSTAGED: Staged = Staged {
-    header: Err(DropReason::NotSeen),
+    refused: Some(DropReason::NotSeen),
+    header: Header::NOTHING,
     hash: 0,
     candidate: NONE,
 };
@@ -194,13 +198,15 @@ impl Nat {
         let mut stage = [UNSTAGED; STAGE];
         for packets in packets.chunks_mut(STAGE) {
             for (staged, packet) in stage.iter_mut().zip(packets.iter()) {
-                *staged = self.stage(from, packet);
+                self.stage(from, packet, staged);
             }
             let stage = &mut stage[..packets.len()];
             self.approach(from, stage);
             for (packet, staged) in packets.iter_mut().zip(stage) {
-                packet.verdict = self.translate(from, packet, staged, output);
-                self.count(packet.verdict);
+                if let Err(reason) = self.translate(from, packet, staged, output) {
+                    packet.verdict = Verdict::Drop(reason);
+                }
+                self.count(&packet.verdict);
             }
         }
         self.collect_events(output);
@@ -274,44 +280,45 @@ impl Nat {
     }
 
     /// Reads the packet, and what its look-up begins with.
-    fn stage(&self, from: Side, packet: &Packet<'_>) -> Staged {
-        let header = match Header::parse(packet.data) {
-            Ok(header) => header,
-            Err(reason) => {
-                return Staged {
-                    header: Err(reason),
-                    hash: 0,
-                    candidate: NONE,
-                };
+    #[inline(always)]
+    fn stage(&self, from: Side, packet: &Packet<'_>, staged: &mut Staged) {
+        match Header::parse(packet.data) {
+            Ok(header) => {
+                staged.header = header;
+                staged.refused = None;
             }
-        };
-        let mut staged = Staged {
-            header: Ok(header),
-            hash: 0,
-            candidate: NONE,
-        };
+            Err(reason) => {
+                staged.refused = Some(reason);
+                return;
+            }
+        }
+        let header = &staged.header;
         if from == Side::Inside
-            && let Some((transport, port)) = source_endpoint(header.content)
+            && let Some((transport, port)) = source_endpoint(&header.content)
         {
             let key = InternalKey::new(packet.realm, transport, header.source, port);
             staged.hash = self.table.hash(key);
         }
-        staged
     }
 
     /// Reads the memory that the packets of a stage will need, one kind of read after the other,
     /// so that the waits overlap. Only guesses come out of it: nothing is decided here.
     fn approach(&self, from: Side, stage: &mut [Staged]) {
         for staged in stage.iter_mut() {
-            let Ok(header) = staged.header else { continue };
+            staged.candidate = NONE;
+            if staged.refused.is_some() {
+                continue;
+            }
+            let header = &staged.header;
             let candidate = match from {
                 Side::Inside => self.table.approach(staged.hash),
                 Side::Outside => {
-                    destination_endpoint(header.content).and_then(|(transport, port)| {
-                        let found = self
-                            .ports
-                            .find(header.destination.into(), port, transport)?;
-                        Some(found.0)
+                    destination_endpoint(&header.content).and_then(|(transport, port)| {
+                        Some(
+                            self.ports
+                                .find(header.destination.into(), port, transport)?
+                                .0,
+                        )
                     })
                 }
             };
@@ -323,39 +330,29 @@ impl Nat {
         black_box(read);
     }
 
+    /// Sets the packet's verdict in its place; an error is one, too. (Handing verdicts up through
+    /// the calls costs as much as translating.)
     fn translate(
         &mut self,
         from: Side,
         packet: &mut Packet<'_>,
         staged: &Staged,
         output: &mut Output,
-    ) -> Verdict {
+    ) -> Result<(), DropReason> {
         match from {
             Side::Inside => self.counters.from_inside += 1,
             Side::Outside => self.counters.from_outside += 1,
         }
-        let header = match staged.header {
-            Ok(header) => header,
-            Err(reason) => return Verdict::Drop(reason),
-        };
-        // What lies behind the packet in its buffer is no part of it.
-        let Some(data) = packet.data.get_mut(..header.total) else {
-            return Verdict::Drop(DropReason::Truncated);
-        };
-        let mut packet = Packet {
-            data,
-            realm: packet.realm,
-            offload: packet.offload,
-            verdict: packet.verdict,
-        };
-        let verdict = match from {
-            Side::Inside => self.outbound(&mut packet, &header, staged, output),
-            Side::Outside => self.inbound(&mut packet, &header, staged, output),
-        };
-        verdict.unwrap_or_else(Verdict::Drop)
+        if let Some(reason) = staged.refused {
+            return Err(reason);
+        }
+        match from {
+            Side::Inside => self.outbound(packet, staged, output),
+            Side::Outside => self.inbound(packet, staged, output),
+        }
     }
 
-    fn count(&mut self, verdict: Verdict) {
+    fn count(&mut self, verdict: &Verdict) {
         match verdict {
             Verdict::Forward {
                 to: Side::Inside, ..
@@ -363,7 +360,7 @@ impl Nat {
             Verdict::Forward {
                 to: Side::Outside, ..
             } => self.counters.to_outside += 1,
-            Verdict::Drop(reason) => self.counters.count_drop(reason),
+            Verdict::Drop(reason) => self.counters.count_drop(*reason),
             Verdict::Kept => {}
         }
     }
@@ -427,8 +424,8 @@ impl Nat {
 }
 
 /// The transport and the port (or identifier) that a packet is from.
-const fn source_endpoint(content: Content) -> Option<(Transport, u16)> {
-    match content {
+const fn source_endpoint(content: &Content) -> Option<(Transport, u16)> {
+    match *content {
         Content::Tcp { source, .. } => Some((Transport::Tcp, source)),
         Content::Udp { source, .. } => Some((Transport::Udp, source)),
         Content::Query { identifier, .. } => Some((Transport::Icmp, identifier)),
@@ -437,8 +434,8 @@ const fn source_endpoint(content: Content) -> Option<(Transport, u16)> {
 }
 
 /// The transport and the port (or identifier) that a packet is for.
-const fn destination_endpoint(content: Content) -> Option<(Transport, u16)> {
-    match content {
+const fn destination_endpoint(content: &Content) -> Option<(Transport, u16)> {
+    match *content {
         Content::Tcp { destination, .. } => Some((Transport::Tcp, destination)),
         Content::Udp { destination, .. } => Some((Transport::Udp, destination)),
         Content::Query { identifier, .. } => Some((Transport::Icmp, identifier)),

@@ -22,7 +22,7 @@ impl Nat {
         &mut self,
         packet: &mut Packet<'_>,
         header: &Header,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let quoted = quoted(packet, header)?;
         // An error is for whoever sent what it quotes.
         if quoted.source != header.destination {
@@ -36,7 +36,7 @@ impl Nat {
         &mut self,
         packet: &mut Packet<'_>,
         header: &Header,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let quoted = quoted(packet, header)?;
         let Quoted {
             destination,
@@ -50,7 +50,7 @@ impl Nat {
         let after = self.pending(number);
         let mapping = *self.table.get(number);
         let (external, port) = (mapping.external, mapping.external_port);
-        let message = &mut packet.data[header.length..];
+        let message = &mut packet.data[header.length..header.total];
         icmp::set_quoted_end(message, &quoted, End::Destination, external, port);
         icmp::finish(message);
         // RFC 5508 REQ-5c: whichever host inside it comes from, outside it comes from the NAT.
@@ -66,11 +66,12 @@ impl Nat {
             self.counters.hairpinned += 1;
             return self.error_to_inside(packet, &header, quoted, after);
         }
-        Ok(Verdict::Forward {
+        packet.verdict = Verdict::Forward {
             to: Side::Outside,
             realm: packet.realm,
             after,
-        })
+        };
+        Ok(())
     }
 
     /// Brings an error to the subscriber whose packet it quotes.
@@ -80,7 +81,7 @@ impl Nat {
         header: &Header,
         quoted: Quoted,
         after: EventNumber,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let Quoted {
             source,
             source_port,
@@ -95,7 +96,7 @@ impl Nat {
         let after = after.max(self.pending(number));
         let mapping = *self.table.get(number);
         let (internal, port) = (mapping.internal, mapping.internal_port);
-        let message = &mut packet.data[header.length..];
+        let message = &mut packet.data[header.length..header.total];
         icmp::set_quoted_end(message, &quoted, End::Source, internal, port);
         icmp::finish(message);
         rewrite::set_end(
@@ -106,11 +107,12 @@ impl Nat {
             0,
             Offload::None,
         );
-        Ok(Verdict::Forward {
+        packet.verdict = Verdict::Forward {
             to: Side::Inside,
             realm: mapping.realm,
             after,
-        })
+        };
+        Ok(())
     }
 
     fn find_internal(
@@ -191,7 +193,7 @@ impl Nat {
 }
 
 fn quoted(packet: &Packet<'_>, header: &Header) -> Result<Quoted, DropReason> {
-    icmp::quoted(&packet.data[header.length..])
+    icmp::quoted(&packet.data[header.length..header.total])
 }
 
 /// So many a second, and no more than a second's worth at once.

@@ -16,13 +16,15 @@ impl Nat {
         packet: &mut Packet<'_>,
         header: &Header,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let key = DatagramKey::new(from, packet.realm, header);
         let Some(fate) = self.fragments.fate(key) else {
             let expires = self.fragment_expiry();
-            self.fragments.keep(expires, key, packet.data)?;
+            self.fragments
+                .keep(expires, key, &packet.data[..header.total])?;
             self.counters.fragments_kept += 1;
-            return Ok(Verdict::Kept);
+            packet.verdict = Verdict::Kept;
+            return Ok(());
         };
         self.follow(fate, packet, header, output)
     }
@@ -33,23 +35,23 @@ impl Nat {
         &mut self,
         key: DatagramKey,
         packet: &Packet<'_>,
-        verdict: Result<Verdict, DropReason>,
+        translated: Result<(), DropReason>,
         output: &mut Output,
     ) {
         let fate = Fate {
             source: long(packet.data, 12),
             destination: long(packet.data, 16),
             identification: word(packet.data, 4),
-            verdict: match verdict {
+            verdict: match (translated, packet.verdict) {
                 // Cut into pieces: the others go the same way, in the same realm.
-                Ok(Verdict::Kept) => match output.packets.last() {
+                (Ok(()), Verdict::Kept) => match output.packets.last() {
                     Some(&Emitted {
                         to, realm, after, ..
                     }) => Verdict::Forward { to, realm, after },
                     None => Verdict::Drop(DropReason::FragmentOfDropped),
                 },
-                Ok(verdict) => verdict,
-                Err(_) => Verdict::Drop(DropReason::FragmentOfDropped),
+                (Ok(()), verdict) => verdict,
+                (Err(_), _) => Verdict::Drop(DropReason::FragmentOfDropped),
             },
         };
         let expires = self.fragment_expiry();
@@ -61,8 +63,11 @@ impl Nat {
                 realm: packet.realm,
                 ..Packet::new(&mut data)
             };
-            match self.follow(fate, &mut packet, &header, output) {
-                Ok(Verdict::Forward { to, realm, after }) => {
+            match (
+                self.follow(fate, &mut packet, &header, output),
+                packet.verdict,
+            ) {
+                (Ok(()), Verdict::Forward { to, realm, after }) => {
                     self.emit(
                         Emitted {
                             data,
@@ -73,8 +78,8 @@ impl Nat {
                         output,
                     );
                 }
-                Ok(Verdict::Kept | Verdict::Drop(_)) => {}
-                Err(reason) => self.counters.count_drop(reason),
+                (Ok(()), _) => {}
+                (Err(reason), _) => self.counters.count_drop(reason),
             }
         }
     }
@@ -85,7 +90,7 @@ impl Nat {
         packet: &mut Packet<'_>,
         header: &Header,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let Verdict::Forward { to, realm, after } = fate.verdict else {
             return Err(DropReason::FragmentOfDropped);
         };

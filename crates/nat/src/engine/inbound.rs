@@ -16,21 +16,22 @@ impl Nat {
     pub(super) fn inbound(
         &mut self,
         packet: &mut Packet<'_>,
-        header: &Header,
         staged: &Staged,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
+        let header = &staged.header;
         if !self.ports.is_external(header.destination.into()) {
             // RFC 6888 REQ-6: what went out untranslated comes back so.
             if self.is_exempt(header.source)
                 && let Some(realm) = self.realm_of(header.destination)
             {
                 self.counters.exempt += 1;
-                return Ok(Verdict::Forward {
+                packet.verdict = Verdict::Forward {
                     to: Side::Inside,
                     realm,
                     after: EventNumber(0),
-                });
+                };
+                return Ok(());
             }
             return Err(DropReason::NotExternal);
         }
@@ -45,20 +46,20 @@ impl Nat {
             _ => {}
         }
         let key = DatagramKey::new(Side::Outside, packet.realm, header);
-        let verdict = self.inbound_first(packet, header, staged, output);
+        let translated = self.inbound_first(packet, staged, output);
         if header.fragment == Fragment::First {
-            self.settle_fragments(key, packet, verdict, output);
+            self.settle_fragments(key, packet, translated, output);
         }
-        verdict
+        translated
     }
 
     fn inbound_first(
         &mut self,
         packet: &mut Packet<'_>,
-        header: &Header,
         staged: &Staged,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
+        let header = &staged.header;
         self.refuse_too_big(Side::Outside, Side::Inside, packet, header, output)?;
         let found = self.inbound_mapping(header, staged.candidate);
         let number = match found {
@@ -84,7 +85,7 @@ impl Nat {
         header: &Header,
         after: EventNumber,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let number = self
             .inbound_mapping(header, NONE)
             .ok_or(DropReason::HairpinNoMapping)?;
@@ -102,7 +103,7 @@ impl Nat {
         header: &Header,
         after: EventNumber,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let peer = |port| Peer {
             address: header.source,
             port,
@@ -117,7 +118,7 @@ impl Nat {
         }
         self.touch(number);
         let after = after.max(self.pending(number));
-        let mapping = *self.table.get(number);
+        let mapping = self.table.get(number);
         let (internal, port) = (mapping.internal, mapping.internal_port);
         rewrite::set_end(
             packet.data,
@@ -134,7 +135,7 @@ impl Nat {
     /// The mapping that a packet is for: by block and offset, or the guess of the stage where
     /// that is still right.
     fn inbound_mapping(&self, header: &Header, candidate: u32) -> Option<u32> {
-        let (transport, port) = destination_endpoint(header.content)?;
+        let (transport, port) = destination_endpoint(&header.content)?;
         if candidate != NONE {
             let mapping = self.table.get(candidate);
             if mapping.kind != Kind::Vacant
@@ -154,18 +155,20 @@ impl Nat {
     /// Sends a translated packet on, in pieces where it is too large for the link.
     pub(super) fn send(
         &mut self,
-        packet: &Packet<'_>,
+        packet: &mut Packet<'_>,
         header: &Header,
         to: Side,
         after: EventNumber,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
         let realm = packet.realm;
         if self.fits(to, packet, header) {
-            return Ok(Verdict::Forward { to, realm, after });
+            packet.verdict = Verdict::Forward { to, realm, after };
+            return Ok(());
         }
         let mtu = self.mtu(to);
-        let pieces = cut(packet.data, header.length, mtu).ok_or(DropReason::TooBig)?;
+        let pieces =
+            cut(&packet.data[..header.total], header.length, mtu).ok_or(DropReason::TooBig)?;
         for data in pieces {
             self.emit(
                 crate::Emitted {
@@ -177,6 +180,7 @@ impl Nat {
                 output,
             );
         }
-        Ok(Verdict::Kept)
+        packet.verdict = Verdict::Kept;
+        Ok(())
     }
 }

@@ -19,10 +19,10 @@ impl Nat {
     pub(super) fn outbound(
         &mut self,
         packet: &mut Packet<'_>,
-        header: &Header,
         staged: &Staged,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
+        let header = &staged.header;
         if !self.is_subscriber(packet.realm, header.source) {
             return Err(DropReason::NotASubscriber);
         }
@@ -32,11 +32,12 @@ impl Nat {
         if self.is_exempt(header.destination) {
             self.counters.exempt += 1;
             let (realm, after) = (packet.realm, EventNumber(0));
-            return Ok(Verdict::Forward {
+            packet.verdict = Verdict::Forward {
                 to: Side::Outside,
                 realm,
                 after,
-            });
+            };
+            return Ok(());
         }
         match header.content {
             Content::Error => return self.outbound_error(packet, header),
@@ -44,21 +45,21 @@ impl Nat {
             _ => {}
         }
         let key = DatagramKey::new(Side::Inside, packet.realm, header);
-        let verdict = self.outbound_first(packet, header, staged, output);
+        let translated = self.outbound_first(packet, staged, output);
         if header.fragment == Fragment::First {
-            self.settle_fragments(key, packet, verdict, output);
+            self.settle_fragments(key, packet, translated, output);
         }
-        verdict
+        translated
     }
 
     /// A whole packet, or the first fragment of one.
     fn outbound_first(
         &mut self,
         packet: &mut Packet<'_>,
-        header: &Header,
         staged: &Staged,
         output: &mut Output,
-    ) -> Result<Verdict, DropReason> {
+    ) -> Result<(), DropReason> {
+        let header = &staged.header;
         let hairpins = self.ports.is_external(header.destination.into());
         let to = if hairpins {
             Side::Inside
@@ -66,11 +67,11 @@ impl Nat {
             Side::Outside
         };
         self.refuse_too_big(Side::Inside, to, packet, header, output)?;
-        let number = self.outbound_mapping(packet, header, staged, output)?;
+        let number = self.outbound_mapping(packet, staged, output)?;
         self.outbound_session(number, header)?;
         self.touch(number);
         let after = self.pending(number);
-        let mapping = *self.table.get(number);
+        let mapping = self.table.get(number);
         let (external, port) = (mapping.external, mapping.external_port);
         rewrite::set_end(
             packet.data,
@@ -95,11 +96,11 @@ impl Nat {
     fn outbound_mapping(
         &mut self,
         packet: &Packet<'_>,
-        header: &Header,
         staged: &Staged,
         output: &mut Output,
     ) -> Result<u32, DropReason> {
-        let Some((transport, port)) = source_endpoint(header.content) else {
+        let header = &staged.header;
+        let Some((transport, port)) = source_endpoint(&header.content) else {
             return Err(DropReason::Malformed);
         };
         let key = InternalKey::new(packet.realm, transport, header.source, port);

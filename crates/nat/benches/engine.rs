@@ -1,0 +1,258 @@
+//! The engine alone, on one core, in batches: packets a second over established TCP, new mappings
+//! a second, and memory a mapping. `cargo bench -p portledger-nat` prints a table; the figures
+//! and how they were taken are in docs/performance.md. Arguments: the numbers of mappings.
+#![expect(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
+
+use std::hint::black_box;
+
+use portledger_model::Timestamp;
+use portledger_nat::{Config, Limits, Nat, Output, Packet, Side, Verdict};
+use portledger_ports::{Config as PortsConfig, Pool};
+
+/// Mappings of one subscriber, in one block of 256.
+const PER_SUBSCRIBER: u32 = 100;
+const BATCH: usize = 256;
+const PACKETS: usize = 20_000_000;
+const SERVER: u32 = 0xC633_6401; // 198.51.100.1
+const INSIDE: u32 = 0x6440_0000; // 100.64.0.0
+const SYN: u8 = 0x02;
+const ACK: u8 = 0x10;
+
+fn main() {
+    let given: Vec<u32> = std::env::args()
+        .filter_map(|text| text.parse().ok())
+        .collect();
+    let sizes = if given.is_empty() {
+        vec![1_000, 100_000, 1_000_000, 10_000_000]
+    } else {
+        given
+    };
+    println!(
+        "{:>10} {:>12} {:>10} {:>12} {:>10} {:>12} {:>10} {:>10} {:>10}",
+        "mappings",
+        "outbound ns",
+        "Mpps",
+        "inbound ns",
+        "Mpps",
+        "both Mpps",
+        "new ns",
+        "new M/s",
+        "bytes"
+    );
+    for mappings in sizes {
+        measure(mappings);
+    }
+}
+
+fn measure(mappings: u32) {
+    let before = resident();
+    let mut bench = Bench::new(mappings);
+    let started = processor_time();
+    bench.open_all();
+    let new = (processor_time() - started) / f64::from(mappings);
+    // The bench's own table of external endpoints is not the engine's memory.
+    let bytes = (resident() - before) as f64 / f64::from(mappings) - 8.0;
+    bench.establish();
+    let outbound = bench.time(Side::Inside);
+    let inbound = bench.time(Side::Outside);
+    println!(
+        "{mappings:>10} {outbound:>12.1} {:>10.1} {inbound:>12.1} {:>10.1} {:>12.1} {:>10.0} {:>10.2} {bytes:>10.0}",
+        1e3 / outbound,
+        1e3 / inbound,
+        2e3 / (outbound + inbound),
+        new * 1e9,
+        1e-6 / new,
+    );
+}
+
+struct Bench {
+    nat: Nat,
+    mappings: u32,
+    /// The external endpoint of each mapping: address, port.
+    external: Vec<(u32, u16)>,
+    buffers: Vec<[u8; 60]>,
+    output: Output,
+    random: u64,
+}
+
+impl Bench {
+    fn new(mappings: u32) -> Self {
+        // Twice the addresses that the blocks need: 252 blocks each.
+        let subscribers = mappings.div_ceil(PER_SUBSCRIBER);
+        let addresses = (subscribers / 126 + 2).min(1 << 16);
+        let last = std::net::Ipv4Addr::from_bits(0xCB00_0000 + addresses - 1);
+        let pool = Pool::parse(&[format!("203.0.0.0-{last}")]).unwrap();
+        let mut config = Config::new(PortsConfig::new(pool), &["100.64.0.0/10".parse().unwrap()]);
+        config.limits = Limits {
+            mappings,
+            sessions: 1_024,
+            ..Limits::default()
+        };
+        Self {
+            nat: Nat::new(config, [9; 32]).unwrap(),
+            mappings,
+            external: vec![(0, 0); mappings as usize],
+            buffers: vec![template(); BATCH],
+            output: Output::default(),
+            random: 0x9E37_79B9_7F4A_7C15,
+        }
+    }
+
+    /// A SYN from each internal endpoint.
+    fn open_all(&mut self) {
+        let mut next = 0;
+        while next < self.mappings {
+            let count = BATCH.min((self.mappings - next) as usize);
+            for (buffer, flow) in self.buffers.iter_mut().zip(next..) {
+                outbound(buffer, flow, SYN);
+            }
+            self.run(Side::Inside, count);
+            for (buffer, flow) in self.buffers[..count].iter().zip(next..) {
+                let address = u32::from_be_bytes(buffer[12..16].try_into().unwrap());
+                let port = u16::from_be_bytes(buffer[20..22].try_into().unwrap());
+                self.external[flow as usize] = (address, port);
+            }
+            next += u32::try_from(count).unwrap();
+        }
+    }
+
+    /// The SYN-ACK to each.
+    fn establish(&mut self) {
+        for first in (0..self.mappings).step_by(BATCH) {
+            let count = BATCH.min((self.mappings - first) as usize);
+            for (buffer, flow) in self.buffers.iter_mut().zip(first..self.mappings) {
+                inbound(buffer, self.external[flow as usize], SYN | ACK);
+            }
+            self.run(Side::Outside, count);
+        }
+    }
+
+    /// Nanoseconds a packet, less what making the packets takes: the median of five runs.
+    fn time(&mut self, from: Side) -> f64 {
+        let mut runs: Vec<f64> = (0..5)
+            .map(|_| {
+                let with = self.pass(from, true);
+                let without = self.pass(from, false);
+                (with - without) * 1e9 / PACKETS as f64 * 5.0
+            })
+            .collect();
+        runs.sort_by(f64::total_cmp);
+        runs[2]
+    }
+
+    fn pass(&mut self, from: Side, translate: bool) -> f64 {
+        let started = processor_time();
+        for _ in 0..PACKETS / 5 / BATCH {
+            for at in 0..BATCH {
+                let flow = self.draw();
+                match from {
+                    Side::Inside => outbound(&mut self.buffers[at], flow, ACK),
+                    Side::Outside => {
+                        inbound(&mut self.buffers[at], self.external[flow as usize], ACK);
+                    }
+                }
+            }
+            if translate {
+                self.run(from, BATCH);
+            }
+            black_box(&self.buffers);
+        }
+        processor_time() - started
+    }
+
+    fn run(&mut self, from: Side, count: usize) {
+        let mut packets: Vec<Packet<'_>> = self.buffers[..count]
+            .iter_mut()
+            .map(|buffer| Packet::new(buffer))
+            .collect();
+        self.nat.batch(
+            Timestamp::from_secs(1_000),
+            from,
+            &mut packets,
+            &mut self.output,
+        );
+        let all = packets
+            .iter()
+            .all(|packet| matches!(packet.verdict, Verdict::Forward { .. }));
+        assert!(
+            all,
+            "{:?}",
+            packets
+                .iter()
+                .map(|packet| packet.verdict)
+                .collect::<Vec<_>>()
+        );
+        self.output.events.clear();
+    }
+
+    fn draw(&mut self) -> u32 {
+        self.random ^= self.random << 13;
+        self.random ^= self.random >> 7;
+        self.random ^= self.random << 17;
+        u32::try_from((u64::from(self.random as u32) * u64::from(self.mappings)) >> 32).unwrap()
+    }
+}
+
+/// A TCP segment of 20 bytes, don't fragment, with no payload.
+fn template() -> [u8; 60] {
+    let mut packet = [0; 60];
+    packet[0] = 0x45;
+    packet[3] = 60;
+    packet[6] = 0x40;
+    packet[8] = 64;
+    packet[9] = 6;
+    packet[32] = 0x50;
+    packet
+}
+
+fn outbound(packet: &mut [u8; 60], flow: u32, flags: u8) {
+    let source = INSIDE + flow / PER_SUBSCRIBER;
+    let port = 10_000 + (flow % PER_SUBSCRIBER) as u16;
+    fill(packet, source, SERVER, port, 443, flags);
+}
+
+fn inbound(packet: &mut [u8; 60], (address, port): (u32, u16), flags: u8) {
+    fill(packet, SERVER, address, 443, port, flags);
+}
+
+fn fill(packet: &mut [u8; 60], source: u32, destination: u32, from: u16, to: u16, flags: u8) {
+    packet[12..16].copy_from_slice(&source.to_be_bytes());
+    packet[16..20].copy_from_slice(&destination.to_be_bytes());
+    packet[20..22].copy_from_slice(&from.to_be_bytes());
+    packet[22..24].copy_from_slice(&to.to_be_bytes());
+    packet[33] = flags;
+    // 0x4500 + 60 + 0x4000 + 0x4006 of the template.
+    let words = [
+        source >> 16,
+        source & 0xFFFF,
+        destination >> 16,
+        destination & 0xFFFF,
+    ];
+    let sum = 0xC542 + words.iter().sum::<u32>();
+    let sum = (sum & 0xFFFF) + (sum >> 16);
+    let sum = (sum & 0xFFFF) + (sum >> 16);
+    packet[10..12].copy_from_slice(&(!sum as u16).to_be_bytes());
+}
+
+/// Seconds that this thread has had a processor: what others do on the machine does not count,
+/// but for the caches.
+fn processor_time() -> f64 {
+    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
+    let nanoseconds: f64 = statistics
+        .split(' ')
+        .next()
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0.0);
+    nanoseconds * 1e-9
+}
+
+/// Bytes of memory that the system has given to this process.
+fn resident() -> i64 {
+    let status = std::fs::read_to_string("/proc/self/statm").unwrap_or_default();
+    let pages: i64 = status
+        .split(' ')
+        .nth(1)
+        .and_then(|text| text.parse().ok())
+        .unwrap_or(0);
+    pages * 4_096
+}
