@@ -2,10 +2,10 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use crate::process::{finish, signal};
-use crate::{Failure, process::Finished};
+use crate::Failure;
+use crate::process::{Finished, PAUSE, finish, signal};
 
 /// How long `ip` and its like may take.
 const LIMIT: Duration = Duration::from_secs(20);
@@ -84,23 +84,28 @@ impl Namespace {
         let mut words = sockets.stdout.split_whitespace();
         Ok(words.any(|word| word.ends_with(&end)))
     }
-}
 
-impl Drop for Namespace {
-    fn drop(&mut self) {
+    fn processes(&self) -> Vec<String> {
         let inside = finish(
             Command::new("ip").args(["netns", "pids", &self.name]),
             LIMIT,
         );
-        if let Ok(inside) = inside {
-            let processes: Vec<String> = inside
-                .stdout
-                .split_whitespace()
-                .map(str::to_owned)
-                .collect();
-            if !processes.is_empty() {
-                signal("KILL", &processes);
+        let listed = inside.map(|inside| inside.stdout).unwrap_or_default();
+        listed.split_whitespace().map(str::to_owned).collect()
+    }
+}
+
+impl Drop for Namespace {
+    fn drop(&mut self) {
+        let begun = Instant::now();
+        loop {
+            let processes = self.processes();
+            if processes.is_empty() || begun.elapsed() > LIMIT {
+                break;
             }
+            signal("KILL", &processes);
+            // They must be gone before the folder they write to is.
+            std::thread::sleep(PAUSE);
         }
         // A failed clean-up must not hide why the test failed.
         let _ = finish(Command::new("ip").args(["netns", "del", &self.name]), LIMIT);

@@ -17,6 +17,7 @@ use tempfile::TempDir;
 use crate::Failure;
 use crate::client::Host;
 use crate::namespace::Namespace;
+use crate::truth::Names;
 
 /// The external addresses the outside routes to the NAT.
 pub const POOL_PREFIX: &str = "203.0.113.0/28";
@@ -75,6 +76,15 @@ impl Topology {
             outside,
             folder,
         })
+    }
+
+    /// Which internal address each host's name stands for.
+    #[must_use]
+    pub fn names(&self) -> Names {
+        self.hosts
+            .iter()
+            .map(|host| (host.name.clone(), host.address))
+            .collect()
     }
 
     /// A folder for configurations and logs, gone with the topology. Servers that give up root can read it.

@@ -4,17 +4,18 @@
 use std::collections::BTreeMap;
 use std::net::Ipv4Addr;
 
-use crate::client::Host;
-
 /// The internal address behind each line (counted from 1) that names a remote endpoint.
 pub type Truth = BTreeMap<u64, Ipv4Addr>;
 
+/// The hosts' names and internal addresses: [`crate::topology::Topology::names`].
+pub type Names = BTreeMap<String, Ipv4Addr>;
+
 /// Of an access log: the path starts with the host's name.
 #[must_use]
-pub fn of_access_log(log: &str, hosts: &[Host]) -> Truth {
+pub fn of_access_log(log: &str, names: &Names) -> Truth {
     let behind = |line: &str| {
         let (_, path) = line.split_once("\"GET /")?;
-        owner(path.split('/').next()?, hosts)
+        names.get(path.split('/').next()?).copied()
     };
     numbered(log)
         .filter_map(|(number, line)| Some((number, behind(line)?)))
@@ -24,7 +25,7 @@ pub fn of_access_log(log: &str, hosts: &[Host]) -> Truth {
 /// Of sshd's log at `LogLevel VERBOSE`. A connection's first line has no user yet: its later ones, from the same
 /// endpoint, tell.
 #[must_use]
-pub fn of_ssh_log(log: &str, hosts: &[Host]) -> Truth {
+pub fn of_ssh_log(log: &str, names: &Names) -> Truth {
     let mut users = BTreeMap::new();
     let mut truth = Truth::new();
     let lines: Vec<(u64, &str)> = numbered(log).collect();
@@ -32,8 +33,8 @@ pub fn of_ssh_log(log: &str, hosts: &[Host]) -> Truth {
         let Some(endpoint) = remote_endpoint(line) else {
             continue;
         };
-        if let Some(host) = line.split_whitespace().find_map(|word| owner(word, hosts)) {
-            users.insert(endpoint.clone(), host);
+        if let Some(host) = line.split_whitespace().find_map(|word| names.get(word)) {
+            users.insert(endpoint.clone(), *host);
         }
         if let Some(host) = users.get(&endpoint) {
             truth.insert(number, *host);
@@ -58,13 +59,48 @@ fn remote_endpoint(line: &str) -> Option<(String, String)> {
     Some((address.to_owned(), port.to_owned()))
 }
 
-fn owner(name: &str, hosts: &[Host]) -> Option<Ipv4Addr> {
-    hosts
-        .iter()
-        .find(|host| host.name == name)
-        .map(|host| host.address)
-}
-
 fn numbered(log: &str) -> impl Iterator<Item = (u64, &str)> {
     (1..).zip(log.lines())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FIRST: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 10);
+    const SECOND: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 11);
+
+    fn names() -> Names {
+        Names::from([("host0".to_owned(), FIRST), ("host1".to_owned(), SECOND)])
+    }
+
+    #[test]
+    fn the_path_tells_who_asked() {
+        let log = r#"203.0.113.1 - - [21/Nov/2026:11:00:00 +0000] "GET /host1/a/7 HTTP/1.1" 200 3 "-" "curl" 40000
+203.0.113.1 - - [21/Nov/2026:11:00:00 +0000] "GET /favicon.ico HTTP/1.1" 200 3 "-" "-" 40001
+"#;
+        assert_eq!(of_access_log(log, &names()), Truth::from([(1, SECOND)]));
+    }
+
+    #[test]
+    fn a_connection_is_its_users_until_its_port_connects_again() {
+        let log = "Connection from 203.0.113.1 port 40000 on 198.51.100.22 port 22 rdomain \"\"
+Accepted publickey for host0 from 203.0.113.1 port 40000 ssh2: ED25519 SHA256:x
+Received disconnect from 203.0.113.1 port 40000:11: disconnected by user
+Disconnected from user host0 203.0.113.1 port 40000
+Server listening on 198.51.100.22 port 22.
+Connection from 203.0.113.1 port 40000 on 198.51.100.22 port 22 rdomain \"\"
+Connection closed by 203.0.113.1 port 40000
+Connection from 203.0.113.1 port 40000 on 198.51.100.22 port 22 rdomain \"\"
+Accepted publickey for host1 from 203.0.113.1 port 40000 ssh2: ED25519 SHA256:y";
+        let expected = [
+            (1, FIRST),
+            (2, FIRST),
+            (3, FIRST),
+            (4, FIRST),
+            (8, SECOND),
+            (9, SECOND),
+        ];
+        assert_eq!(of_ssh_log(log, &names()), Truth::from(expected));
+    }
 }

@@ -9,7 +9,7 @@ use portledger_e2e::client::{Host, Mapping, Request};
 use portledger_e2e::nat::Nat;
 use portledger_e2e::servers::{Apache, Iperf3, Nginx, SshServer, StunServer};
 use portledger_e2e::topology::Topology;
-use portledger_e2e::truth::Truth;
+use portledger_e2e::truth::{Names, Truth};
 use portledger_e2e::{Failure, prerequisite, read, trace, truth, wait_for};
 
 #[test]
@@ -42,7 +42,7 @@ fn real_clients_reach_real_servers() -> Result<(), Failure> {
         }
     }
 
-    let addresses = external_addresses(&read(&nginx.log)?, &network.hosts);
+    let addresses = external_addresses(&read(&nginx.log)?, &network.names());
     assert_eq!(addresses.len(), network.hosts.len());
     for external in addresses.values() {
         // RFC 4787 REQ-2, RFC 6888 REQ-2: address pooling "paired".
@@ -85,6 +85,8 @@ fn every_line_of_every_log_is_traced_to_the_host_behind_it() -> Result<(), Failu
     let ssh = SshServer::start(&network)?;
     let nat = Nat::start(&network)?;
 
+    let names = network.names();
+
     // More connections than a block has ports, and all hosts at once.
     let requests = at_once(&network.hosts, |host| {
         let mut requests = host.get(Nginx::ADDRESS, "a", 300)?;
@@ -97,7 +99,7 @@ fn every_line_of_every_log_is_traced_to_the_host_behind_it() -> Result<(), Failu
     assert!(requests.iter().all(|request| request.status == 200));
 
     let format = format!("nginx:{}", Nginx::FORMAT);
-    let behind = of_recorded_access_log(&read(&nginx.log)?, &network.hosts, &requests)?;
+    let behind = of_recorded_access_log(&read(&nginx.log)?, &names, &requests)?;
     assert_eq!(behind.len(), 4 * 300);
     all_right(
         &trace::settled(&nginx.log, Some(&format), nat.ledger())?,
@@ -105,7 +107,7 @@ fn every_line_of_every_log_is_traced_to_the_host_behind_it() -> Result<(), Failu
     );
 
     let format = format!("apache:{}", Apache::FORMAT);
-    let behind = of_recorded_access_log(&read(&apache.log)?, &network.hosts, &requests)?;
+    let behind = of_recorded_access_log(&read(&apache.log)?, &names, &requests)?;
     assert_eq!(behind.len(), 4 * 60);
     all_right(
         &trace::settled(&apache.log, Some(&format), nat.ledger())?,
@@ -113,7 +115,7 @@ fn every_line_of_every_log_is_traced_to_the_host_behind_it() -> Result<(), Failu
     );
 
     let log = read(&ssh.log)?;
-    let behind = truth::of_ssh_log(&log, &network.hosts);
+    let behind = truth::of_ssh_log(&log, &names);
     let answers = trace::settled(&ssh.log, None, nat.ledger())?;
     let comparison = trace::compare(&answers, &behind);
     assert!(
@@ -167,7 +169,7 @@ fn killed_under_load_and_started_again_no_answer_is_wrong() -> Result<(), Failur
     assert!(answered > 1300, "only {answered} requests were answered");
 
     let log = read(&nginx.log)?;
-    let behind = of_recorded_access_log(&log, &network.hosts, &requests)?;
+    let behind = of_recorded_access_log(&log, &network.names(), &requests)?;
     let format = format!("nginx:{}", Nginx::FORMAT);
     let answers = trace::trace(&nginx.log, Some(&format), nat.ledger())?;
     let comparison = trace::compare(&answers, &behind);
@@ -208,10 +210,10 @@ fn at_once(
 /// The truth of an access log, each line of it held against what the host itself recorded of that request.
 fn of_recorded_access_log(
     log: &str,
-    hosts: &[Host],
+    names: &Names,
     requests: &[Request],
 ) -> Result<Truth, Failure> {
-    let behind = truth::of_access_log(log, hosts);
+    let behind = truth::of_access_log(log, names);
     let recorded: BTreeMap<&str, &Request> = requests
         .iter()
         .map(|request| (request.path.as_str(), request))
@@ -245,8 +247,8 @@ fn all_right(answers: &[trace::Answer], behind: &Truth) {
     assert_eq!(comparison, expected);
 }
 
-fn external_addresses(log: &str, hosts: &[Host]) -> BTreeMap<Ipv4Addr, BTreeSet<String>> {
-    let behind = truth::of_access_log(log, hosts);
+fn external_addresses(log: &str, names: &Names) -> BTreeMap<Ipv4Addr, BTreeSet<String>> {
+    let behind = truth::of_access_log(log, names);
     let mut addresses: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for (number, line) in (1..).zip(log.lines()) {
         let external = line.split(' ').next().unwrap_or_default().to_owned();
