@@ -2,7 +2,7 @@
 # Records capture.pcap: real clients talking to real servers, for `portledger demo` to send through the NAT.
 #
 #   record.sh [OUTPUT]          default: capture.pcap beside this script
-#   SECONDS_LONG=270 SEED=7     how long to record, and which schedule
+#   SECONDS_LONG=270 SEED=7     how long to record (60 at least), and which schedule
 #
 # Needs root, Linux network namespaces and these Debian packages:
 #   nginx-light openssh-server openssh-client curl dnsmasq-base bind9-dnsutils iputils-ping
@@ -20,7 +20,6 @@ seed=${SEED:-7}
 clients_ns=plrec-c-$$
 servers_ns=plrec-s-$$
 work=$(mktemp -d)
-started=()
 
 main() {
     [ "$(id -u)" = 0 ] || die "must run as root: it makes network namespaces"
@@ -84,13 +83,17 @@ make_network() {
 }
 
 clean_up() {
-    local pid namespace
-    # The namespaces are ours alone, so whatever still runs in them is ours too.
+    local namespace pids
+    # The shell would report each server it sees killed.
+    exec 2>/dev/null
     for namespace in "$clients_ns" "$servers_ns"; do
-        for pid in $(ip netns pids "$namespace" 2>/dev/null) "${started[@]}"; do
-            kill "$pid" 2>/dev/null || true
+        # The namespaces are ours alone, so whatever runs in them is ours too; it must be gone before its files.
+        while pids=$(ip netns pids "$namespace") && [ -n "$pids" ]; do
+            # shellcheck disable=SC2086  # a list of numbers
+            kill -KILL $pids || true
+            sleep 0.1
         done
-        ip netns del "$namespace" 2>/dev/null || true
+        ip netns del "$namespace" || true
     done
     rm -rf "$work"
 }
@@ -123,7 +126,6 @@ serve() {
             if [ -e "$0/$file" ]; then mount --bind "$0/$file" "/etc/$file"; fi
         done
         exec "$@"' "$work" "$@" >>"$work/servers.log" 2>&1 &
-    started+=($!)
 }
 
 start_web() {
@@ -198,13 +200,12 @@ start_recording() {
     ip netns exec "$servers_ns" tcpdump -i servers -n -s 65535 -B 16384 -U -w "$work/capture.pcap" ip \
         2>"$work/tcpdump.log" &
     recorder=$!
-    started+=("$recorder")
     until grep -q 'listening on' "$work/tcpdump.log"; do sleep 0.1; done
 }
 
 stop_recording() {
     sleep 1
-    kill -INT "$recorder"
+    kill "$recorder"
     wait "$recorder" || true
     grep -q '^0 packets dropped by kernel' "$work/tcpdump.log" || die "packets were lost: $(cat "$work/tcpdump.log")"
     install -m 644 "$work/capture.pcap" "$output"
@@ -242,7 +243,9 @@ play_in_clients() {
         login denied session ssh_as chat refused quiet
     echo "recording $(wc -l <"$work/schedule") actions of $(wc -l <"$work/clients") clients, $long seconds" >&2
     # The time limit ends what hangs; the actions themselves are bounded.
-    timeout $((long + 60)) ip netns exec "$clients_ns" bash -c play || die "the clients did not finish in time"
+    timeout $((long + 60)) ip netns exec "$clients_ns" bash -c play &
+    # Waited for, not run in the foreground: a signal is then acted on at once.
+    wait $! || die "the clients did not finish in time"
 }
 
 play() {
