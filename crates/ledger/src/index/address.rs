@@ -1,0 +1,327 @@
+//! The allocations of one external address, by ports and time.
+//!
+//! Port ranges of any size are kept in an interval tree over the 65,536 ports: a range stands at
+//! the highest point (the boundary between two ports that the most powers of two divide) that
+//! lies inside it, a single port at itself. All ranges at one point overlap, so as long as ports
+//! are in one hand at a time they follow each other in time: a *run*, in which a moment is found
+//! by bisection. A port's holders stand at one of the 17 points above it.
+//!
+//! ```text
+//! port       0    1    2    3    4    5    6    7
+//! point      1    3    5    7    9   11   13   15     2 * port + 1: single ports
+//!               2         6        10        14       between two ports
+//!                    4                  12            (0-3) stands at 4, (5-6) at 12
+//!                              8                      (2-5) stands at 8
+//! ```
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use portledger_model::{PortRange, Span, Timestamp, Transport};
+
+use super::entry::{Entries, Entry, class_of};
+
+/// The allocations of one external address.
+#[derive(Default)]
+pub(crate) struct Address {
+    /// By point and class of transport ([`key`]): entries in order of their starts.
+    runs: BTreeMap<u32, Vec<u32>>,
+    /// The few runs whose ends are not in order, because records contradict each other: these
+    /// are read from one end to the other.
+    tangled: BTreeSet<u32>,
+    /// For each class, which levels of points have a run: most addresses have one block size.
+    levels: [u32; 4],
+    devices: Vec<u32>,
+}
+
+impl Address {
+    /// The devices that ever handed out ports of this address.
+    pub(crate) fn devices(&self) -> &[u32] {
+        &self.devices
+    }
+
+    pub(crate) fn note_device(&mut self, device: u32) {
+        if !self.devices.contains(&device) {
+            self.devices.push(device);
+        }
+    }
+
+    /// Adds an entry.
+    pub(crate) fn insert(&mut self, entries: &Entries, id: u32) {
+        let entry = entries.get(id);
+        let point = point(entry.ports());
+        let key = key(point, entry.class());
+        self.levels[entry.class() as usize] |= 1 << point.trailing_zeros();
+        let run = self.runs.entry(key).or_default();
+        let place = run.partition_point(|other| entries.get(*other).from() <= entry.from());
+        run.insert(place, id);
+        if !in_order(entries, run, place) {
+            self.tangled.insert(key);
+        }
+    }
+
+    /// Takes note that the end of an entry has changed.
+    pub(crate) fn ended(&mut self, entries: &Entries, id: u32) {
+        let entry = entries.get(id);
+        let key = key(point(entry.ports()), entry.class());
+        let Some(run) = self.runs.get(&key) else {
+            return;
+        };
+        let begin = run.partition_point(|other| entries.get(*other).from() < entry.from());
+        let place = run.iter().skip(begin).position(|other| *other == id);
+        if !place.is_some_and(|place| in_order(entries, run, begin + place)) {
+            self.tangled.insert(key);
+        }
+    }
+
+    /// The entry that is the same allocation.
+    pub(crate) fn find(&self, entries: &Entries, wanted: &Entry) -> Option<u32> {
+        let run = self.runs.get(&key(point(wanted.ports()), wanted.class()))?;
+        let begin = run.partition_point(|id| entries.get(*id).from() < wanted.from());
+        run.iter()
+            .skip(begin)
+            .take_while(|id| entries.get(**id).from() == wanted.from())
+            .find(|id| entries.get(**id).is_same(*wanted))
+            .copied()
+    }
+
+    /// Calls `found` with every entry of some of `ports` that overlaps `span`.
+    pub(crate) fn overlapping(
+        &self,
+        entries: &Entries,
+        ports: PortRange,
+        transport: Option<Transport>,
+        span: Span,
+        mut found: impl FnMut(u32),
+    ) {
+        self.each_run(ports, transport, |run| {
+            let begin = run.first_that_ends_after(entries, span.from);
+            for id in run.ids.iter().skip(begin) {
+                let entry = entries.get(*id);
+                if span.to <= entry.from() {
+                    break;
+                }
+                if entry.overlaps(span) && entry.ports().overlaps(ports) {
+                    found(*id);
+                }
+            }
+        });
+    }
+
+    /// The last that ended at or before `at`, and the first that began after it.
+    pub(crate) fn nearest(
+        &self,
+        entries: &Entries,
+        ports: PortRange,
+        transport: Option<Transport>,
+        at: Timestamp,
+    ) -> (Option<u32>, Option<u32>) {
+        let (mut before, mut after) = (None, None);
+        self.each_run(ports, transport, |run| {
+            let last = run.last_that_ended_by(entries, ports, at);
+            before = before
+                .into_iter()
+                .chain(last)
+                .max_by_key(|id| (entries.get(*id).to(), *id));
+            let first = run.first_that_began_after(entries, ports, at);
+            after = after
+                .into_iter()
+                .chain(first)
+                .min_by_key(|id| (entries.get(*id).from(), *id));
+        });
+        (before, after)
+    }
+
+    /// The older allocations of some of the same ports that have no release and would outlast
+    /// the start of `new`.
+    pub(crate) fn outlasting(&self, entries: &Entries, new: &Entry) -> Vec<u32> {
+        let mut found = Vec::new();
+        self.each_run(new.ports(), new.transport(), |run| {
+            let begin = run.first_that_ends_after(entries, new.from());
+            for id in run.ids.iter().skip(begin) {
+                let entry = entries.get(*id);
+                if new.from() <= entry.from() {
+                    break;
+                }
+                if new.from() < entry.to()
+                    && !entry.is_released()
+                    && entry.ports().overlaps(new.ports())
+                {
+                    found.push(*id);
+                }
+            }
+        });
+        found
+    }
+
+    /// When the next allocation of some of the same ports begins.
+    pub(crate) fn successor(&self, entries: &Entries, new: &Entry) -> Option<Timestamp> {
+        let mut found: Option<Timestamp> = None;
+        self.each_run(new.ports(), new.transport(), |run| {
+            let first = run.first_that_began_after(entries, new.ports(), new.from());
+            let from = first.map(|id| entries.get(id).from());
+            found = found.into_iter().chain(from).min();
+        });
+        found
+    }
+
+    /// Calls `each` with every run that may hold some of `ports` for `transport`.
+    fn each_run(
+        &self,
+        ports: PortRange,
+        transport: Option<Transport>,
+        mut each: impl FnMut(Run<'_>),
+    ) {
+        let asked = class_of(transport);
+        let matches = |class: u32| asked == 0 || class == 0 || class == asked;
+        let (low, high) = (single(ports.first()), single(ports.last()));
+        // Whatever stands at a point inside the range holds ports on both sides of that point.
+        for (key, ids) in self.runs.range(key(low, 0)..=key(high, 3)) {
+            if matches(key & 3) {
+                each(self.run(*key, ids));
+            }
+        }
+        // Ranges that stand outside reach in over the lowest or the highest port.
+        for class in (0..4).filter(|class| matches(*class)) {
+            let mut levels = self.levels[class as usize];
+            while levels != 0 {
+                let level = levels.trailing_zeros();
+                levels &= levels - 1;
+                let (left, right) = (above(low, level), above(high, level));
+                for point in [Some(left), (right != left).then_some(right)]
+                    .into_iter()
+                    .flatten()
+                {
+                    let key = key(point, class);
+                    let outside = point < low || high < point;
+                    if let Some(ids) = outside.then(|| self.runs.get(&key)).flatten() {
+                        each(self.run(key, ids));
+                    }
+                }
+            }
+        }
+    }
+
+    fn run<'a>(&self, key: u32, ids: &'a [u32]) -> Run<'a> {
+        Run {
+            ids,
+            tangled: !self.tangled.is_empty() && self.tangled.contains(&key),
+        }
+    }
+}
+
+/// Entries of overlapping ports, in order of their starts and, unless tangled, of their ends.
+struct Run<'a> {
+    ids: &'a [u32],
+    tangled: bool,
+}
+
+impl Run<'_> {
+    /// No entry before this place ends after `at`.
+    fn first_that_ends_after(&self, entries: &Entries, at: Timestamp) -> usize {
+        if self.tangled {
+            return 0;
+        }
+        match self.ids.last() {
+            Some(last) if entries.get(*last).to() <= at => self.ids.len(),
+            _ => self.ids.partition_point(|id| entries.get(*id).to() <= at),
+        }
+    }
+
+    fn last_that_ended_by(
+        &self,
+        entries: &Entries,
+        ports: PortRange,
+        at: Timestamp,
+    ) -> Option<u32> {
+        let end = if self.tangled {
+            self.ids.len()
+        } else {
+            self.first_that_ends_after(entries, at)
+        };
+        let mut ended = self.ids.iter().take(end).rev().copied().filter(|id| {
+            let entry = entries.get(*id);
+            entry.to() <= at && entry.ports().overlaps(ports)
+        });
+        if self.tangled {
+            ended.max_by_key(|id| (entries.get(*id).to(), *id))
+        } else {
+            ended.next()
+        }
+    }
+
+    fn first_that_began_after(
+        &self,
+        entries: &Entries,
+        ports: PortRange,
+        at: Timestamp,
+    ) -> Option<u32> {
+        if self
+            .ids
+            .last()
+            .is_none_or(|last| entries.get(*last).from() <= at)
+        {
+            return None;
+        }
+        let begin = self.ids.partition_point(|id| entries.get(*id).from() <= at);
+        let mut begun = self.ids.iter().skip(begin);
+        begun
+            .find(|id| entries.get(**id).ports().overlaps(ports))
+            .copied()
+    }
+}
+
+/// Whether the entry at `place` ends between its neighbours' ends.
+fn in_order(entries: &Entries, run: &[u32], place: usize) -> bool {
+    let around = &run[place.saturating_sub(1)..run.len().min(place + 2)];
+    around.is_sorted_by_key(|id| entries.get(*id).to())
+}
+
+/// The point of a single port.
+fn single(port: u16) -> u32 {
+    2 * u32::from(port) + 1
+}
+
+/// The point of a range: of the points from its first port's to its last port's, the one on the
+/// highest level.
+fn point(ports: PortRange) -> u32 {
+    let (low, high) = (single(ports.first()), single(ports.last()));
+    match (low ^ high).checked_ilog2() {
+        Some(level) => high >> level << level,
+        None => low,
+    }
+}
+
+/// The one point of `level` that stands above a single port's point.
+fn above(single: u32, level: u32) -> u32 {
+    single >> (level + 1) << (level + 1) | 1 << level
+}
+
+fn key(point: u32, class: u32) -> u32 {
+    point << 2 | class
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    #[test]
+    fn points_are_those_of_the_picture() {
+        let range = |first, last| point(PortRange::new(first, last).unwrap());
+        assert_eq!(
+            (range(0, 3), range(5, 6), range(2, 5), range(7, 7)),
+            (4, 12, 8, 15)
+        );
+        assert_eq!(range(0, u16::MAX), 1 << 16);
+    }
+
+    proptest! {
+        #[test]
+        fn a_range_stands_above_each_of_its_ports(a in any::<u16>(), b in any::<u16>(), inside in any::<prop::sample::Index>()) {
+            let ports = PortRange::new(a.min(b), a.max(b)).unwrap();
+            let port = ports.first() + inside.index(ports.count() as usize) as u16;
+            let point = point(ports);
+            prop_assert_eq!(above(single(port), point.trailing_zeros()), point);
+        }
+    }
+}

@@ -1,0 +1,466 @@
+//! Version 1 of the format: what is inside a frame.
+//!
+//! ```text
+//! name        0  the name's bytes                 defines the next number, from 0 in each file
+//! mark        1  offset (u64)                     all before the offset was durable by now
+//! event   2..10  at (i64 µs)  device (name number, varint)  what the kind adds
+//! block          flags  realm (varint)  internal (4 or 16)  external (4)  first, last port (u16)
+//! since          at - since in µs, zigzag varint  a block's age is shorter than its date
+//! ```
+
+use std::{net::IpAddr, net::Ipv4Addr, time::Duration};
+
+use portledger_model::{
+    Block, Durability, Event, Level, Limit, PortRange, Record, Start, Subscriber, Timestamp,
+    Transport,
+};
+
+use super::{frame, names::Names};
+
+const NAME: u8 = 0;
+const MARK: u8 = 1;
+const STARTED: u8 = 2;
+const STOPPED: u8 = 3;
+const HEARTBEAT: u8 = 4;
+const ALLOCATED: u8 = 5;
+const HELD: u8 = 6;
+const RELEASED: u8 = 7;
+const LIMIT_REACHED: u8 = 8;
+const POOL_EXHAUSTED: u8 = 9;
+const POOL_THRESHOLD: u8 = 10;
+
+/// Of a block's flags: the transport is in the two lowest bits, this says IPv6.
+const IPV6: u8 = 4;
+/// Of a start's flags.
+const CONTINUES: u8 = 1;
+const BOUNDED_LOSS: u8 = 2;
+
+/// Bytes of a mark's payload.
+pub(crate) const MARK_PAYLOAD: usize = 9;
+
+/// What a frame holds.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum Payload {
+    /// A name was defined.
+    Name,
+    /// Everything before this offset in the file was durable when the mark was written.
+    Mark(u64),
+    /// An event.
+    Record(Record),
+}
+
+/// Appends the frame of a mark.
+pub(crate) fn write_mark(durable: u64, out: &mut Vec<u8>) {
+    frame::write(out, |out| {
+        out.push(MARK);
+        out.extend_from_slice(&durable.to_le_bytes());
+    });
+}
+
+/// Appends a record's frame, with the frames of the names it is the first to use.
+pub(crate) fn write_record(record: &Record, names: &mut Names, out: &mut Vec<u8>) {
+    let device = name(record.device.as_str(), names, out);
+    let realm = subscriber_of(&record.event).map_or(0, |subscriber| {
+        name(subscriber.realm().as_str(), names, out)
+    });
+    frame::write(out, |out| {
+        out.push(kind(&record.event));
+        out.extend_from_slice(&record.at.as_micros().to_le_bytes());
+        write_varint(device.into(), out);
+        write_event(&record.event, record.at, realm, out);
+    });
+}
+
+/// Reads a payload. A name it defines goes into `names`.
+pub(crate) fn read(payload: &[u8], names: &mut Names) -> Result<Payload, &'static str> {
+    let mut input = Input(payload);
+    let kind = input.byte()?;
+    let content = match kind {
+        NAME => {
+            let name = str::from_utf8(input.rest()).map_err(|_| "a name that is not text")?;
+            if !names.define(name) {
+                return Err("a name that is none, or is defined twice");
+            }
+            Payload::Name
+        }
+        MARK => Payload::Mark(u64::from_le_bytes(input.array()?)),
+        _ => {
+            let at = Timestamp::from_micros(i64::from_le_bytes(input.array()?));
+            let device = names
+                .device(input.varint32()?)
+                .ok_or("an undefined device")?;
+            Payload::Record(Record {
+                at,
+                device: device.clone(),
+                event: read_event(kind, at, &mut input, names)?,
+            })
+        }
+    };
+    if input.0.is_empty() {
+        Ok(content)
+    } else {
+        Err("bytes after its end")
+    }
+}
+
+fn name(name: &str, names: &mut Names, out: &mut Vec<u8>) -> u32 {
+    if let Some(number) = names.number(name) {
+        return number;
+    }
+    frame::write(out, |out| {
+        out.push(NAME);
+        out.extend_from_slice(name.as_bytes());
+    });
+    names.define(name);
+    names.number(name).unwrap_or(0)
+}
+
+fn subscriber_of(event: &Event) -> Option<&Subscriber> {
+    match event {
+        Event::Allocated(block) | Event::Held { block, .. } | Event::Released { block, .. } => {
+            Some(&block.subscriber)
+        }
+        Event::LimitReached { subscriber, .. } => Some(subscriber),
+        _ => None,
+    }
+}
+
+fn kind(event: &Event) -> u8 {
+    match event {
+        Event::Started(_) => STARTED,
+        Event::Stopped => STOPPED,
+        Event::Heartbeat => HEARTBEAT,
+        Event::Allocated(_) => ALLOCATED,
+        Event::Held { .. } => HELD,
+        Event::Released { .. } => RELEASED,
+        Event::LimitReached { .. } => LIMIT_REACHED,
+        Event::PoolExhausted { .. } => POOL_EXHAUSTED,
+        Event::PoolThreshold { .. } => POOL_THRESHOLD,
+    }
+}
+
+fn write_event(event: &Event, at: Timestamp, realm: u32, out: &mut Vec<u8>) {
+    match event {
+        Event::Started(start) => write_start(start, out),
+        Event::Stopped | Event::Heartbeat => {}
+        Event::Allocated(block) => write_block(block, realm, out),
+        Event::Held { block, since } | Event::Released { block, since } => {
+            write_block(block, realm, out);
+            write_varint(zigzag(at.as_micros().wrapping_sub(since.as_micros())), out);
+        }
+        Event::LimitReached { subscriber, limit } => {
+            out.push(if subscriber.internal().is_ipv6() {
+                IPV6
+            } else {
+                0
+            });
+            write_varint(realm.into(), out);
+            write_address(subscriber.internal(), out);
+            out.push(match limit {
+                Limit::Blocks => 0,
+                Limit::Rate => 1,
+                Limit::State => 2,
+                Limit::Ports(Transport::Tcp) => 3,
+                Limit::Ports(Transport::Udp) => 4,
+                Limit::Ports(Transport::Icmp) => 5,
+            });
+        }
+        Event::PoolExhausted { blocks, resting } => {
+            write_varint((*blocks).into(), out);
+            write_varint((*resting).into(), out);
+        }
+        Event::PoolThreshold {
+            level,
+            in_use,
+            blocks,
+        } => {
+            out.push(match level {
+                Level::High => 0,
+                Level::Low => 1,
+            });
+            write_varint((*in_use).into(), out);
+            write_varint((*blocks).into(), out);
+        }
+    }
+}
+
+fn read_event(
+    kind: u8,
+    at: Timestamp,
+    input: &mut Input<'_>,
+    names: &Names,
+) -> Result<Event, &'static str> {
+    Ok(match kind {
+        STARTED => Event::Started(read_start(input)?),
+        STOPPED => Event::Stopped,
+        HEARTBEAT => Event::Heartbeat,
+        ALLOCATED => Event::Allocated(read_block(input, names)?),
+        HELD => Event::Held {
+            block: read_block(input, names)?,
+            since: input.since(at)?,
+        },
+        RELEASED => Event::Released {
+            block: read_block(input, names)?,
+            since: input.since(at)?,
+        },
+        LIMIT_REACHED => {
+            let flags = input.byte()?;
+            Event::LimitReached {
+                subscriber: read_subscriber(flags, input, names)?,
+                limit: match input.byte()? {
+                    0 => Limit::Blocks,
+                    1 => Limit::Rate,
+                    2 => Limit::State,
+                    3 => Limit::Ports(Transport::Tcp),
+                    4 => Limit::Ports(Transport::Udp),
+                    5 => Limit::Ports(Transport::Icmp),
+                    _ => return Err("an unknown limit"),
+                },
+            }
+        }
+        POOL_EXHAUSTED => Event::PoolExhausted {
+            blocks: input.varint32()?,
+            resting: input.varint32()?,
+        },
+        POOL_THRESHOLD => Event::PoolThreshold {
+            level: match input.byte()? {
+                0 => Level::High,
+                1 => Level::Low,
+                _ => return Err("an unknown level"),
+            },
+            in_use: input.varint32()?,
+            blocks: input.varint32()?,
+        },
+        _ => return Err("an unknown kind"),
+    })
+}
+
+fn write_start(start: &Start, out: &mut Vec<u8>) {
+    let mut flags = if start.continues { CONTINUES } else { 0 };
+    let loss = match start.durability {
+        Durability::LogBeforeUse => None,
+        Durability::BoundedLoss(loss) => Some(loss),
+    };
+    if loss.is_some() {
+        flags |= BOUNDED_LOSS;
+    }
+    out.push(flags);
+    let durations = [Some(start.clock_error), Some(start.guard_time), loss];
+    for duration in durations.into_iter().flatten() {
+        write_varint(duration.as_secs(), out);
+        write_varint(duration.subsec_nanos().into(), out);
+    }
+}
+
+fn read_start(input: &mut Input<'_>) -> Result<Start, &'static str> {
+    let flags = input.byte()?;
+    if flags & !(CONTINUES | BOUNDED_LOSS) != 0 {
+        return Err("unknown flags of a start");
+    }
+    Ok(Start {
+        continues: flags & CONTINUES != 0,
+        clock_error: input.duration()?,
+        guard_time: input.duration()?,
+        durability: if flags & BOUNDED_LOSS == 0 {
+            Durability::LogBeforeUse
+        } else {
+            Durability::BoundedLoss(input.duration()?)
+        },
+    })
+}
+
+fn write_block(block: &Block, realm: u32, out: &mut Vec<u8>) {
+    let internal = block.subscriber.internal();
+    let transport = match block.transport {
+        None => 0,
+        Some(Transport::Tcp) => 1,
+        Some(Transport::Udp) => 2,
+        Some(Transport::Icmp) => 3,
+    };
+    out.push(transport | if internal.is_ipv6() { IPV6 } else { 0 });
+    write_varint(realm.into(), out);
+    write_address(internal, out);
+    out.extend_from_slice(&block.external.octets());
+    out.extend_from_slice(&block.ports.first().to_le_bytes());
+    out.extend_from_slice(&block.ports.last().to_le_bytes());
+}
+
+fn read_block(input: &mut Input<'_>, names: &Names) -> Result<Block, &'static str> {
+    let flags = input.byte()?;
+    Ok(Block {
+        subscriber: read_subscriber(flags & !3, input, names)?,
+        external: Ipv4Addr::from(input.array::<4>()?),
+        ports: PortRange::new(
+            u16::from_le_bytes(input.array()?),
+            u16::from_le_bytes(input.array()?),
+        )
+        .map_err(|_| "a port range that ends before it begins")?,
+        transport: match flags & 3 {
+            1 => Some(Transport::Tcp),
+            2 => Some(Transport::Udp),
+            3 => Some(Transport::Icmp),
+            _ => None,
+        },
+    })
+}
+
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
+        IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+    }
+}
+
+fn read_subscriber(
+    flags: u8,
+    input: &mut Input<'_>,
+    names: &Names,
+) -> Result<Subscriber, &'static str> {
+    let realm = names.realm(input.varint32()?).ok_or("an undefined realm")?;
+    let internal = match flags {
+        0 => IpAddr::from(input.array::<4>()?),
+        IPV6 => IpAddr::from(input.array::<16>()?),
+        _ => return Err("unknown flags of a subscriber"),
+    };
+    Ok(Subscriber::new(realm.clone(), internal))
+}
+
+/// LEB128: seven bits a byte, the lowest first.
+fn write_varint(mut value: u64, out: &mut Vec<u8>) {
+    while value >= 0x80 {
+        out.push((value & 0x7f) as u8 | 0x80);
+        value >>= 7;
+    }
+    out.push(value as u8);
+}
+
+fn zigzag(value: i64) -> u64 {
+    ((value << 1) ^ (value >> 63)).cast_unsigned()
+}
+
+fn unzigzag(value: u64) -> i64 {
+    (value >> 1).cast_signed() ^ -((value & 1).cast_signed())
+}
+
+/// What is left of a payload.
+struct Input<'a>(&'a [u8]);
+
+impl<'a> Input<'a> {
+    fn array<const N: usize>(&mut self) -> Result<[u8; N], &'static str> {
+        let (array, rest) = self.0.split_first_chunk().ok_or("it ends too early")?;
+        self.0 = rest;
+        Ok(*array)
+    }
+
+    fn byte(&mut self) -> Result<u8, &'static str> {
+        self.array::<1>().map(|[byte]| byte)
+    }
+
+    fn rest(&mut self) -> &'a [u8] {
+        std::mem::take(&mut self.0)
+    }
+
+    fn varint(&mut self) -> Result<u64, &'static str> {
+        let mut value = 0;
+        for shift in (0..64).step_by(7) {
+            let byte = self.byte()?;
+            let bits = u64::from(byte & 0x7f);
+            if bits << shift >> shift != bits {
+                return Err("a number that is too large");
+            }
+            value |= bits << shift;
+            if byte < 0x80 {
+                return Ok(value);
+            }
+        }
+        Err("a number that is too long")
+    }
+
+    fn varint32(&mut self) -> Result<u32, &'static str> {
+        u32::try_from(self.varint()?).map_err(|_| "a number that is too large")
+    }
+
+    fn duration(&mut self) -> Result<Duration, &'static str> {
+        let (secs, nanos) = (self.varint()?, self.varint32()?);
+        if nanos < 1_000_000_000 {
+            Ok(Duration::new(secs, nanos))
+        } else {
+            Err("a duration with more than a second of nanoseconds")
+        }
+    }
+
+    fn since(&mut self, at: Timestamp) -> Result<Timestamp, &'static str> {
+        let age = unzigzag(self.varint()?);
+        Ok(Timestamp::from_micros(at.as_micros().wrapping_sub(age)))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::any_record;
+    use proptest::prelude::*;
+
+    fn written(record: &Record, names: &mut Names) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_record(record, names, &mut out);
+        out
+    }
+
+    #[test]
+    fn a_block_event_is_small() {
+        for (internal, allocated, released) in [("100.64.3.9", 30, 36), ("2001:db8::9", 42, 48)] {
+            let block = crate::testing::block(internal, 1_024, 1_279);
+            let at = Timestamp::from_secs(1_790_000_000);
+            let device = portledger_model::Device::new("cgn1").unwrap();
+            let mut names = Names::default();
+            let record = |event| Record {
+                at,
+                device: device.clone(),
+                event,
+            };
+            written(&record(Event::Allocated(block.clone())), &mut names);
+            let first = written(&record(Event::Allocated(block.clone())), &mut names);
+            let since = at.before(Duration::from_secs(4 * 3_600));
+            let last = written(&record(Event::Released { block, since }), &mut names);
+            assert!(first.len() <= allocated, "{}", first.len());
+            assert!(last.len() <= released, "{}", last.len());
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_record_comes_back(records in prop::collection::vec(any_record(), 1..20)) {
+            let (mut names, mut bytes) = (Names::default(), Vec::new());
+            for record in &records {
+                write_record(record, &mut names, &mut bytes);
+            }
+            let (mut names, mut rest, mut back) = (Names::default(), &bytes[..], Vec::new());
+            while !rest.is_empty() {
+                let payload = frame::read(rest).unwrap();
+                if let Payload::Record(record) = read(payload, &mut names).unwrap() {
+                    back.push(record);
+                }
+                rest = &rest[frame::FRAME + payload.len()..];
+            }
+            prop_assert_eq!(back, records);
+        }
+
+        #[test]
+        fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..64), kind in 0..12_u8) {
+            let mut names = Names::default();
+            names.define("cgn1");
+            let mut payload = payload;
+            let _ = read(&payload, &mut names);
+            if let Some(first) = payload.first_mut() {
+                *first = kind;
+            }
+            let _ = read(&payload, &mut names);
+        }
+
+        #[test]
+        fn zigzag_and_back(value in any::<i64>()) {
+            prop_assert_eq!(unzigzag(zigzag(value)), value);
+        }
+    }
+}
