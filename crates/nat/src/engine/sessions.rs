@@ -10,7 +10,7 @@ use crate::{
     header::TcpFlags,
     mapping::{Kind, Mapping, Session},
     tcp::{State, Timer},
-    wheel::Tick,
+    wheel::{NONE, Tick},
 };
 
 /// The timers in whole seconds, rounded up.
@@ -125,7 +125,7 @@ impl Nat {
         let tick = self.tick;
         let mapping = self.table.get_mut(number);
         if mapping.transport == Transport::Udp {
-            let was_new = mapping.first.state == State::Closed;
+            let was_new = mapping.first.state == State::Closed && mapping.more == NONE;
             if was_new && self.seconds.is_special(peer.port) {
                 mapping.only_port = peer.port;
             } else if mapping.only_port != peer.port {
