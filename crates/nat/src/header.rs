@@ -116,6 +116,12 @@ impl Header {
             _ => Fragment::Later,
         };
         let protocol = fixed[9];
+        let offset = usize::from(fragmentation & 0x1FFF) * 8;
+        // RFC 791 §3.2: no datagram is longer than its length field can say. RFC 3128: a fragment
+        // at offset 8 would overwrite the flags that the first one showed.
+        if offset + total > 65_535 || (protocol == TCP && offset == 8) {
+            return Err(DropReason::Malformed);
+        }
         let content = content(protocol, fragment, &data[length..total])?;
         Ok(Self {
             source: long(fixed, 12),
