@@ -60,7 +60,6 @@ impl Nat {
         output: &mut Output,
     ) -> Result<(), DropReason> {
         let header = &staged.header;
-        self.refuse_too_big(Side::Outside, Side::Inside, packet, header, output)?;
         let found = self.inbound_mapping(header, staged.candidate);
         let number = match found {
             Some(number) if self.passes_filter(number, header.source) => number,
@@ -74,6 +73,8 @@ impl Nat {
                 return Err(reason);
             }
         };
+        // Only now: who reaches nobody is told nothing (RFC 5382 REQ-4).
+        self.refuse_too_big(Side::Outside, Side::Inside, packet, header, output)?;
         self.deliver(number, packet, header, EventNumber(0), output)
     }
 
