@@ -23,5 +23,9 @@ pub mod capture;
 pub mod clock;
 #[cfg(target_os = "linux")]
 pub mod privilege;
+pub mod replay;
+#[cfg(target_os = "linux")]
+pub mod run;
+pub mod start;
 #[cfg(target_os = "linux")]
 pub mod tun;

@@ -7,7 +7,7 @@ mod outbound;
 mod sessions;
 mod time;
 
-use std::{collections::VecDeque, hint::black_box};
+use std::{collections::VecDeque, hint::black_box, net::Ipv4Addr};
 
 use portledger_model::{Block, Event, Timestamp, Transport};
 use portledger_ports::{
@@ -262,21 +262,14 @@ impl Nat {
         }
     }
 
-    /// The side that a packet comes from, by its addresses: for a driver whose two sides share
-    /// one device. `None` where it is neither's.
-    pub fn side_of(
-        &self,
-        source: std::net::Ipv4Addr,
-        destination: std::net::Ipv4Addr,
-    ) -> Option<Side> {
-        if self.realm_of(source.to_bits()).is_some() {
-            return Some(Side::Inside);
+    /// The side and the realm that a packet comes from, by its addresses: for a driver whose sides
+    /// share one device. `None` where it is neither side's.
+    pub fn origin(&self, source: Ipv4Addr, destination: Ipv4Addr) -> Option<(Side, RealmIndex)> {
+        if let Some(realm) = self.realm_of(source.to_bits()) {
+            return Some((Side::Inside, realm));
         }
-        let back = self
-            .exempt
-            .iter()
-            .any(|prefix| prefix.contains(source.to_bits()));
-        (self.ports.is_external(destination) || back).then_some(Side::Outside)
+        let back = self.is_exempt(source.to_bits());
+        (self.ports.is_external(destination) || back).then_some((Side::Outside, RealmIndex(0)))
     }
 
     /// Reads the packet, and what its look-up begins with.

@@ -60,4 +60,4 @@ pub use config::{Config, ConfigError, Filtering, IcmpRefusal, Limits, Mtu, Timer
 pub use counters::{Counters, DropReason};
 pub use engine::{Nat, Past, Size};
 pub use packet::{Emitted, Offload, Output, Packet, Side, Verdict};
-pub use portledger_ports::{EventNumber, RealmIndex, Told};
+pub use portledger_ports::{EventNumber, RealmIndex, Restored, Told};

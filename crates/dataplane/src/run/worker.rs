@@ -1,0 +1,237 @@
+//! One queue's thread.
+
+use std::{
+    sync::{Mutex, MutexGuard},
+    time::Duration,
+};
+
+use portledger_ledger::{Committer, State};
+use portledger_model::{Durability, Timestamp};
+use portledger_nat::{Emitted, EventNumber, Nat, Offload, Packet, Side, Verdict};
+
+use super::{
+    Control, DeviceCounters, Hub, LedgerFull, Notice, RunError, Settings, lock, wait::Waiting,
+};
+use crate::{
+    clock::Step,
+    tun::{Batch, Checksum, Queue, VirtioHeader, Wake, WriteError},
+};
+
+pub(super) struct Worker<'a> {
+    pub(super) queue: Queue,
+    pub(super) wake: &'a Wake,
+    pub(super) hub: &'a Mutex<Hub>,
+    pub(super) committer: &'a Committer,
+    pub(super) control: &'a Control,
+    pub(super) settings: &'a Settings,
+    pub(super) notice: &'a (dyn Fn(Notice) + Sync),
+    /// One of the threads does what is done once.
+    pub(super) leads: bool,
+}
+
+/// Packets read at once.
+const BATCH: usize = 64;
+/// Timers tick in seconds: looking this often is often enough.
+const TICK: Duration = Duration::from_millis(250);
+
+impl Worker<'_> {
+    pub(super) fn run(mut self) -> Result<DeviceCounters, RunError> {
+        let mut batch = Batch::new(BATCH);
+        let mut waiting = Waiting::default();
+        let mut counters = DeviceCounters::default();
+        let result = self.serve(&mut batch, &mut waiting, &mut counters);
+        if result.is_err() {
+            // The others must not run on without this one.
+            self.control.stop();
+        }
+        result.map(|()| counters)
+    }
+
+    fn serve(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut Waiting,
+        counters: &mut DeviceCounters,
+    ) -> Result<(), RunError> {
+        while !self.control.stopped() {
+            let ready = self.queue.wait(self.wake, Some(TICK))?;
+            if ready.packets {
+                while self.queue.read_batch(batch)? > 0 {
+                    counters.dropped_malformed += count(batch.malformed());
+                    self.translate(batch, waiting, counters);
+                    if self.control.stopped() {
+                        break;
+                    }
+                }
+            } else {
+                self.tick(waiting, counters);
+            }
+            self.send_waiting(waiting, counters);
+        }
+        Ok(())
+    }
+
+    /// Brings a batch through the engine, and sends what may go.
+    fn translate(&self, batch: &mut Batch, waiting: &mut Waiting, counters: &mut DeviceCounters) {
+        let mut headers = Vec::with_capacity(BATCH);
+        let mut packets = Vec::with_capacity(BATCH);
+        for frame in batch.frames() {
+            headers.push(frame.header);
+            packets.push(Packet {
+                offload: offload(&frame.header),
+                ..Packet::new(frame.ip)
+            });
+        }
+        let mut hub = lock(self.hub);
+        let durable = EventNumber(self.committer.durable());
+        hub.nat.durable(durable);
+        let (now, step) = hub.now();
+        // Both sides share the device: runs of one side go through together.
+        let sides: Vec<Side> = packets
+            .iter_mut()
+            .map(|packet| origin(&hub.nat, packet))
+            .collect();
+        let Hub { nat, output, .. } = &mut *hub;
+        let mut rest = &mut packets[..];
+        let mut sides = &sides[..];
+        while let Some(&from) = sides.first() {
+            let run = sides.iter().take_while(|&&side| side == from).count();
+            let (these, others) = rest.split_at_mut(run);
+            nat.batch(now, from, these, output);
+            (rest, sides) = (others, &sides[run..]);
+        }
+        let (emitted, notices) = self.leave(hub, now, step);
+        for notice in notices {
+            (self.notice)(notice);
+        }
+        for (header, packet) in headers.iter().zip(&packets) {
+            if let Verdict::Forward { after, .. } = packet.verdict {
+                self.send(after, durable, header, packet.data, waiting, counters);
+            }
+        }
+        self.send_emitted(emitted, durable, waiting, counters);
+    }
+
+    /// Lets time pass.
+    fn tick(&self, waiting: &mut Waiting, counters: &mut DeviceCounters) {
+        let mut hub = lock(self.hub);
+        let durable = EventNumber(self.committer.durable());
+        hub.nat.durable(durable);
+        let (now, step) = hub.now();
+        let Hub { nat, output, .. } = &mut *hub;
+        nat.advance(now, output);
+        let (emitted, notices) = self.leave(hub, now, step);
+        for notice in notices {
+            (self.notice)(notice);
+        }
+        self.send_emitted(emitted, durable, waiting, counters);
+    }
+
+    /// Does what is to be done at intervals, hands over the events, and leaves the hub with what
+    /// is to be sent and said.
+    fn leave(
+        &self,
+        mut hub: MutexGuard<'_, Hub>,
+        now: Timestamp,
+        step: Option<Step>,
+    ) -> (Vec<Emitted>, Vec<Notice>) {
+        let mut notices: Vec<Notice> = step.map(Notice::ClockStep).into_iter().collect();
+        if self.leads {
+            hub.keep_house(now, self.settings);
+            notices.extend(hub.ledger_change(self.committer).map(Notice::Ledger));
+        }
+        hub.submit(self.committer);
+        if self.leads && self.control.take_report() {
+            notices.push(Notice::Report(Box::new(hub.report(self.committer))));
+        }
+        (std::mem::take(&mut hub.output.packets), notices)
+    }
+
+    fn send_emitted(
+        &self,
+        emitted: Vec<Emitted>,
+        durable: EventNumber,
+        waiting: &mut Waiting,
+        counters: &mut DeviceCounters,
+    ) {
+        let whole = VirtioHeader::default();
+        for Emitted { data, after, .. } in emitted {
+            self.send(after, durable, &whole, &data, waiting, counters);
+        }
+    }
+
+    /// Sends a packet, or lets it wait until its event is durable.
+    fn send(
+        &self,
+        after: EventNumber,
+        durable: EventNumber,
+        header: &VirtioHeader,
+        packet: &[u8],
+        waiting: &mut Waiting,
+        counters: &mut DeviceCounters,
+    ) {
+        if after <= durable || !self.logs_before_use() {
+            self.write(header, packet, counters);
+        } else if self.settings.ledger_full == LedgerFull::Forward
+            && self.committer.state() != State::Running
+        {
+            counters.sent_before_durable += 1;
+            self.write(header, packet, counters);
+        } else if waiting.push(after, *header, packet) {
+            counters.waited += 1;
+        } else {
+            counters.dropped_waiting += 1;
+        }
+    }
+
+    fn send_waiting(&self, waiting: &mut Waiting, counters: &mut DeviceCounters) {
+        let durable = EventNumber(self.committer.durable());
+        while let Some((header, packet)) = waiting.pop(durable) {
+            self.write(&header, &packet, counters);
+        }
+    }
+
+    fn write(&self, header: &VirtioHeader, packet: &[u8], counters: &mut DeviceCounters) {
+        match self.queue.write(header, packet) {
+            Ok(()) => {}
+            // The next wait says so.
+            Err(WriteError::Gone) => {}
+            Err(_) => counters.dropped_write += 1,
+        }
+    }
+
+    fn logs_before_use(&self) -> bool {
+        self.settings.declared.durability == Durability::LogBeforeUse
+    }
+}
+
+/// The side that a packet comes from, its realm noted in it. One that is neither side's goes to
+/// the engine as the outside's, which counts and drops it.
+fn origin(nat: &Nat, packet: &mut Packet<'_>) -> Side {
+    let address = |at: usize| {
+        packet
+            .data
+            .get(at..at + 4)
+            .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())
+    };
+    let (Some(source), Some(destination)) = (address(12), address(16)) else {
+        return Side::Outside;
+    };
+    let Some((side, realm)) = nat.origin(source.into(), destination.into()) else {
+        return Side::Outside;
+    };
+    packet.realm = realm;
+    side
+}
+
+fn offload(header: &VirtioHeader) -> Offload {
+    match (header.segments, header.checksum) {
+        (Some(segments), _) => Offload::Segments(segments.size.get()),
+        (None, Checksum::Partial { .. }) => Offload::Checksum,
+        (None, Checksum::Unchecked | Checksum::Verified) => Offload::None,
+    }
+}
+
+fn count(number: usize) -> u64 {
+    u64::try_from(number).unwrap_or(u64::MAX)
+}

@@ -1,0 +1,106 @@
+//! How a device begins: what its ledger says of the time before, and what it says of itself.
+
+use std::time::Duration;
+
+use portledger_ledger::Resume;
+use portledger_model::{Device, Durability, Event, Record, Start, Timestamp};
+use portledger_nat::{Config, Past, Restored, Told};
+use thiserror::Error;
+
+/// What a device promises and declares.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Declared {
+    /// Its name in the ledger.
+    pub device: Device,
+    /// How far its clock may be off, either way.
+    pub clock_error: Duration,
+    /// How long a released block rests.
+    pub guard_time: Duration,
+    /// What a crash may cost its log.
+    pub durability: Durability,
+}
+
+/// Why a device must not begin.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum StartError {
+    /// Its clock, or its capture, is behind its own ledger.
+    #[error(
+        "it is {now}, but the ledger's last record of {device} is of {last}: what was logged from now on would contradict it; set the clock, or use another ledger or device name"
+    )]
+    BehindLedger {
+        /// The device.
+        device: Device,
+        /// The time at which it would begin.
+        now: Timestamp,
+        /// The last record's time.
+        last: Timestamp,
+    },
+}
+
+impl Declared {
+    /// What `config` declares, for a device of this name.
+    pub fn new(device: Device, config: &Config, durability: Durability) -> Self {
+        Self {
+            device,
+            clock_error: config.ports.device_clock_error,
+            guard_time: config.ports.guard_time,
+            durability,
+        }
+    }
+
+    /// From when on releases still matter to a device that begins at `now`: the guard time, and
+    /// what the clock may have been off then and now.
+    pub fn resting_since(&self, now: Timestamp) -> Timestamp {
+        now.before(self.guard_time.saturating_add(2 * self.clock_error))
+    }
+
+    /// What the engine is told of the time before. What rested goes on resting for the whole
+    /// guard time: nobody knows how far the clock was set while the device was off.
+    ///
+    /// # Errors
+    /// When the ledger is ahead of `now`.
+    pub fn past(&self, resume: Option<Resume>, now: Timestamp) -> Result<Past, StartError> {
+        let Some(resume) = resume else {
+            return Ok(Past::default());
+        };
+        if resume.last > now.after(self.clock_error) {
+            let (device, last) = (self.device.clone(), resume.last);
+            return Err(StartError::BehindLedger { device, now, last });
+        }
+        let held = resume.open.into_iter();
+        Ok(Past {
+            held: held
+                .map(|held| Restored {
+                    block: held.block,
+                    since: held.since,
+                })
+                .collect(),
+            resting: resume
+                .released
+                .into_iter()
+                .map(|rested| (now, rested.block))
+                .collect(),
+            // What is durable before it is used is never lost; what may be lost may be in use.
+            events_lost: !resume.stopped && matches!(self.durability, Durability::BoundedLoss(_)),
+        })
+    }
+
+    /// The event of its start: its ports' past is known, from the ledger or because there is none.
+    pub const fn started(&self) -> Event {
+        Event::Started(Start {
+            clock_error: self.clock_error,
+            guard_time: self.guard_time,
+            durability: self.durability,
+            continues: true,
+        })
+    }
+
+    /// An engine's event as a record of this device.
+    pub fn record(&self, told: Told) -> Record {
+        Record {
+            at: told.at,
+            device: self.device.clone(),
+            event: told.event,
+        }
+    }
+}

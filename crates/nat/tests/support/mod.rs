@@ -1,0 +1,14 @@
+//! What the engine's tests share: packets built by another library than the engine, sums computed
+//! the plain way, and a laboratory around one engine.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "each test binary uses its part; a test fails by panicking"
+)]
+
+pub mod lab;
+pub mod packet;
+pub mod reference;
