@@ -281,3 +281,6 @@ fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::EPOCH.after(since.unwrap_or_default())
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,12 +1,20 @@
-//! Records for tests.
+//! Records and failing disks for tests.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    io,
+    net::Ipv4Addr,
+    path::Path,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use portledger_model::{
     Block, Device, Durability, Event, Level, Limit, PortRange, Realm, Record, Start, Subscriber,
     Timestamp, Transport,
 };
 use proptest::prelude::*;
+
+use crate::log::disk::{Disk, LogFile, Real};
 
 /// The one external address of most tests.
 pub(crate) const EXTERNAL: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 7);
@@ -47,6 +55,94 @@ pub(crate) fn start() -> Start {
         guard_time: Duration::from_secs(120),
         durability: Durability::LogBeforeUse,
         continues: true,
+    }
+}
+
+/// The n-th block handed out by `cgn1`, a second after the one before.
+pub(crate) fn nth(n: u32) -> Record {
+    let internal = Ipv4Addr::from_bits(0x6440_0000 + n).to_string();
+    let first = u16::try_from(1_024 + n % 1_000 * 64).unwrap();
+    record(
+        n.into(),
+        Event::Allocated(block(&internal, first, first + 63)),
+    )
+}
+
+/// A disk that fails when told to. Clones share what they were told.
+#[derive(Clone, Default)]
+pub(crate) struct Failing(Arc<Mutex<Failures>>);
+
+#[derive(Default)]
+struct Failures {
+    room: Option<usize>,
+    sync: bool,
+    cut: bool,
+}
+
+impl Failing {
+    /// Room for so many more bytes; `None` is enough.
+    pub(crate) fn set_room(&self, room: Option<usize>) {
+        self.0.lock().unwrap().room = room;
+    }
+
+    /// Whether syncs fail.
+    pub(crate) fn set_sync(&self, fails: bool) {
+        self.0.lock().unwrap().sync = fails;
+    }
+
+    /// Whether cutting back fails.
+    pub(crate) fn set_cut(&self, fails: bool) {
+        self.0.lock().unwrap().cut = fails;
+    }
+
+    fn wrap(&self, file: Box<dyn LogFile>) -> Box<dyn LogFile> {
+        let failures = self.clone();
+        Box::new(FailingFile { file, failures })
+    }
+}
+
+impl Disk for Failing {
+    fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
+        Ok(self.wrap(Real.create(path)?))
+    }
+
+    fn open(&self, path: &Path, length: u64, from: u64) -> io::Result<Box<dyn LogFile>> {
+        Ok(self.wrap(Real.open(path, length, from)?))
+    }
+}
+
+struct FailingFile {
+    file: Box<dyn LogFile>,
+    failures: Failing,
+}
+
+impl LogFile for FailingFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<()> {
+        let mut failures = self.failures.0.lock().unwrap();
+        if let Some(room) = &mut failures.room {
+            let fits = bytes.len().min(*room);
+            self.file.write(&bytes[..fits])?;
+            *room -= fits;
+            if fits < bytes.len() {
+                return Err(io::ErrorKind::StorageFull.into());
+            }
+            return Ok(());
+        }
+        self.file.write(bytes)
+    }
+
+    fn cut(&mut self, length: u64) -> io::Result<()> {
+        if self.failures.0.lock().unwrap().cut {
+            return Err(io::Error::other("injected"));
+        }
+        self.file.cut(length)
+    }
+
+    fn sync(&mut self) -> io::Result<()> {
+        if self.failures.0.lock().unwrap().sync {
+            return Err(io::Error::other("injected"));
+        }
+        self.file.sync()
     }
 }
 

@@ -187,6 +187,11 @@ impl Writer {
         self.mark()
     }
 
+    /// The folder of the log.
+    pub fn dir(&self) -> &Path {
+        &self.dir
+    }
+
     /// What the log says, up to the last record appended.
     pub fn ledger(&self) -> &Ledger {
         &self.ledger
@@ -348,3 +353,6 @@ fn mend(disk: &dyn Disk, dir: &Path, last: LastFile) -> Result<Tail, Error> {
         cut,
     })
 }
+
+#[cfg(test)]
+mod tests;

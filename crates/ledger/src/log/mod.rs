@@ -6,3 +6,6 @@ pub(crate) mod frame;
 pub(crate) mod image;
 pub(crate) mod names;
 pub(crate) mod payload;
+
+#[cfg(test)]
+mod tests;
