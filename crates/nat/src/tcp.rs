@@ -91,6 +91,9 @@ impl State {
             Self::BothFin if side == Inside && flags.syn() && !flags.ack() => {
                 (Self::InsideInit, true)
             }
+            Self::BothFin if side == Outside && flags.syn() && !flags.ack() => {
+                (Self::OutsideInit, true)
+            }
             Self::BothFin => (Self::BothFin, false),
             // RFC 6146 §3.5.2.2, TRANS: whatever is no RST shows that the connection lives.
             Self::Transitory if side == Inside && flags.syn() && !flags.ack() => {
