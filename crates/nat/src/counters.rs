@@ -43,7 +43,7 @@ drop_reasons! {
     NotForwardable = "not_forwardable",
     /// From the outside, to an address that is not one of the external ones.
     NotExternal = "not_external",
-    /// From the outside, from an address that only the inside may use.
+    /// From the outside, from an address that only the inside may use or that is no host's.
     Spoofed = "spoofed",
     /// No mapping for the endpoint.
     NoMapping = "no_mapping",

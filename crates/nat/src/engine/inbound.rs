@@ -2,7 +2,7 @@
 
 use portledger_ports::EventNumber;
 
-use super::{Nat, Staged, destination_endpoint, sessions::Peer};
+use super::{Nat, Staged, destination_endpoint, outbound::is_forwardable, sessions::Peer};
 use crate::{
     DropReason, Output, Packet, Side, Verdict,
     fragment::{DatagramKey, cut},
@@ -37,7 +37,8 @@ impl Nat {
         }
         let is_ours =
             self.realm_of(header.source).is_some() || self.ports.is_external(header.source.into());
-        if is_ours {
+        // RFC 1812 §5.3.7: and nothing comes from a group, a loopback or no host at all.
+        if is_ours || !is_forwardable(header.source) {
             return Err(DropReason::Spoofed);
         }
         match header.content {

@@ -244,8 +244,8 @@ impl Nat {
     }
 }
 
-/// RFC 1812 §5.3.7, RFC 1122 §3.2.1.3: no packet is forwarded to these.
-const fn is_forwardable(destination: u32) -> bool {
+/// RFC 1812 §5.3.7, RFC 1122 §3.2.1.3: no packet is forwarded to or from the other addresses.
+pub(super) const fn is_forwardable(destination: u32) -> bool {
     let first = destination >> 24;
     first != 0 && first != 127 && first < 224
 }
