@@ -305,11 +305,17 @@ impl Config {
             if port > 1_023 {
                 return Err(ConfigError::UdpPort(port));
             }
-            if given < Duration::from_secs(1) || given > DAY {
-                return Err(ConfigError::TimerTooLong {
-                    name: "udp_by_port",
+            let (name, least) = ("udp_by_port", Duration::from_secs(1));
+            if given < least {
+                return Err(ConfigError::TimerTooShort {
+                    name,
                     given,
+                    least,
+                    source_text: "the NAT's own clock",
                 });
+            }
+            if given > DAY {
+                return Err(ConfigError::TimerTooLong { name, given });
             }
         }
         Ok(())
