@@ -28,13 +28,13 @@ impl Written {
 /// An address with or without brackets and scope; an IPv4-mapped one becomes IPv4, since that is
 /// what was on the wire.
 pub(crate) fn parse(text: &[u8]) -> Option<IpAddr> {
-    if let Some(address) = ipv4(text) {
-        return Some(IpAddr::V4(address));
-    }
     let text = match text {
         [b'[', inner @ .., b']'] => inner,
         _ => text,
     };
+    if let Some(address) = ipv4(text) {
+        return Some(IpAddr::V4(address));
+    }
     let text = text.split(|&byte| byte == b'%').next().unwrap_or(text);
     let address: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
     Some(match address.to_ipv4_mapped() {
@@ -105,6 +105,7 @@ mod tests {
             ("203.0.113.7", "203.0.113.7"),
             ("::ffff:203.0.113.7", "203.0.113.7"),
             ("[2001:db8::1]", "2001:db8::1"),
+            ("[203.0.113.7]", "203.0.113.7"),
             ("2001:db8:0:0:0:0:0:1", "2001:db8::1"),
             ("fe80::1%eth0", "fe80::1"),
         ] {

@@ -124,11 +124,6 @@ impl Table {
     }
 }
 
-/// Whether a line is a header that names the columns a sighting needs.
-pub(crate) fn is_header(line: &[u8]) -> bool {
-    header(line).is_ok()
-}
-
 fn header(line: &[u8]) -> Result<Header, Fault> {
     let line = line.strip_prefix(b"\xef\xbb\xbf").unwrap_or(line);
     let separator = [b',', b';', b'\t']
@@ -262,9 +257,11 @@ struct Cells<'a> {
     at: Option<usize>,
 }
 
+/// Where a cell begins, and its text without its quotes.
+type Cell<'a> = (usize, Cow<'a, [u8]>);
+
 impl<'a> Cells<'a> {
-    /// The next cell without its quotes, and where it begins.
-    fn next_cell(&mut self) -> Result<Option<(usize, Cow<'a, [u8]>)>, Fault> {
+    fn next_cell(&mut self) -> Result<Option<Cell<'a>>, Fault> {
         let Some(start) = self.at else {
             return Ok(None);
         };

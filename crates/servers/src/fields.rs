@@ -147,6 +147,9 @@ impl Fields {
             Times::Start => self.timed_by_start(options),
             Times::Both => {
                 let (start, end) = (self.start.instant(options)?, self.end.instant(options)?);
+                if end.at.is_none() {
+                    return self.timed_by_start(options);
+                }
                 let between = match (start.at, end.at) {
                     (Some(from), Some(to)) if is_exact(start.resolution) => Some(to.since(from)),
                     _ => None,
@@ -157,9 +160,9 @@ impl Fields {
                     lasted: self.duration.map(|(duration, _)| duration).or(between),
                 })
             }
-            Times::None => Ok(Timed {
+            Times::None(moment) => Ok(Timed {
                 instant: Instant::NONE,
-                moment: Moment::Logged,
+                moment,
                 lasted: None,
             }),
         }
@@ -197,7 +200,7 @@ pub(crate) enum Times {
     Start,
     End(Moment),
     Both,
-    None,
+    None(Moment),
 }
 
 struct Timed {

@@ -41,6 +41,12 @@ pub enum FormatError {
         /// Every name.
         known: String,
     },
+    /// A configuration uses a format that it does not define.
+    #[error("the configuration defines no format '{name}' that can be read")]
+    Undefined {
+        /// The name.
+        name: String,
+    },
     /// The format has no client address.
     #[error(
         "the format writes no client address, so its lines say nothing of who connected: it needs $remote_addr (nginx) or %h or %a (Apache)"

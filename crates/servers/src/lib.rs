@@ -2,11 +2,14 @@
 //! (RFC 6302), as [`portledger_model::Sighting`]s.
 //!
 //! ```text
-//!   a name, nginx:$remote_addr …, apache:%h …  ──> Format ──┐
-//!   lines of a log ──────────────────────────────> Reader ──┴──> Reading
-//!                                                                 ├ Sighting
-//!                                                                 ├ Skipped   not about a client
-//!                                                                 └ Rejected  where and why
+//!   a name, nginx:$remote_addr …, apache:%h …  ──┐
+//!   config  the servers' own configuration  ─────┼──> Format ──┐
+//!   guess   the first lines  ────────────────────┘             │
+//!   lines of a log ─────────────────────────────────> Reader ──┴──> Reading
+//!   packets of a capture ───────────────────────> Connections ────> Reading
+//!                                                                    ├ Sighting
+//!                                                                    ├ Skipped   not about a client
+//!                                                                    └ Rejected  where and why
 //! ```
 //!
 //! Nothing here opens a file or reads a clock: lines come in, values go out, and a line that
@@ -29,9 +32,11 @@
 
 mod address;
 mod apache_error;
+pub mod config;
 mod csv;
 mod fields;
 mod format;
+mod guess;
 mod options;
 mod pattern;
 mod reader;
@@ -42,6 +47,7 @@ mod testing;
 mod time;
 
 pub use format::{Format, FormatError, names};
+pub use guess::{Guess, GuessError, guess};
 pub use options::Options;
 pub use reader::Reader;
 pub use reading::{Counts, Reading, Reason, Rejection, Skip};

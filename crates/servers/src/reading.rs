@@ -25,10 +25,8 @@ pub enum Skip {
     Header,
     /// A syslog line of another program.
     OtherProgram,
-    /// A line of the server that is not about a remote endpoint.
+    /// A line of the server that names no remote endpoint.
     NoClient,
-    /// A line that names an address without a port where others of the same connection have both.
-    Repeated,
     /// A packet of a connection that was seen before.
     KnownConnection,
     /// A packet on the way to an address that is none of the servers'.
@@ -45,8 +43,7 @@ impl fmt::Display for Skip {
             Self::Blank => "blank or a comment",
             Self::Header => "the header of the table",
             Self::OtherProgram => "of another program",
-            Self::NoClient => "not about a client",
-            Self::Repeated => "an address without a port; other lines of the connection have both",
+            Self::NoClient => "names no client's endpoint",
             Self::KnownConnection => "of a connection seen before",
             Self::NotServerBound => "not on the way to a server",
             Self::NoPort => "of a protocol without ports",

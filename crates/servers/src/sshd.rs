@@ -22,7 +22,6 @@ pub(crate) fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
     let message = without_decoration(message);
     let (seen, moment) = match client(message) {
         Client::Seen(seen, moment) => (seen, moment),
-        Client::WithoutPort => return Ok(Err(Skip::Repeated)),
         Client::NotTold => return Ok(Err(Skip::NoClient)),
         Client::Ambiguous => return Err((at, Reason::Ambiguous)),
         Client::Malformed => {
@@ -39,7 +38,7 @@ pub(crate) fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
     let times = if timed {
         Times::End(moment)
     } else {
-        Times::None
+        Times::None(moment)
     };
     fields.sighting(times, options, number).map(Ok)
 }
@@ -141,8 +140,7 @@ struct Seen<'a> {
 
 enum Client<'a> {
     Seen(Seen<'a>, Moment),
-    /// An address without a port, which other lines of the same connection have.
-    WithoutPort,
+    /// No endpoint, or an address without a port: other lines of the connection have both.
     NotTold,
     /// Two endpoints, one of which a client made up.
     Ambiguous,
@@ -275,7 +273,7 @@ fn found(rest: &[u8], place: Place) -> Client<'_> {
     };
     match seen {
         Some(seen) => Client::Seen(seen, Moment::Logged),
-        None if memchr::memmem::find(rest, PORT).is_none() => Client::WithoutPort,
+        None if memchr::memmem::find(rest, PORT).is_none() => Client::NotTold,
         None => Client::Malformed,
     }
 }
