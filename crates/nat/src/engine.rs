@@ -220,8 +220,7 @@ impl Nat {
 
     /// When [`Nat::advance`] next has something to do, at the latest.
     pub fn next_timeout(&self) -> Option<Timestamp> {
-        let busy =
-            self.table.len() > self.statics || !self.fragments.is_empty() || !self.syns.is_empty();
+        let busy = self.something_ends() || !self.fragments.is_empty() || !self.syns.is_empty();
         let next_tick = self.time_of(self.tick.after(1));
         match (busy, self.ports.next_timeout()) {
             (true, _) => Some(next_tick),
@@ -386,7 +385,7 @@ impl Nat {
         let event = self
             .ports
             .open_static(now, number, Handle(place), open_already);
-        self.table.insert(NewMapping {
+        let place = self.table.insert(NewMapping {
             realm: mapping.realm,
             transport: mapping.transport,
             internal: mapping.internal.to_bits(),
@@ -397,6 +396,7 @@ impl Nat {
             pending: event.map_or(Pending::NONE, Pending::on),
             kind: Kind::Static,
         });
+        self.table.schedule(place, Tick::NEVER);
         self.statics += 1;
     }
 

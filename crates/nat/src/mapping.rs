@@ -308,6 +308,11 @@ impl Table {
         self.wheel.set_head(deadline, number);
     }
 
+    /// Whether a mapping waits for a deadline at all.
+    pub(crate) fn is_waiting(&self, number: u32) -> bool {
+        self.get(number).deadline != Tick::NEVER
+    }
+
     /// Moves a mapping to an earlier deadline; a later one is found out when the wheel comes by.
     pub(crate) fn hasten(&mut self, number: u32, deadline: Tick) {
         if self.get(number).deadline > deadline {

@@ -5,6 +5,9 @@
 pub(crate) struct Tick(pub(crate) u32);
 
 impl Tick {
+    /// The deadline of what has none.
+    pub(crate) const NEVER: Self = Self(u32::MAX);
+
     /// `seconds` later.
     pub(crate) const fn after(self, seconds: u32) -> Self {
         Self(self.0.saturating_add(seconds))

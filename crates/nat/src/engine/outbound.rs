@@ -161,7 +161,7 @@ impl Nat {
         });
         self.counters.mappings_opened += 1;
         // Until its first session is noted, which follows at once.
-        self.table.schedule(number, Tick(u32::MAX));
+        self.table.schedule(number, Tick::NEVER);
         Ok(number)
     }
 

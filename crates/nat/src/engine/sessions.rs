@@ -194,9 +194,6 @@ impl Nat {
     /// Moves a mapping to the deadline of one of its sessions, where that is earlier than what it
     /// waits for.
     fn reschedule(&mut self, number: u32, at: crate::mapping::SessionRef) {
-        if self.table.get(number).kind == Kind::Static {
-            return;
-        }
         let session = *self.table.session_mut(number, at);
         let deadline = self.seconds.deadline(self.table.get(number), &session);
         self.table.hasten(number, deadline);

@@ -54,7 +54,7 @@ impl Nat {
 
     /// Where nothing can end, time is not walked through second by second.
     fn skip_quiet_time(&mut self, target: Tick) {
-        if self.table.len() > self.statics || self.table.further_len() > 0 {
+        if self.something_ends() {
             return;
         }
         let begun = self.begun.unwrap_or(self.now);
@@ -63,6 +63,12 @@ impl Nat {
         });
         let before = Tick(next.min(target).0.saturating_sub(1));
         self.tick = self.tick.max(before);
+    }
+
+    /// Whether some session has a deadline. Static mappings have the first numbers.
+    pub(super) fn something_ends(&self) -> bool {
+        self.table.len() > self.statics
+            || (0..self.statics).any(|number| self.table.is_waiting(number))
     }
 
     fn end_due(&mut self) {
@@ -83,7 +89,7 @@ impl Nat {
             .end_sessions(number, tick, |session| seconds.deadline(&mapping, session));
         match next {
             Some(deadline) => self.table.schedule(number, deadline),
-            None if mapping.kind == Kind::Static => {}
+            None if mapping.kind == Kind::Static => self.table.schedule(number, Tick::NEVER),
             None => {
                 let ended = self.table.remove(number);
                 self.counters.mappings_ended += 1;
