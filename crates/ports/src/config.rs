@@ -192,6 +192,16 @@ pub enum ConfigError {
         /// The transport.
         transport: Transport,
     },
+    /// Two static mappings of one internal endpoint.
+    #[error(
+        "static mapping to {external}:{port}: the internal endpoint is mapped already, and its answers could leave from one external port only; map another internal port"
+    )]
+    StaticInternal {
+        /// The external address.
+        external: Ipv4Addr,
+        /// The external port.
+        port: u16,
+    },
     /// A static mapping for a realm that does not exist.
     #[error("static mapping to {external}:{port}: realm number {realm} is not configured")]
     StaticRealm {
@@ -363,6 +373,16 @@ impl Config {
                     port,
                     transport,
                 });
+            }
+            let same_internal = |other: &StaticMapping| {
+                let end = |of: &StaticMapping| {
+                    (of.realm, of.internal, of.internal_port, of.transport)
+                };
+                end(other) == end(mapping)
+            };
+            // Endpoint-independent mapping: what it sends can leave from one of them only.
+            if self.static_mappings[..place].iter().any(same_internal) {
+                return Err(ConfigError::StaticInternal { external, port });
             }
             if self.deterministic.is_some() && self.port_range.contains(port) {
                 return Err(ConfigError::StaticInDeterministic { external, port });
