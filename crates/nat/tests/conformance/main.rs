@@ -1,6 +1,12 @@
 //! What the RFCs ask of a NAT, requirement by requirement, tried on the engine with real packets.
 
+#![allow(
+    unreachable_pub,
+    reason = "the list of requirements refers to every test"
+)]
+
 #[path = "../support/mod.rs"]
 mod support;
 
 mod rfc4787;
+mod rfc5382;
