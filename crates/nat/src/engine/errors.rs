@@ -44,6 +44,10 @@ impl Nat {
             transport,
             ..
         } = quoted;
+        // An error is for whoever sent what it quotes.
+        if quoted.source != header.destination {
+            return Err(DropReason::NoMapping);
+        }
         let number = self
             .find_internal(packet.realm, transport, destination, destination_port)
             .ok_or(DropReason::NoMapping)?;
