@@ -9,6 +9,7 @@ use std::{
     hint::black_box,
     net::Ipv4Addr,
     path::Path,
+    process::Command,
     time::{Duration, Instant},
 };
 
@@ -25,15 +26,24 @@ const SUBSCRIBERS: u64 = 1_000_000;
 /// Each block is held this long and rests as long.
 const HELD: u64 = 3_600;
 
+/// Set for the process that opens and asks, so that its memory is the ledger's.
+const READER: &str = "PORTLEDGER_BENCH_READ";
+
 fn main() {
     let count = env::args()
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(10_000_000);
+    if let Some(dir) = env::var_os(READER) {
+        ask(&open(Path::new(&dir), count), count);
+        return;
+    }
     let dir = tempfile::tempdir().unwrap();
     append_and_sync(dir.path());
-    write(&dir.path().join("large"), count);
-    let ledger = open(&dir.path().join("large"), count);
-    ask(&ledger, count);
+    let large = dir.path().join("large");
+    write(&large, count);
+    let mut reader = Command::new(env::current_exe().unwrap());
+    let reader = reader.arg(count.to_string()).env(READER, large);
+    assert!(reader.status().unwrap().success());
 }
 
 /// A number that looks random and is the same each time (SplitMix64's finaliser).

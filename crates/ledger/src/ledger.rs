@@ -14,6 +14,7 @@ use portledger_model::{
 use crate::{
     Error,
     index::{Index, Timeline, TooLarge},
+    load::load,
     log::{
         folder,
         image::{self, Place},
@@ -106,8 +107,7 @@ impl Ledger {
         // that time is in the log.
         let now = now();
         let alive = folder::is_locked(dir);
-        let mut ledger = Self::empty();
-        let contents = folder::read(dir, |number, record| ledger.apply(number, &record))?;
+        let (mut ledger, contents) = load(dir)?;
         ledger.bytes = contents.bytes;
         if alive {
             ledger.writer = WriterSeen::At(now);
@@ -189,6 +189,12 @@ impl Ledger {
     pub(crate) fn apply(&mut self, number: RecordNumber, record: &Record) -> Result<(), TooLarge> {
         self.index.apply(number, record)?;
         self.records += 1;
+        Ok(())
+    }
+
+    pub(crate) fn apply_all(&mut self, records: &[(RecordNumber, Record)]) -> Result<(), TooLarge> {
+        self.index.apply_all(records)?;
+        self.records += records.len() as u64;
         Ok(())
     }
 

@@ -78,6 +78,7 @@ mod committer;
 mod error;
 mod index;
 mod ledger;
+mod load;
 mod log;
 #[cfg(test)]
 mod testing;

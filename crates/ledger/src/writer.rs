@@ -11,6 +11,7 @@ use portledger_model::{Record, RecordNumber};
 use crate::{
     Error, Ledger,
     error::is_full,
+    load::load,
     log::{
         disk::{Disk, LogFile, Real},
         folder::{self, LastFile},
@@ -98,8 +99,7 @@ impl Writer {
     ) -> Result<(Self, Recovery), Error> {
         fs::create_dir_all(dir).map_err(|error| Error::io(dir, "create", error))?;
         let lock = folder::lock(dir)?;
-        let mut ledger = Ledger::empty();
-        let contents = folder::read(dir, |number, record| ledger.apply(number, &record))?;
+        let (mut ledger, contents) = load(dir)?;
         ledger.follow();
         let last_bytes = contents
             .last

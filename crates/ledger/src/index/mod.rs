@@ -59,23 +59,26 @@ enum Heard {
 impl Index {
     /// Takes in the next record.
     pub(crate) fn apply(&mut self, number: RecordNumber, record: &Record) -> Result<(), TooLarge> {
-        let device = self.devices.intern(&record.device)?;
-        if self.timelines.len() <= device as usize {
-            self.timelines.push(Timeline::default());
-        }
-        if let Some(timeline) = self.timelines.get_mut(device as usize) {
-            timeline.apply(record);
-        }
-        let (first, last) = self.times.unwrap_or((record.at, record.at));
-        self.times = Some((first.min(record.at), last.max(record.at)));
-        match &record.event {
-            Event::Allocated(block) => self.hear(number, device, block, record.at, Heard::Handed),
-            Event::Held { block, since } => self.hear(number, device, block, *since, Heard::Held),
-            Event::Released { block, since } => {
-                self.hear(number, device, block, *since, Heard::Released(record.at))
+        self.note(record)?;
+        self.hear_record(number, record)
+    }
+
+    /// Takes in the next records, those of one address together: what is known of an address is
+    /// fetched from memory once, and what addresses hold does not depend on each other.
+    pub(crate) fn apply_all(&mut self, records: &[(RecordNumber, Record)]) -> Result<(), TooLarge> {
+        let mut order = Vec::with_capacity(records.len());
+        for (place, (_, record)) in (0_u32..).zip(records) {
+            self.note(record)?;
+            if let Some(block) = block_of(&record.event) {
+                order.push((block.external.to_bits(), place));
             }
-            _ => Ok(()),
         }
+        order.sort_unstable();
+        for (_, place) in order {
+            let (number, record) = &records[place as usize];
+            self.hear_record(*number, record)?;
+        }
+        Ok(())
     }
 
     /// The times of the earliest and of the latest record.
@@ -178,6 +181,32 @@ impl Index {
             .collect()
     }
 
+    /// What a record says of its device.
+    fn note(&mut self, record: &Record) -> Result<(), TooLarge> {
+        let device = self.devices.intern(&record.device)? as usize;
+        if self.timelines.len() <= device {
+            self.timelines.push(Timeline::default());
+        }
+        if let Some(timeline) = self.timelines.get_mut(device) {
+            timeline.apply(record);
+        }
+        let (first, last) = self.times.unwrap_or((record.at, record.at));
+        self.times = Some((first.min(record.at), last.max(record.at)));
+        Ok(())
+    }
+
+    /// What a record says of an allocation.
+    fn hear_record(&mut self, number: RecordNumber, record: &Record) -> Result<(), TooLarge> {
+        let (block, from, heard) = match &record.event {
+            Event::Allocated(block) => (block, record.at, Heard::Handed),
+            Event::Held { block, since } => (block, *since, Heard::Held),
+            Event::Released { block, since } => (block, *since, Heard::Released(record.at)),
+            _ => return Ok(()),
+        };
+        let device = self.devices.intern(&record.device)?;
+        self.hear(number, device, block, from, heard)
+    }
+
     fn hear(
         &mut self,
         number: RecordNumber,
@@ -248,6 +277,15 @@ impl Index {
             device: self.devices.get(entry.device()),
             record: entry.record(),
         }
+    }
+}
+
+fn block_of(event: &Event) -> Option<&Block> {
+    match event {
+        Event::Allocated(block) | Event::Held { block, .. } | Event::Released { block, .. } => {
+            Some(block)
+        }
+        _ => None,
     }
 }
 

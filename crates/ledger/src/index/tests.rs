@@ -181,12 +181,21 @@ proptest! {
     #[test]
     fn the_index_says_what_the_list_says(
         history in history(),
+        together in any::<bool>(),
         asked in prop::collection::vec((0..3_u8, prop::option::of(prop_oneof![4_090..4_180_u16, 0..12_000_u16]), 0..4_u8, 0..90_i64, 0..12_i64), 1..20),
     ) {
         let (mut index, mut list) = (Index::default(), List::default());
         for (number, record) in (0..).zip(&history) {
-            index.apply(RecordNumber(number), record).unwrap();
             list.apply(number, record);
+            if !together {
+                index.apply(RecordNumber(number), record).unwrap();
+            }
+        }
+        if together {
+            let numbered: Vec<_> = (0..).map(RecordNumber).zip(history).collect();
+            for chunk in numbered.chunks(13) {
+                index.apply_all(chunk).unwrap();
+            }
         }
         let all = list.allocations();
         let open = all.iter().filter(|a| a.to.is_none()).count() as u64;
