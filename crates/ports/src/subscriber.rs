@@ -5,6 +5,7 @@ use std::{
     fmt,
     hash::{BuildHasherDefault, Hasher},
     net::Ipv4Addr,
+    time::Duration,
 };
 
 use portledger_model::{Limit, Timestamp};
@@ -78,16 +79,16 @@ impl Holder {
         let earned = passed.saturating_mul(u128::from(rate)) / 1_000_000;
         if earned > 0 {
             let full = u128::from(self.budget) + earned >= u128::from(rate);
-            self.budget = if full {
-                rate
+            if full {
+                (self.budget, self.budget_at) = (rate, now);
+                self.eased(Limit::Rate);
             } else {
                 // Not full: both terms are below `rate`.
-                self.budget
-                    .saturating_add(u32::try_from(earned).unwrap_or(rate))
-            };
-            self.budget_at = now;
-            if full {
-                self.eased(Limit::Rate);
+                self.budget += u32::try_from(earned).unwrap_or(0);
+                // What is not a whole one yet is not lost.
+                let spent = earned * 1_000_000 / u128::from(rate);
+                let spent = Duration::from_micros(u64::try_from(spent).unwrap_or(0));
+                self.budget_at = self.budget_at.after(spent);
             }
         }
         let paid = self.budget > 0;

@@ -1,6 +1,6 @@
 //! ICMP errors: those of others, translated, and our own.
 
-use std::net::Ipv4Addr;
+use std::{net::Ipv4Addr, time::Duration};
 
 use portledger_model::{Timestamp, Transport};
 use portledger_ports::{EventNumber, RealmIndex};
@@ -224,9 +224,16 @@ impl Budget {
             .saturating_mul(u128::from(self.rate))
             / 1_000_000;
         if earned > 0 {
-            let most = u32::try_from(earned).unwrap_or(self.rate);
-            self.left = self.left.saturating_add(most).min(self.rate);
-            self.at = now;
+            let full = u128::from(self.left) + earned >= u128::from(self.rate);
+            if full {
+                (self.left, self.at) = (self.rate, now);
+            } else {
+                self.left += u32::try_from(earned).unwrap_or(0);
+                // What is not a whole one yet is not lost.
+                let spent = earned * 1_000_000 / u128::from(self.rate);
+                let spent = Duration::from_micros(u64::try_from(spent).unwrap_or(0));
+                self.at = self.at.after(spent);
+            }
         }
         let paid = self.left > 0;
         self.left = self.left.saturating_sub(1);
