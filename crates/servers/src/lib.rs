@@ -33,6 +33,7 @@
 mod address;
 mod apache_error;
 pub mod config;
+mod connections;
 mod csv;
 mod fields;
 mod format;
@@ -46,6 +47,7 @@ mod sshd;
 mod testing;
 mod time;
 
+pub use connections::{ConnectionOptions, Connections};
 pub use format::{Format, FormatError, names};
 pub use guess::{Guess, GuessError, guess};
 pub use options::Options;

@@ -29,6 +29,8 @@ pub enum Skip {
     NoClient,
     /// A packet of a connection that was seen before.
     KnownConnection,
+    /// A packet that ends or answers a connection which was not seen.
+    NotBeginning,
     /// A packet on the way to an address that is none of the servers'.
     NotServerBound,
     /// A packet of a transport without ports, or an ICMP message that is no echo request.
@@ -45,6 +47,7 @@ impl fmt::Display for Skip {
             Self::OtherProgram => "of another program",
             Self::NoClient => "names no client's endpoint",
             Self::KnownConnection => "of a connection seen before",
+            Self::NotBeginning => "the end of or the answer to what was not seen",
             Self::NotServerBound => "not on the way to a server",
             Self::NoPort => "of a protocol without ports",
             Self::Fragment => "a later fragment of a packet",

@@ -1,6 +1,7 @@
 //! Lines that nginx 1.22.1, Apache httpd 2.4.71 and OpenSSH 9.2p1 wrote on loopback, to clients
 //! whose source ports were chosen and whose user agents, user names and requests tried to pass for
 //! other endpoints.
+#![allow(clippy::unwrap_used)]
 
 use portledger_servers::{Counts, Format, Options, Reader, Reading};
 
