@@ -7,7 +7,7 @@ use portledger_ports::{EventNumber, RealmIndex};
 
 use super::Nat;
 use crate::{
-    DropReason, Emitted, Offload, Output, Packet, Side, Verdict,
+    DropReason, Emitted, Offload, Output, Packet, Side,
     header::Header,
     icmp::{self, Quoted},
     mapping::InternalKey,
@@ -22,13 +22,14 @@ impl Nat {
         &mut self,
         packet: &mut Packet<'_>,
         header: &Header,
+        output: &mut Output,
     ) -> Result<(), DropReason> {
         let quoted = quoted(packet, header)?;
         // An error is for whoever sent what it quotes.
         if quoted.source != header.destination {
             return Err(DropReason::NoMapping);
         }
-        self.error_to_inside(packet, header, quoted, EventNumber(0))
+        self.error_to_inside(packet, header, quoted, EventNumber(0), output)
     }
 
     /// An error from the inside about a packet that we delivered (RFC 5508 REQ-5).
@@ -36,6 +37,7 @@ impl Nat {
         &mut self,
         packet: &mut Packet<'_>,
         header: &Header,
+        output: &mut Output,
     ) -> Result<(), DropReason> {
         let quoted = quoted(packet, header)?;
         let Quoted {
@@ -68,14 +70,9 @@ impl Nat {
                 ..quoted
             };
             self.counters.hairpinned += 1;
-            return self.error_to_inside(packet, &header, quoted, after);
+            return self.error_to_inside(packet, &header, quoted, after, output);
         }
-        packet.verdict = Verdict::Forward {
-            to: Side::Outside,
-            realm: packet.realm,
-            after,
-        };
-        Ok(())
+        self.send(packet, header, Side::Outside, after, output)
     }
 
     /// Brings an error to the subscriber whose packet it quotes.
@@ -85,6 +82,7 @@ impl Nat {
         header: &Header,
         quoted: Quoted,
         after: EventNumber,
+        output: &mut Output,
     ) -> Result<(), DropReason> {
         let Quoted {
             source,
@@ -111,12 +109,8 @@ impl Nat {
             0,
             Offload::None,
         );
-        packet.verdict = Verdict::Forward {
-            to: Side::Inside,
-            realm: mapping.realm,
-            after,
-        };
-        Ok(())
+        packet.realm = mapping.realm;
+        self.send(packet, header, Side::Inside, after, output)
     }
 
     fn find_internal(

@@ -42,7 +42,7 @@ impl Nat {
             return Err(DropReason::Spoofed);
         }
         match header.content {
-            Content::Error => return self.inbound_error(packet, header),
+            Content::Error => return self.inbound_error(packet, header, output),
             Content::Nothing => return self.later_fragment(Side::Outside, packet, header, output),
             _ => {}
         }
@@ -167,6 +167,11 @@ impl Nat {
         if self.fits(to, packet, header) {
             packet.verdict = Verdict::Forward { to, realm, after };
             return Ok(());
+        }
+        // What comes here with this set is what nobody may be told about: an error, or a later
+        // fragment (RFC 1122 §3.2.2).
+        if header.dont_fragment {
+            return Err(DropReason::TooBig);
         }
         let mtu = self.mtu(to);
         let pieces =

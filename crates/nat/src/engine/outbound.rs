@@ -40,7 +40,7 @@ impl Nat {
             return Ok(());
         }
         match header.content {
-            Content::Error => return self.outbound_error(packet, header),
+            Content::Error => return self.outbound_error(packet, header, output),
             Content::Nothing => return self.later_fragment(Side::Inside, packet, header, output),
             _ => {}
         }
