@@ -375,9 +375,8 @@ impl Config {
                 });
             }
             let same_internal = |other: &StaticMapping| {
-                let end = |of: &StaticMapping| {
-                    (of.realm, of.internal, of.internal_port, of.transport)
-                };
+                let end =
+                    |of: &StaticMapping| (of.realm, of.internal, of.internal_port, of.transport);
                 end(other) == end(mapping)
             };
             // Endpoint-independent mapping: what it sends can leave from one of them only.
