@@ -10,3 +10,4 @@ mod support;
 
 mod rfc4787;
 mod rfc5382;
+mod rfc5508;
