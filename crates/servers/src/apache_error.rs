@@ -90,6 +90,20 @@ mod tests {
     use crate::testing::read_lines;
 
     #[test]
+    fn local_times_need_a_zone() {
+        let zone = jiff::tz::TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+        insta::assert_snapshot!(read_lines(
+            "apache-error",
+            Some(zone),
+            &[
+                "[Sat Nov 21 10:53:22.123456 2026] [core:error] [pid 17] [client 203.0.113.7:49152] x",
+                "[Sun Nov 01 01:30:00.000001 2026] [core:error] [pid 17] [client 203.0.113.7:49152] twice",
+                "[Sun Mar 08 02:30:00.000001 2026] [core:error] [pid 17] [client 203.0.113.7:49152] never",
+            ]
+        ));
+    }
+
+    #[test]
     fn clients_come_with_their_port() {
         insta::assert_snapshot!(read_lines(
             "apache-error",

@@ -178,7 +178,7 @@ impl Fields {
                     instant: Instant {
                         at: Some(at.after(duration)),
                         or_at: start.or_at.map(|at| at.after(duration)),
-                        resolution: start.resolution + step.saturating_sub(MICROSECOND),
+                        resolution: start.resolution + uncertainty(step),
                         zone: start.zone,
                     },
                     moment: Moment::RequestEnd,
@@ -209,8 +209,15 @@ struct Timed {
     lasted: Option<Duration>,
 }
 
-/// The finest step servers write: a duration in it adds nothing to what is not known.
-const MICROSECOND: Duration = Duration::from_micros(1);
+/// What a duration written in this step adds to what is not known of an end. Servers count in
+/// microseconds: to those it adds nothing.
+fn uncertainty(step: Step) -> Duration {
+    if step > Duration::from_micros(1) {
+        step
+    } else {
+        Duration::ZERO
+    }
+}
 
 fn is_exact(step: Duration) -> bool {
     step <= Duration::from_millis(1)

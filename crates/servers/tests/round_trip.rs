@@ -65,6 +65,7 @@ fn text() -> impl Strategy<Value = Vec<u8>> {
         Just(b" [21/Nov/2026:10:53:22 +0000] \"".to_vec()),
         Just(b"[client 192.0.2.66:4242] ".to_vec()),
         Just(b" 192.0.2.66 4242".to_vec()),
+        Just(b"x\" 192.0.2.66 4242 \"y".to_vec()),
         Just(b" - ".to_vec()),
         proptest::collection::vec(any::<u8>(), 0..8),
     ];

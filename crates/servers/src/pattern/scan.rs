@@ -90,7 +90,12 @@ impl Pattern {
         hits: impl Fn(usize) -> Option<usize>,
     ) -> bool {
         let mut from = start + 1;
+        let mut tried = 0;
         while let Some(hit) = hits(from) {
+            tried += 1;
+            if tried > MOST_TRIED {
+                return true;
+            }
             let mut fields = Fields::default();
             if self.run(open, line, hit, &mut fields).is_ok_and(|end| {
                 self.matches(open.next, line, end, &mut fields, Depth::Again)
@@ -157,6 +162,10 @@ impl Pattern {
         }
     }
 }
+
+/// How many other ends of free text are looked at, so that no line takes long: one with more is
+/// refused as if it had a second reading.
+const MOST_TRIED: usize = 64;
 
 /// Free text without quotes around it: the steps after it up to the next free text.
 struct Open {

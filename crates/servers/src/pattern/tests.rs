@@ -64,3 +64,155 @@ fn a_format_that_cannot_be_read_says_why() {
     .collect();
     insta::assert_snapshot!(refusals.join("\n"));
 }
+
+/// One sighting of one line by a server's own format string.
+fn one(format: &str, line: &str) -> String {
+    read_lines(format, None, &[line])
+}
+
+#[test]
+fn nginx_format_strings() {
+    insta::assert_snapshot!(
+        [
+            one(
+                "nginx:$time_iso8601 $remote_addr:$remote_port $server_addr:$server_port $request_time",
+                "2026-11-21T10:53:22+01:00 2001:db8::1:49152 2001:db8::80:443 5.402",
+            ),
+            one(
+                "nginx:escape=json {\"t\":\"$msec\",\"a\":\"${remote_addr}\",\"p\":$remote_port,\"u\":\"$http_user_agent\"}",
+                r#"{"t":"1795258402.123","a":"203.0.113.7","p":49152,"u":"\",\"p\":4242}"}"#,
+            ),
+            one(
+                "nginx:$binary_remote_addr [$remote_addr]:$remote_port $connection [$time_local] $http_x_forwarded_for",
+                r"\xCB\x00q\x07 [203.0.113.7]:49152 17 [21/Nov/2026:10:53:22 +0000] 192.0.2.66, 192.0.2.67",
+            ),
+            one("nginx:$msec ${remote_addr}", "1795258402.123 203.0.113.7"),
+        ]
+        .concat()
+    );
+}
+
+/// What each hop's variables say: the client's end as far as a trusted hop tells it, and never
+/// one hop's address with another's port.
+#[test]
+fn proxies() {
+    let both = "nginx:$msec $remote_addr $remote_port $proxy_protocol_addr $proxy_protocol_port";
+    insta::assert_snapshot!(
+        [
+            one(both, "1795258402.123 192.0.2.10 50000 203.0.113.7 49152"),
+            one(both, "1795258402.123 203.0.113.7 49152 - -"),
+            one(both, "1795258402.123 unix:  203.0.113.7 49152"),
+            one(
+                "nginx:$msec $realip_remote_addr $realip_remote_port $remote_addr $remote_port",
+                "1795258402.123 192.0.2.10 50000 203.0.113.7 49152",
+            ),
+            one(
+                "nginx:$msec $remote_addr $proxy_protocol_port",
+                "1795258402.123 192.0.2.10 49152",
+            ),
+            one(
+                "apache:%{c}a %a %{remote}p %{sec}t",
+                "192.0.2.10 203.0.113.7 0 1795258402",
+            ),
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn apache_format_strings() {
+    insta::assert_snapshot!(
+        [
+            // The end where start and duration are fine enough, the start where they are not.
+            one(
+                "apache:%{usec}t %D %h %{remote}p",
+                "1795258402123456 2300000 203.0.113.7 49152"
+            ),
+            one(
+                "apache:%{msec}t %{ms}T %h %{remote}p",
+                "1795258402123 2300 203.0.113.7 49152"
+            ),
+            one(
+                "apache:%t %D %h %{remote}p",
+                "[21/Nov/2026:10:53:22 +0000] 2300000 203.0.113.7 49152"
+            ),
+            one(
+                "apache:%{usec}t %T %h %{remote}p",
+                "1795258402123456 2 203.0.113.7 49152"
+            ),
+            one(
+                "apache:%{end:sec}t %D %h %{remote}p",
+                "1795258402 2300000 203.0.113.7 49152"
+            ),
+            one(
+                "apache:%{begin:msec}t %{end:msec}t %h",
+                "1795258402123 1795258404423 203.0.113.7",
+            ),
+            one(
+                "apache:%{%Y-%m-%d}t %{%H:%M:%S}t.%{usec_frac}t %{%z}t %a %A %p",
+                "2026-11-21 10:53:22.123456 -0500 203.0.113.7 192.0.2.80 443",
+            ),
+            one(
+                r#"apache:%!200,304{User-agent}i \"%{Forwarded}i\" %400,501{remote}p %h %{sec}t"#,
+                r#"- "for=\"[2001:db8::66]:4242\"" - 203.0.113.7 1795258402"#,
+            ),
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn a_line_that_can_be_read_in_two_ways_is_refused() {
+    let raw =
+        r#"nginx:escape=none $msec "$http_referer" $remote_addr $remote_port "$http_user_agent""#;
+    insta::assert_snapshot!(
+        [
+            one(
+                raw,
+                r#"1795258402.123 "x" 192.0.2.66 4242 "" 203.0.113.7 49152 "y""#
+            ),
+            one(
+                raw,
+                r#"1795258402.123 "x" 203.0.113.7 49152 "y" 192.0.2.66 4242 "z""#
+            ),
+            one(
+                raw,
+                r#"1795258402.123 "a "quoted" word" 203.0.113.7 49152 "y""#
+            ),
+            // At the end of the line nothing can be made up.
+            one(
+                r#"nginx:escape=none $msec "$http_user_agent" $remote_addr $remote_port"#,
+                r#"1795258402.123 "x" 192.0.2.66 4242" 203.0.113.7 49152"#,
+            ),
+        ]
+        .concat()
+    );
+}
+
+#[test]
+fn lines_of_bytes_that_are_no_text() {
+    let mut line = b"203.0.113.7 - \xff\xfe [21/Nov/2026:10:53:22 +0000] \"".to_vec();
+    line.extend(b"\x80\" 200 612 \"-\" \"caf\xe9\" 49152");
+    let mut reader = crate::Reader::new(
+        Format::parse("nginx-combined-port").unwrap(),
+        crate::Options::new("x"),
+    );
+    let reading = reader.line(&line, 1);
+    assert!(
+        matches!(&reading, crate::Reading::Sighting(sighting) if sighting.port == Some(49_152)),
+        "{reading:?}"
+    );
+}
+
+#[test]
+fn connections_a_line() {
+    insta::assert_snapshot!(read_lines(
+        "connection",
+        None,
+        &[
+            "1795258402123 203.0.113.7 49152 192.0.2.80 443 4f2a",
+            "1795258402.123 2001:db8::1 49152 2001:db8::80 443 -",
+            "1795258402123 203.0.113.7 49152 192.0.2.80",
+        ]
+    ));
+}
