@@ -1,3 +1,38 @@
-//! Under construction.
+//! `portledger`: the command line. Thin: it reads arguments and files, hands them to the rooms
+//! that know what they mean, and prints what comes back.
 #![forbid(unsafe_code)]
-fn main() {}
+// This is the program's one place to print from.
+#![allow(clippy::print_stdout, clippy::print_stderr)]
+
+mod args;
+mod config;
+mod demo;
+mod failure;
+mod input;
+mod nat;
+mod output;
+mod questions;
+mod sightings;
+mod trace;
+mod who;
+
+use std::process::ExitCode;
+
+use clap::Parser as _;
+
+use args::{Cli, Command, NatCommand};
+
+fn main() -> ExitCode {
+    let ended = match Cli::parse().command {
+        Command::Demo(args) => demo::run(&args),
+        Command::Nat(NatCommand::Run(args)) => nat::run::run(&args),
+        Command::Nat(NatCommand::Replay(args)) => nat::replay::run(&args),
+        Command::Who(args) => who::run(&args),
+        Command::Sightings(args) => sightings::run(&args),
+        Command::Trace(args) => trace::run(&args),
+    };
+    ended.unwrap_or_else(|failure| {
+        eprintln!("portledger: {failure}");
+        ExitCode::from(failure.status())
+    })
+}

@@ -1,0 +1,146 @@
+//! `portledger nat replay`.
+
+use std::{
+    fs::File,
+    io::{BufWriter, Write},
+    path::Path,
+    process::ExitCode,
+};
+
+use portledger_dataplane::{
+    capture::{self, Merge, Writer as CaptureWriter},
+    replay::{self, Replay, ReplayError, Report, Written},
+    start::Declared,
+};
+use portledger_ledger::{Options, Writer};
+use portledger_model::Durability;
+use portledger_nat::{Nat, Side};
+use serde_json::{Value, json};
+
+use super::{counters_json, counters_text, size_json};
+use crate::{args::NatReplayArgs, config::NatConfig, failure::Ended, output::Progress};
+
+pub(crate) fn run(args: &NatReplayArgs) -> Ended {
+    let config = NatConfig::read(&args.config)?;
+    let mut readers = vec![capture::open(&args.inside)?];
+    let mut sides = vec![Side::Inside];
+    if let Some(outside) = &args.outside {
+        readers.push(capture::open(outside)?);
+        sides.push(Side::Outside);
+    }
+    let declared = Declared::new(config.device, &config.nat, Durability::LogBeforeUse);
+    // The same captures give the same ports, unless a seed says otherwise: nobody attacks a replay.
+    let nat = Nat::new(
+        config.nat,
+        config.seed.unwrap_or(*b"portledger: the seed of a replay"),
+    )?;
+    let mut ledger = args.ledger.as_deref().map(open_ledger).transpose()?;
+    let mut to_inside = args.to_inside.as_deref().map(create).transpose()?;
+    let mut to_outside = args.to_outside.as_deref().map(create).transpose()?;
+
+    let progress = Progress::counting("packets");
+    let mut replay = Replay::new(nat, declared, ledger.as_mut());
+    let report = replay::captures(
+        &mut replay,
+        Merge::new(readers),
+        &sides,
+        &mut to_inside,
+        &mut to_outside,
+        |frames| progress.at(frames),
+    )?;
+    let events = replay.events;
+    let mut nat = replay.finish()?;
+    progress.done();
+    for written in [to_inside, to_outside].into_iter().flatten() {
+        let Written { file, writer } = written;
+        writer
+            .finish()
+            .map_err(|error| ReplayError::Write { file, error })?;
+    }
+
+    if args.json {
+        let mut object = report_json(&report);
+        object["events"] = events.into();
+        object["nat"] = counters_json(nat.counters());
+        object["held"] = size_json(&nat.size());
+        println!("{object}");
+    } else {
+        print!("{}", report_text(&report));
+        print!("{}", counters_text(nat.counters()));
+        println!("events    {events}");
+    }
+    for broken in &report.broken {
+        eprintln!("portledger: {broken}");
+    }
+    Ok(if report.broken.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+pub(super) fn open_ledger(dir: &Path) -> Result<Writer, portledger_ledger::Error> {
+    let (writer, recovery) = Writer::open(dir, Options::default())?;
+    if let Some(cut) = recovery.cut {
+        eprintln!(
+            "portledger: {}: cut {} unfinished bytes at {}, left by a crash and never acknowledged",
+            cut.file.display(),
+            cut.bytes,
+            cut.offset
+        );
+    }
+    Ok(writer)
+}
+
+fn create(path: &Path) -> Result<Written<Box<dyn Write>>, ReplayError> {
+    let file = path.display().to_string();
+    let made = File::create(path)
+        .map_err(capture::WriteError::Io)
+        .and_then(|output| CaptureWriter::new(Box::new(BufWriter::new(output)) as Box<dyn Write>));
+    match made {
+        Ok(writer) => Ok(Written { file, writer }),
+        Err(error) => Err(ReplayError::Write { file, error }),
+    }
+}
+
+fn report_json(report: &Report) -> Value {
+    let not_ip: serde_json::Map<String, Value> = report
+        .not_ip
+        .iter()
+        .map(|(reason, &count)| (reason.to_string(), count.into()))
+        .collect();
+    let broken: Vec<String> = report.broken.iter().map(ToString::to_string).collect();
+    json!({
+        "frames": report.frames,
+        "not_ipv4": not_ip,
+        "cut_by_snap_length": report.cut,
+        "time_went_back": report.went_back,
+        "written_to_inside": report.to_inside,
+        "written_to_outside": report.to_outside,
+        "unwritable": report.unwritable,
+        "broken": broken,
+    })
+}
+
+fn report_text(report: &Report) -> String {
+    let mut text = format!("frames    {}\n", report.frames);
+    for (reason, count) in &report.not_ip {
+        text.push_str(&format!("not IPv4  {count} {reason}\n"));
+    }
+    if report.cut > 0 {
+        text.push_str(&format!(
+            "cut       {} by the snap length, translated\n",
+            report.cut
+        ));
+    }
+    if report.went_back > 0 {
+        text.push_str(&format!("clock     went back {} times\n", report.went_back));
+    }
+    if report.unwritable > 0 {
+        text.push_str(&format!(
+            "unwritten {} whose time or length fits no capture\n",
+            report.unwritable
+        ));
+    }
+    text
+}

@@ -1,0 +1,133 @@
+//! `portledger nat run`.
+
+use std::{process::ExitCode, thread};
+
+use portledger_dataplane::{
+    clock::Step,
+    privilege,
+    run::{self, Control, Notice, Report, Settings},
+    start::Declared,
+    tun::Device,
+};
+use portledger_ledger::{CommitOptions, Committer, State};
+use portledger_nat::Nat;
+use serde_json::json;
+use signal_hook::{
+    consts::{SIGINT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
+
+use super::{counters_json, replay::open_ledger, size_json};
+use crate::{
+    args::NatRunArgs,
+    config::NatConfig,
+    failure::{Ended, Failure},
+};
+
+pub(crate) fn run(args: &NatRunArgs) -> Ended {
+    let config = NatConfig::read(&args.config)?;
+    let Some(path) = &config.ledger.path else {
+        return Err(Failure::usage(format!(
+            "{}: ledger.path is missing: a NAT that keeps no record cannot be answered for",
+            args.config.display()
+        )));
+    };
+    let declared = Declared::new(config.device, &config.nat, config.ledger.durability());
+    let mut seed = [0; 32];
+    getrandom::fill(&mut seed)
+        .map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
+    let nat = Nat::new(config.nat, seed)?;
+
+    // The least privilege: CAP_NET_ADMIN to open the device, nothing to run. Before any thread.
+    privilege::keep_only_net_admin()?;
+    let writer = open_ledger(path)?;
+    let Device { facts, queues } =
+        Device::open(&config.tun.name, config.tun.queues, config.tun.mtu)?;
+    let held = privilege::drop_all()?;
+    eprintln!(
+        "portledger: {}, {} queues; {held}",
+        facts.name,
+        queues.len()
+    );
+
+    let settings = Settings {
+        declared,
+        heartbeat: config.ledger.heartbeat(),
+        interim: config.ledger.interim(),
+        ledger_full: config.ledger.when_full(),
+    };
+    let control = Control::new(queues.len())?;
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    let signalled = control.clone();
+    let handle = signals.handle();
+    let listener = thread::spawn(move || {
+        for signal in &mut signals {
+            if signal == SIGUSR1 {
+                signalled.report()
+            } else {
+                signalled.stop()
+            }
+        }
+    });
+    let ringing = control.clone();
+    let commit = move |writer| {
+        let on_progress = Box::new(move || ringing.ring());
+        Committer::start(
+            writer,
+            CommitOptions {
+                on_progress: Some(on_progress),
+                ..Default::default()
+            },
+        )
+    };
+    let ended = run::run(nat, queues, &settings, writer, commit, &control, &tell);
+    handle.close();
+    let _ = listener.join();
+    println!("{}", report_json(&ended?));
+    Ok(ExitCode::SUCCESS)
+}
+
+/// Says on standard error what the operator should hear; reports go to standard output.
+fn tell(notice: Notice) {
+    match notice {
+        Notice::Ready => eprintln!("ready"),
+        Notice::ClockStep(Step::Forward(by)) => {
+            eprintln!(
+                "portledger: the system's clock was set {} s ahead",
+                by.as_secs_f64()
+            );
+        }
+        Notice::ClockStep(Step::Back(by)) => {
+            eprintln!(
+                "portledger: the system's clock was set {} s back; the log waits for it at half speed",
+                by.as_secs_f64()
+            );
+        }
+        Notice::Ledger(State::Running) => eprintln!("portledger: the ledger is written again"),
+        Notice::Ledger(State::Full) => {
+            eprintln!("portledger: the ledger's disk is full; new blocks follow ledger.when_full");
+        }
+        Notice::Ledger(State::Failed { cause }) => {
+            eprintln!("portledger: the ledger has failed, no new block is durable: {cause}");
+        }
+        Notice::Report(report) => println!("{}", report_json(&report)),
+    }
+}
+
+fn report_json(report: &Report) -> serde_json::Value {
+    let device = report.device;
+    json!({
+        "nat": counters_json(&report.counters),
+        "held": report.size.as_ref().map(size_json),
+        "events": report.events,
+        "durable": report.durable,
+        "clock_steps": report.clock_steps,
+        "device": {
+            "waited_for_ledger": device.waited,
+            "dropped_waiting": device.dropped_waiting,
+            "sent_before_durable": device.sent_before_durable,
+            "dropped_write": device.dropped_write,
+            "dropped_malformed": device.dropped_malformed,
+        },
+    })
+}

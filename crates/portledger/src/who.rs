@@ -1,0 +1,46 @@
+//! `portledger who`.
+
+use std::process::ExitCode;
+
+use jiff::Timestamp as Instant;
+use portledger_ledger::Ledger;
+use portledger_model::Timestamp;
+use portledger_trace::{AskError, Query, ask};
+use serde_json::json;
+
+use crate::{
+    args::WhoArgs,
+    failure::{Ended, Failure},
+    questions,
+};
+
+pub(crate) fn run(args: &WhoArgs) -> Ended {
+    let asked_at = now();
+    let (address, port) = args.endpoint;
+    let asking = &args.asking;
+    let query = Query::new(address, port, args.proto, args.at, asking.within)?;
+    let ledger = Ledger::read(&asking.ledger)?;
+    let question = json!({
+        "address": address,
+        "port": port,
+        "transport": args.proto,
+        "at": args.at,
+        "within_ms": u64::try_from(asking.within.as_millis()).unwrap_or(u64::MAX),
+    });
+    questions::record(&asking.ledger, asked_at, "who", &question)?;
+    let answer = ask(&ledger, &query, asked_at).map_err(|error| match error {
+        AskError::Refused(refusal) => Failure::usage(refusal),
+        AskError::Evidence(error) => error.into(),
+    })?;
+    if asking.json {
+        println!("{}", serde_json::to_string(&answer)?);
+    } else {
+        print!("{}", answer.text());
+    }
+    Ok(ExitCode::from(answer.verdict.exit_status()))
+}
+
+/// When a question is put. Taken before the ledger is read, which knows nothing of later times.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(Instant::now().as_microsecond())
+}
