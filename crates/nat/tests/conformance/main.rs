@@ -11,3 +11,5 @@ mod support;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;
+mod rfc6888;
+mod rfc7857;
