@@ -76,6 +76,20 @@ impl Fields {
         self.ports[side as usize] = port;
     }
 
+    /// Whether both name the same endpoints and times, wherever these stand.
+    pub(crate) fn says_the_same(&self, other: &Self) -> bool {
+        let addresses = |fields: &Self| {
+            fields
+                .addresses
+                .map(|found| found.map(|(written, _)| written))
+        };
+        addresses(self) == addresses(other)
+            && self.ports == other.ports
+            && self.destination == other.destination
+            && (self.start, self.end) == (other.start, other.end)
+            && (self.duration, self.transport) == (other.duration, other.transport)
+    }
+
     pub(crate) fn pieces(&mut self, end: End) -> &mut Pieces {
         match end {
             End::Start => &mut self.start,

@@ -39,6 +39,7 @@ mod fields;
 mod format;
 mod guess;
 mod options;
+mod packet;
 mod pattern;
 mod reader;
 mod reading;

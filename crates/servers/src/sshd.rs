@@ -126,7 +126,7 @@ fn is_sshd(program: &[u8]) -> bool {
 /// Without the level in front and the `[preauth]` behind.
 fn without_decoration(message: &[u8]) -> &[u8] {
     let mut message = message.trim_ascii();
-    for level in [&b"error: "[..], b"fatal: ", b"debug1: ", b"info: "] {
+    for level in [&b"error: "[..], b"fatal: ", b"debug1: "] {
         message = message.strip_prefix(level).unwrap_or(message);
     }
     message.strip_suffix(b" [preauth]").unwrap_or(message)

@@ -5,10 +5,12 @@
 //! has before the next free text matches, and, where the server escapes quotes, not behind the
 //! next bare quote, which no client can write. As with the `*` of file names, the first such place
 //! leads to a reading of the whole line if any place does, so nothing is tried twice. Where a
-//! later place leads to a second reading the line is refused: a client may have chosen its text so
-//! that a stranger's address stands in ours.
+//! later place leads to a reading that says something else the line is refused: a client may have
+//! chosen its text so that a stranger's address stands where its own should.
 
 use std::time::Duration;
+
+use memchr::memmem::Finder;
 
 use super::{Escaping, Field, Pattern, Step, TimeForm, Unit};
 use crate::{
@@ -25,31 +27,41 @@ impl Pattern {
     /// Reads a line without its end-of-line.
     pub(crate) fn read(&self, line: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
         let mut fields = Fields::over(self.traits.transport);
-        self.matches(0, line, 0, &mut fields, Depth::Whole)?;
+        let mut opened = Vec::new();
+        self.matches(0, line, 0, &mut fields, &mut opened)?;
+        let mut budget = MOST_TRIED;
+        if let Some(open) = opened.first()
+            && self.has_other_reading(&opened, line, &fields, &mut budget)
+        {
+            return Err((open.at, Reason::Ambiguous));
+        }
         fields.sighting(self.times, options, number)
     }
 
-    /// Reads all steps from `first` on.
+    /// Reads all steps from `first` on. Notes the free texts that may end later than they were
+    /// taken to.
     fn matches(
         &self,
         first: usize,
         line: &[u8],
         at: usize,
         fields: &mut Fields,
-        depth: Depth,
+        opened: &mut Vec<Open>,
     ) -> Result<(), Fault> {
         let (mut step, mut at) = (first, at);
         while let Some(current) = self.steps.get(step) {
             if let Step::Open { until, next } = current {
-                let open = Open {
+                let mut open = Open {
                     first: step + 1,
                     next: *next,
+                    at,
+                    end: at,
                     region_end: self.region_end(line, at),
                 };
-                let hits = |from| next_hit(until, line, from, open.region_end);
-                let (start, end) = self.first_match(&open, line, at, hits, fields)?;
-                if depth == Depth::Whole && self.second_reading(&open, line, start, hits) {
-                    return Err((at, Reason::Ambiguous));
+                let end;
+                (open.end, end) = self.first_match(&open, until, line, fields)?;
+                if next_hit(until, line, open.end + 1, open.region_end).is_some() {
+                    opened.push(open);
                 }
                 (step, at) = (*next, end);
             } else {
@@ -64,46 +76,52 @@ impl Pattern {
     fn first_match(
         &self,
         open: &Open,
+        until: &Finder<'_>,
         line: &[u8],
-        at: usize,
-        hits: impl Fn(usize) -> Option<usize>,
         fields: &mut Fields,
     ) -> Result<(usize, usize), Fault> {
         let mut fault = None;
-        let mut from = at;
-        while let Some(hit) = hits(from) {
+        let mut from = open.at;
+        while let Some(hit) = next_hit(until, line, from, open.region_end) {
             match self.run(open, line, hit, fields) {
                 Ok(end) => return Ok((hit, end)),
                 Err(why) => fault = fault.or(Some(why)),
             }
             from = hit + 1;
         }
-        Err(fault.unwrap_or_else(|| (at, self.expected(open.first))))
+        Err(fault.unwrap_or_else(|| (open.at, self.expected(open.first))))
     }
 
-    /// Whether free text may as well end at a later place than `start`.
-    fn second_reading(
+    /// Whether the line can be read so that it says something else, some free text ending later.
+    fn has_other_reading(
         &self,
-        open: &Open,
+        opened: &[Open],
         line: &[u8],
-        start: usize,
-        hits: impl Fn(usize) -> Option<usize>,
+        fields: &Fields,
+        budget: &mut usize,
     ) -> bool {
-        let mut from = start + 1;
-        let mut tried = 0;
-        while let Some(hit) = hits(from) {
-            tried += 1;
-            if tried > MOST_TRIED {
-                return true;
+        for open in opened {
+            let Some(Step::Open { until, .. }) = self.steps.get(open.first - 1) else {
+                continue;
+            };
+            let mut from = open.end + 1;
+            while let Some(hit) = next_hit(until, line, from, open.region_end) {
+                if *budget == 0 {
+                    return true;
+                }
+                *budget -= 1;
+                from = hit + 1;
+                let (mut other, mut again) = (*fields, Vec::new());
+                let read = self
+                    .run(open, line, hit, &mut other)
+                    .and_then(|end| self.matches(open.next, line, end, &mut other, &mut again));
+                if read.is_ok()
+                    && (!other.says_the_same(fields)
+                        || self.has_other_reading(&again, line, fields, budget))
+                {
+                    return true;
+                }
             }
-            let mut fields = Fields::default();
-            if self.run(open, line, hit, &mut fields).is_ok_and(|end| {
-                self.matches(open.next, line, end, &mut fields, Depth::Again)
-                    .is_ok()
-            }) {
-                return true;
-            }
-            from = hit + 1;
         }
         false
     }
@@ -164,22 +182,18 @@ impl Pattern {
 }
 
 /// How many other ends of free text are looked at, so that no line takes long: one with more is
-/// refused as if it had a second reading.
+/// refused as if it said something else by one of them.
 const MOST_TRIED: usize = 64;
 
-/// Free text without quotes around it: the steps after it up to the next free text.
+/// Free text without quotes around it, from `at` to `end`, and the steps after it up to the next
+/// free text.
 struct Open {
     first: usize,
     next: usize,
+    at: usize,
+    end: usize,
     /// The last byte at which the text may end.
     region_end: usize,
-}
-
-/// Whether a line is read for its fields, or only to see whether it can be.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Depth {
-    Whole,
-    Again,
 }
 
 /// Whether only an address will do for an address, since it decides where free text ends.
@@ -195,12 +209,7 @@ fn literal(text: &[u8]) -> Reason {
     }
 }
 
-fn next_hit(
-    until: &memchr::memmem::Finder<'_>,
-    line: &[u8],
-    from: usize,
-    last: usize,
-) -> Option<usize> {
+fn next_hit(until: &Finder<'_>, line: &[u8], from: usize, last: usize) -> Option<usize> {
     // The text ends at or before `last`, what follows it may reach further.
     let window_end = line.len().min(last + until.needle().len());
     let hit = from + until.find(line.get(from..window_end)?)?;

@@ -179,6 +179,15 @@ fn a_line_that_can_be_read_in_two_ways_is_refused() {
                 raw,
                 r#"1795258402.123 "a "quoted" word" 203.0.113.7 49152 "y""#
             ),
+            // What is not clear here is only which of two texts a word is of.
+            one(
+                "nginx:escape=none $msec $remote_user $hostname $remote_addr $remote_port",
+                "1795258402.123 a b c 203.0.113.7 49152",
+            ),
+            one(
+                "nginx:escape=none $msec $remote_user $hostname $remote_addr $remote_port $http_user_agent",
+                "1795258402.123 a b 192.0.2.66 4242 203.0.113.7 49152 c",
+            ),
             // At the end of the line nothing can be made up.
             one(
                 r#"nginx:escape=none $msec "$http_user_agent" $remote_addr $remote_port"#,
