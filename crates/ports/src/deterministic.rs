@@ -129,6 +129,10 @@ impl BlockPolicy for Deterministic {
         }
     }
 
+    fn resting_since(&self, block: BlockIndex) -> Option<Timestamp> {
+        self.dynamic.resting_since(block)
+    }
+
     fn claim(&mut self, block: BlockIndex) -> bool {
         self.is_range(block) || self.dynamic.claim(block)
     }

@@ -24,6 +24,9 @@ pub trait BlockPolicy: std::fmt::Debug + Send {
     /// restart) but not after it.
     fn give_back(&mut self, since: Timestamp, block: BlockIndex);
 
+    /// Since when `block` has been at rest, where it still is.
+    fn resting_since(&self, block: BlockIndex) -> Option<Timestamp>;
+
     /// Takes this very block, for whoever held it before a restart. `false` where somebody has it
     /// already.
     fn claim(&mut self, block: BlockIndex) -> bool;

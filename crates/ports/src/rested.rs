@@ -131,6 +131,11 @@ impl BlockPolicy for RestedBlocks {
         self.resting.insert(place, (rested_at, block));
     }
 
+    fn resting_since(&self, block: BlockIndex) -> Option<Timestamp> {
+        let &(rested_at, _) = self.resting.iter().find(|&&(_, other)| other == block)?;
+        Some(rested_at.before(self.guard_time))
+    }
+
     fn claim(&mut self, block: BlockIndex) -> bool {
         if !self.is_mine(block) {
             return false;

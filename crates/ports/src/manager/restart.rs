@@ -80,6 +80,9 @@ impl Ports {
     }
 
     fn rest(&mut self, since: Timestamp, index: BlockIndex) {
+        // Of several reasons to rest, the latest counts.
+        let earlier = self.policy.resting_since(index);
+        let since = earlier.map_or(since, |earlier| earlier.max(since));
         if self.place(index).is_none() && self.policy.claim(index) {
             self.policy.give_back(since, index);
         }
