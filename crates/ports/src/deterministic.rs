@@ -3,8 +3,8 @@
 use portledger_model::{PortRange, Timestamp};
 
 use crate::{
-    Asker, BlockIndex, BlockPolicy, Config, ConfigError, DeterministicConfig, Layout, RealmIndex,
-    Refusal, Region, RestedBlocks, policy::Supply,
+    Asker, BlockIndex, BlockPolicy, Config, ConfigError, DeterministicConfig, Inside, Layout,
+    RealmIndex, Refusal, Region, RestedBlocks, policy::Supply,
 };
 
 /// Gives each subscriber the range that arithmetic says (RFC 7422 §2), and further blocks from
@@ -61,7 +61,7 @@ impl Deterministic {
 
     /// The range of the subscriber at `inside`: sequential assignment (RFC 7422 §2.1's
     /// algorithm "sequential").
-    pub fn range(&self, inside: crate::Inside) -> Option<BlockIndex> {
+    pub fn range(&self, inside: Inside) -> Option<BlockIndex> {
         if inside.realm != RealmIndex(0) || !self.rule.inside.contains(&inside.address) {
             return None;
         }
@@ -137,6 +137,10 @@ impl BlockPolicy for Deterministic {
         self.is_range(block) || self.dynamic.claim(block)
     }
 
+    fn may_hold(&self, inside: Inside, block: BlockIndex) -> bool {
+        !self.is_range(block) || self.range(inside) == Some(block)
+    }
+
     fn reserve(&mut self, block: BlockIndex) {
         self.dynamic.reserve(block);
     }
@@ -153,7 +157,7 @@ impl BlockPolicy for Deterministic {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::{Inside, Pool};
+    use crate::Pool;
 
     fn deterministic(
         inside: &str,

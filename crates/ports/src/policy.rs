@@ -31,6 +31,11 @@ pub trait BlockPolicy: std::fmt::Debug + Send {
     /// already.
     fn claim(&mut self, block: BlockIndex) -> bool;
 
+    /// Whether `inside` may have this block at all: not where a rule gives it to another.
+    fn may_hold(&self, _inside: Inside, _block: BlockIndex) -> bool {
+        true
+    }
+
     /// Takes `block` out of the pool for good: its ports are forwarded statically.
     fn reserve(&mut self, block: BlockIndex);
 

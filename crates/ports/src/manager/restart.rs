@@ -44,7 +44,7 @@ impl Ports {
         let Some(index) = self.policy.layout().exact(block.external, block.ports) else {
             return false;
         };
-        if !self.policy.claim(index) {
+        if !self.policy.may_hold(inside, index) || !self.policy.claim(index) {
             return false;
         }
         let subscriber = self.subscribers.find_or_add(inside);
