@@ -33,6 +33,15 @@ pub(crate) struct Address {
     devices: Vec<u32>,
 }
 
+/// Allocations of some of the same ports as another one.
+#[derive(Default)]
+pub(crate) struct Rivals {
+    /// The older ones that have no release and would outlast its start.
+    pub(crate) outlasting: Vec<u32>,
+    /// When the next one begins.
+    pub(crate) successor: Option<Timestamp>,
+}
+
 impl Address {
     /// The devices that ever handed out ports of this address.
     pub(crate) fn devices(&self) -> &[u32] {
@@ -131,40 +140,29 @@ impl Address {
         (before, after)
     }
 
-    /// The older allocations of some of the same ports that have no release and would outlast
-    /// the start of `new`.
-    pub(crate) fn outlasting(&self, entries: &Entries, new: &Entry) -> Vec<u32> {
-        let mut found = Vec::new();
-        self.each_run(new.ports(), new.transport(), |run| {
-            let begin = run.first_that_ends_after(entries, new.from());
+    /// What else was said of some of the same ports.
+    pub(crate) fn rivals(&self, entries: &Entries, new: &Entry) -> Rivals {
+        let mut rivals = Rivals::default();
+        let (ports, from) = (new.ports(), new.from());
+        self.each_run(ports, new.transport(), |run| {
+            let begin = run.first_that_ends_after(entries, from);
             for id in run.ids.iter().skip(begin) {
                 let entry = entries.get(*id);
-                if new.from() <= entry.from() {
+                if from <= entry.from() {
                     break;
                 }
-                if new.from() < entry.to()
-                    && !entry.is_released()
-                    && entry.ports().overlaps(new.ports())
-                {
-                    found.push(*id);
+                if from < entry.to() && !entry.is_released() && entry.ports().overlaps(ports) {
+                    rivals.outlasting.push(*id);
                 }
             }
+            let next = run.first_that_began_after(entries, ports, from);
+            let next = next.map(|id| entries.get(id).from());
+            rivals.successor = rivals.successor.into_iter().chain(next).min();
         });
-        found
+        rivals
     }
 
-    /// When the next allocation of some of the same ports begins.
-    pub(crate) fn successor(&self, entries: &Entries, new: &Entry) -> Option<Timestamp> {
-        let mut found: Option<Timestamp> = None;
-        self.each_run(new.ports(), new.transport(), |run| {
-            let first = run.first_that_began_after(entries, new.ports(), new.from());
-            let from = first.map(|id| entries.get(id).from());
-            found = found.into_iter().chain(from).min();
-        });
-        found
-    }
-
-    /// Calls `each` with every run that may hold some of `ports` for `transport`.
+    /// Calls `each` once with every run that may hold some of `ports` for `transport`.
     fn each_run(
         &self,
         ports: PortRange,
@@ -172,31 +170,35 @@ impl Address {
         mut each: impl FnMut(Run<'_>),
     ) {
         let asked = class_of(transport);
-        let matches = |class: u32| asked == 0 || class == 0 || class == asked;
         let (low, high) = (single(ports.first()), single(ports.last()));
-        // Whatever stands at a point inside the range holds ports on both sides of that point.
-        for (key, ids) in self.runs.range(key(low, 0)..=key(high, 3)) {
-            if matches(key & 3) {
-                each(self.run(*key, ids));
-            }
-        }
-        // Ranges that stand outside reach in over the lowest or the highest port.
-        for class in (0..4).filter(|class| matches(*class)) {
+        let (mut dense, mut from, mut to) = ([0; 4], u32::MAX, 0);
+        for class in (0..4).filter(|class| asked == 0 || *class == 0 || *class == asked) {
             let mut levels = self.levels[class as usize];
             while levels != 0 {
                 let level = levels.trailing_zeros();
                 levels &= levels - 1;
+                // Few points: each is looked up. Many: most have no run, so the runs are gone
+                // through instead.
                 let (left, right) = (above(low, level), above(high, level));
-                for point in [Some(left), (right != left).then_some(right)]
-                    .into_iter()
-                    .flatten()
-                {
+                if (right - left) >> (level + 1) >= 4 {
+                    dense[class as usize] |= 1 << level;
+                    (from, to) = (from.min(left), to.max(right));
+                    continue;
+                }
+                for point in (left..=right).step_by(2 << level) {
                     let key = key(point, class);
-                    let outside = point < low || high < point;
-                    if let Some(ids) = outside.then(|| self.runs.get(&key)).flatten() {
+                    if let Some(ids) = self.runs.get(&key) {
                         each(self.run(key, ids));
                     }
                 }
+            }
+        }
+        if from > to {
+            return;
+        }
+        for (key, ids) in self.runs.range(key(from, 0)..=key(to, 3)) {
+            if dense[(key & 3) as usize] & 1 << (key >> 2).trailing_zeros() != 0 {
+                each(self.run(*key, ids));
             }
         }
     }
@@ -322,6 +324,30 @@ mod tests {
             let port = ports.first() + inside.index(ports.count() as usize) as u16;
             let point = point(ports);
             prop_assert_eq!(above(single(port), point.trailing_zeros()), point);
+        }
+
+        #[test]
+        fn a_range_finds_each_that_it_overlaps_once(
+            kept in prop::collection::vec((any::<u16>(), 0..12_u32, 0..4_usize), 1..80),
+            asked in (any::<u16>(), any::<u16>()), class in 0..4_usize,
+        ) {
+            let transports = [None, Some(Transport::Tcp), Some(Transport::Udp), Some(Transport::Icmp)];
+            let asked = PortRange::new(asked.0.min(asked.1), asked.0.max(asked.1)).unwrap();
+            let (mut entries, mut address, mut expected) = (Entries::default(), Address::default(), Vec::new());
+            for (first, bits, class_kept) in kept {
+                let mut block = crate::testing::block("100.64.3.9", first, first.saturating_add(1 << bits));
+                block.transport = transports[class_kept];
+                let entry = Entry::new(0, &block, Timestamp::EPOCH, 0, portledger_model::RecordNumber(0));
+                let id = entries.push(entry).unwrap();
+                address.insert(&entries, id);
+                if block.ports.overlaps(asked) && (class == 0 || class_kept == 0 || class == class_kept) {
+                    expected.push(id);
+                }
+            }
+            let (mut found, always) = (Vec::new(), Span::new(Timestamp::MIN, Timestamp::MAX));
+            address.overlapping(&entries, asked, transports[class], always, |id| found.push(id));
+            found.sort_unstable();
+            prop_assert_eq!(found, expected);
         }
     }
 }

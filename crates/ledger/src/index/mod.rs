@@ -60,7 +60,13 @@ impl Index {
     /// Takes in the next record.
     pub(crate) fn apply(&mut self, number: RecordNumber, record: &Record) -> Result<(), TooLarge> {
         self.note(record)?;
-        self.hear_record(number, record)
+        match block_of(&record.event) {
+            Some(block) => {
+                let holder = self.holders.intern(&block.subscriber)?;
+                self.hear(number, record, holder)
+            }
+            None => Ok(()),
+        }
     }
 
     /// Takes in the next records, those of one address together: what is known of an address is
@@ -70,13 +76,15 @@ impl Index {
         for (place, (_, record)) in (0_u32..).zip(records) {
             self.note(record)?;
             if let Some(block) = block_of(&record.event) {
-                order.push((block.external.to_bits(), place));
+                // One after the other without other work between, the look-ups overlap.
+                let holder = self.holders.intern(&block.subscriber)?;
+                order.push((block.external.to_bits(), place, holder));
             }
         }
         order.sort_unstable();
-        for (_, place) in order {
+        for (_, place, holder) in order {
             let (number, record) = &records[place as usize];
-            self.hear_record(*number, record)?;
+            self.hear(*number, record, holder)?;
         }
         Ok(())
     }
@@ -195,8 +203,8 @@ impl Index {
         Ok(())
     }
 
-    /// What a record says of an allocation.
-    fn hear_record(&mut self, number: RecordNumber, record: &Record) -> Result<(), TooLarge> {
+    /// What a record says of an allocation. `holder` is its subscriber.
+    fn hear(&mut self, number: RecordNumber, record: &Record, holder: u32) -> Result<(), TooLarge> {
         let (block, from, heard) = match &record.event {
             Event::Allocated(block) => (block, record.at, Heard::Handed),
             Event::Held { block, since } => (block, *since, Heard::Held),
@@ -204,18 +212,6 @@ impl Index {
             _ => return Ok(()),
         };
         let device = self.devices.intern(&record.device)?;
-        self.hear(number, device, block, from, heard)
-    }
-
-    fn hear(
-        &mut self,
-        number: RecordNumber,
-        device: u32,
-        block: &Block,
-        from: Timestamp,
-        heard: Heard,
-    ) -> Result<(), TooLarge> {
-        let holder = self.holders.intern(&block.subscriber)?;
         let address = self.addresses.entry(block.external).or_default();
         address.note_device(device);
         let mut entry = Entry::new(holder, block, from, device, number);
@@ -224,7 +220,8 @@ impl Index {
             return Ok(());
         }
         // Ports are in one hand at a time: an older allocation without a release has ended by now.
-        for id in address.outlasting(&self.entries, &entry) {
+        let rivals = address.rivals(&self.entries, &entry);
+        for id in rivals.outlasting {
             self.entries.change(id, |older| older.end(from));
             address.ended(&self.entries, id);
         }
@@ -233,7 +230,7 @@ impl Index {
             Heard::Handed => entry.handed(number),
             Heard::Held => {}
         }
-        if let Some(successor) = address.successor(&self.entries, &entry) {
+        if let Some(successor) = rivals.successor {
             entry.end(successor);
         }
         entry.link(self.holders.newest(holder));
