@@ -8,7 +8,7 @@ use portledger_ports::{EventNumber, RealmIndex};
 use super::Nat;
 use crate::{
     DropReason, Emitted, Offload, Output, Packet, Side,
-    header::Header,
+    header::{Content, Header},
     icmp::{self, Quoted},
     mapping::InternalKey,
     rewrite::{self, End},
@@ -156,8 +156,14 @@ impl Nat {
     pub(super) fn fits(&self, to: Side, packet: &Packet<'_>, header: &Header) -> bool {
         let size = match packet.offload {
             Offload::None | Offload::Checksum => header.total,
-            // The device cuts it: each piece has this much payload and at least these headers.
-            Offload::Segments(payload) => header.length + 20 + usize::from(payload),
+            // The device cuts it: each piece has this much payload behind the same headers.
+            Offload::Segments(payload) => {
+                let transport = match header.content {
+                    Content::Tcp { .. } => usize::from(packet.data[header.length + 12] >> 4) * 4,
+                    _ => 8,
+                };
+                header.length + transport + usize::from(payload)
+            }
         };
         size <= usize::from(self.mtu(to))
     }

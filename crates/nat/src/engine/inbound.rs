@@ -4,7 +4,7 @@ use portledger_ports::EventNumber;
 
 use super::{Nat, Staged, destination_endpoint, outbound::is_forwardable, sessions::Peer};
 use crate::{
-    DropReason, Output, Packet, Side, Verdict,
+    DropReason, Offload, Output, Packet, Side, Verdict,
     fragment::{DatagramKey, cut},
     header::{Content, Fragment, Header},
     mapping::Kind,
@@ -173,9 +173,18 @@ impl Nat {
         if header.dont_fragment {
             return Err(DropReason::TooBig);
         }
+        let data = &mut packet.data[..header.total];
+        match (packet.offload, header.content) {
+            (Offload::None, _) => {}
+            // Several datagrams, which no device will tell apart in the pieces.
+            (Offload::Segments(_), Content::Udp { .. }) => return Err(DropReason::TooBig),
+            (_, Content::Tcp { .. } | Content::Udp { .. }) => {
+                rewrite::complete_checksum(data, header);
+            }
+            _ => {}
+        }
         let mtu = self.mtu(to);
-        let pieces =
-            cut(&packet.data[..header.total], header.length, mtu).ok_or(DropReason::TooBig)?;
+        let pieces = cut(data, header.length, mtu).ok_or(DropReason::TooBig)?;
         for data in pieces {
             self.emit(
                 crate::Emitted {
