@@ -39,7 +39,8 @@ drop_reasons! {
     PortZero = "port_zero",
     /// From the inside, from an address that is no subscriber's.
     NotASubscriber = "not_a_subscriber",
-    /// To an address that no packet can be forwarded to (multicast, loopback, broadcast).
+    /// To an address that no packet can be forwarded to (multicast, loopback, broadcast, or one
+    /// of the inside).
     NotForwardable = "not_forwardable",
     /// From the outside, to an address that is not one of the external ones.
     NotExternal = "not_external",

@@ -39,6 +39,10 @@ impl Nat {
             };
             return Ok(());
         }
+        // RFC 6598 §4: no packet for a subscriber's own address goes to the Internet.
+        if self.is_subscriber(packet.realm, header.destination) {
+            return Err(DropReason::NotForwardable);
+        }
         match header.content {
             Content::Error => return self.outbound_error(packet, header, output),
             Content::Nothing => return self.later_fragment(Side::Inside, packet, header, output),
