@@ -8,8 +8,12 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod mistakes;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;
 mod rfc6888;
+mod rfc7422;
+mod rfc7768;
 mod rfc7857;
+mod translation;
