@@ -3,7 +3,7 @@
 use crate::{
     Offload,
     checksum::{Delta, checksum},
-    header::{Content, Header, TCP, UDP, set_long, set_word, word},
+    header::{Content, Header, TCP, set_long, set_word, word},
 };
 
 /// One end of a packet.
@@ -79,22 +79,6 @@ pub(crate) fn after_set_end(header: Header, end: End, address: u32, port: u16) -
     header
 }
 
-/// Does what an offload has left to the device: no device completes the checksum of a datagram
-/// that leaves in fragments.
-pub(crate) fn complete_checksum(data: &mut [u8], header: &Header) {
-    let at = checksum_at(header.protocol);
-    let transport = &mut data[header.length..header.total];
-    if !matches!(header.content, Content::Tcp { .. } | Content::Udp { .. }) {
-        return;
-    }
-    // The field holds the pseudo-header's sum, and so adds it.
-    let checksum = match !sum(transport, 0) {
-        0 if header.protocol == UDP => 0xFFFF, // RFC 768: zero would mean none.
-        checksum => checksum,
-    };
-    set_word(transport, at, checksum);
-}
-
 /// Gives a packet another identification.
 pub(crate) fn set_identification(data: &mut [u8], identification: u16) {
     let delta = Delta::default().word(word(data, 4), identification);
@@ -134,24 +118,4 @@ fn update(
 /// Where the transport's checksum field lies, from the beginning of its header.
 pub(crate) const fn checksum_at(protocol: u8) -> usize {
     if protocol == TCP { 16 } else { 6 }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::checksum::checksum;
-
-    #[test]
-    fn a_partial_checksum_is_completed() {
-        // UDP 192.0.2.1:7 to 192.0.2.2:9, three bytes of payload.
-        let mut data = [
-            0x45, 0, 0, 31, 0, 0, 0, 0, 64, 17, 0xF6, 0xCB, 192, 0, 2, 1, 192, 0, 2, 2, //
-            0, 7, 0, 9, 0, 11, 0, 0, 1, 2, 3,
-        ];
-        let pseudo_header = [192, 0, 2, 1, 192, 0, 2, 2, 0, 17, 0, 11];
-        set_word(&mut data, 26, sum(&pseudo_header, 0));
-        let header = Header::parse(&data).unwrap();
-        complete_checksum(&mut data, &header);
-        assert_eq!(checksum(&[&pseudo_header[..], &data[20..]].concat()), 0);
-    }
 }
