@@ -199,7 +199,14 @@ const FORMS: &[(&[u8], Place)] = &[
     ),
     (b"Did not receive identification string from ", Place::After),
     (b"banner exchange: Connection from ", Place::After),
-    (b"ssh_dispatch_run_fatal: Connection from ", Place::After),
+    (
+        b"ssh_dispatch_run_fatal: Connection from ",
+        Place::Before(is_end_or_message),
+    ),
+    (
+        b"Timeout, client not responding from ",
+        Place::Before(is_end),
+    ),
     (b"Unable to negotiate with ", Place::After),
     (b"Protocol major versions differ for ", Place::After),
     (b"Timeout before authentication for ", Place::After),
@@ -223,16 +230,22 @@ fn client(message: &[u8]) -> Client<'_> {
     Client::NotTold
 }
 
-/// `A port P on B port Q`, of LogLevel VERBOSE: the one form that is written at the connect.
+/// `A port P on B port Q`, of LogLevel VERBOSE, is written at the connect; `user x A port P timed
+/// out` is not.
 fn opened(rest: &[u8]) -> Client<'_> {
-    let Some((mut seen, after)) = endpoint(rest) else {
-        return Client::Malformed;
-    };
-    if let Some((server, _)) = after.strip_prefix(b" on ").and_then(endpoint) {
-        seen.server = Some((server.address, server.port));
+    match endpoint(rest) {
+        Some((seen, b"")) => Client::Seen(seen, Moment::Connect),
+        Some((mut seen, after)) if after.starts_with(ON) => {
+            if let Some((server, _)) = after.strip_prefix(ON).and_then(endpoint) {
+                seen.server = Some((server.address, server.port));
+            }
+            Client::Seen(seen, Moment::Connect)
+        }
+        _ => found(rest, Place::Before(|after| after == b" timed out")),
     }
-    Client::Seen(seen, Moment::Connect)
 }
+
+const ON: &[u8] = b" on ";
 
 /// `drop connection #10 from [A]:P on [B]:Q past MaxStartups`, written at the connect as well.
 fn dropped(message: &[u8]) -> Client<'_> {
@@ -283,6 +296,11 @@ const PORT: &[u8] = b" port ";
 /// What ends a message after its endpoint.
 fn is_end(after: &[u8]) -> bool {
     after.is_empty() || after == b" ssh2" || is_session(after)
+}
+
+/// `: message authentication code incorrect`: the server's own words.
+fn is_end_or_message(after: &[u8]) -> bool {
+    is_end(after) || after.starts_with(b": ")
 }
 
 /// ` id 0`, of a session.
@@ -366,6 +384,11 @@ mod tests {
             "Unable to negotiate with 203.0.113.7 port 49152: no matching key exchange method found. Their offer: x [preauth]",
             "error: maximum authentication attempts exceeded for root from 203.0.113.7 port 49152 ssh2 [preauth]",
             "fatal: Timeout before authentication for 203.0.113.7 port 49152",
+            "Timeout, client not responding from user root 203.0.113.7 port 49152",
+            "Connection from 203.0.113.7 port 49152",
+            "Connection from authenticating user root 203.0.113.7 port 49152 timed out [preauth]",
+            "ssh_dispatch_run_fatal: Connection from user root 203.0.113.7 port 49152: message authentication code incorrect",
+            "Starting session: shell on pts/0 for root from 203.0.113.7 port 49152 id 0",
         ]));
     }
 

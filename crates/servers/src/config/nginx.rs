@@ -15,7 +15,7 @@ use crate::{
 /// # Errors
 /// When the text is no nginx configuration, or an include cannot be followed.
 pub fn nginx(file: &str, text: &str, include: Include<'_>) -> Result<Definitions, ConfigError> {
-    let directives = parse(file, text, include, 0)?;
+    let directives = with_modules(parse(file, text, include, 0)?);
     let mut walk = Walk::default();
     for (module, name) in [(Module::Http, "http"), (Module::Stream, "stream")] {
         for directive in directives.iter().filter(|directive| directive.is(name)) {
@@ -24,6 +24,20 @@ pub fn nginx(file: &str, text: &str, include: Include<'_>) -> Result<Definitions
         }
     }
     Ok(walk.definitions)
+}
+
+/// A file of `sites-enabled` or `conf.d` is what some `http` block includes.
+fn with_modules(directives: Vec<Directive>) -> Vec<Directive> {
+    let is_part =
+        |directive: &Directive| ["server", "log_format", "access_log"].contains(&directive.word(0));
+    match directives.iter().find(|directive| is_part(directive)) {
+        Some(first) => vec![Directive {
+            words: vec!["http".to_owned()],
+            place: first.place.clone(),
+            block: Some(directives),
+        }],
+        None => directives,
+    }
 }
 
 #[derive(Default)]
@@ -238,6 +252,13 @@ stream {
     #[test]
     fn without_any_access_log_the_default_is_written() {
         let definitions = nginx("nginx.conf", "http { server { } }", &mut sites).unwrap();
+        insta::assert_snapshot!(show(&definitions));
+    }
+
+    #[test]
+    fn a_file_that_http_includes_is_read_by_itself() {
+        let text = "server { server_name a.example.org; access_log /var/log/a.log elsewhere; }";
+        let definitions = nginx("sites/a", text, &mut sites).unwrap();
         insta::assert_snapshot!(show(&definitions));
     }
 
