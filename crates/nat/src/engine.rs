@@ -11,7 +11,7 @@ use std::{collections::VecDeque, hint::black_box, net::Ipv4Addr};
 
 use portledger_model::{Block, Event, Timestamp, Transport};
 use portledger_ports::{
-    EventNumber, Handle, Inside, Ports, RealmIndex, Restored, StaticMapping, Usage,
+    EventNumber, Handle, Inside, Ports, RealmIndex, Restored, Sought, StaticMapping, Usage,
 };
 
 use crate::{
@@ -117,6 +117,21 @@ const UNSTAGED: Staged = Staged {
     hash: 0,
     candidate: NONE,
 };
+
+impl Staged {
+    /// The external port that a packet from the outside is for.
+    fn sought(&self) -> Option<Sought> {
+        if self.refused.is_some() {
+            return None;
+        }
+        let (transport, port) = destination_endpoint(&self.header.content)?;
+        Some(Sought {
+            address: self.header.destination.into(),
+            port,
+            transport,
+        })
+    }
+}
 
 impl Nat {
     /// An empty shard under `config`. `seed` keys every draw and hash: keep it secret, and new at
@@ -296,25 +311,21 @@ impl Nat {
     /// Reads the memory that the packets of a stage will need, one kind of read after the other,
     /// so that the waits overlap. Only guesses come out of it: nothing is decided here.
     fn approach(&self, from: Side, stage: &mut [Staged]) {
-        for staged in stage.iter_mut() {
-            staged.candidate = NONE;
-            if staged.refused.is_some() {
-                continue;
-            }
-            let header = &staged.header;
-            let candidate = match from {
-                Side::Inside => self.table.approach(staged.hash),
-                Side::Outside => {
-                    destination_endpoint(&header.content).and_then(|(transport, port)| {
-                        Some(
-                            self.ports
-                                .find(header.destination.into(), port, transport)?
-                                .0,
-                        )
-                    })
+        match from {
+            Side::Inside => {
+                for staged in stage.iter_mut() {
+                    staged.candidate = self.table.approach(staged.hash).unwrap_or(NONE);
                 }
-            };
-            staged.candidate = candidate.unwrap_or(NONE);
+            }
+            Side::Outside => {
+                let mut sought = [None; STAGE];
+                for (sought, staged) in sought.iter_mut().zip(&*stage) {
+                    *sought = staged.sought();
+                }
+                for (staged, found) in stage.iter_mut().zip(self.ports.find_many(&sought)) {
+                    staged.candidate = found.map_or(NONE, |handle| handle.0);
+                }
+            }
         }
         let read = stage
             .iter()

@@ -56,13 +56,12 @@ impl HeldBlock {
             .map_or(size, |ports| ports.free)
     }
 
-    /// What is kept on the port `offset` places into the block.
-    pub(crate) fn handle(&self, transport: Transport, offset: u16) -> Option<Handle> {
-        let ports = self.ports[transport.index()].as_ref()?;
-        match *ports.handles.get(usize::from(offset))? {
-            Handle::NONE => None,
-            handle => Some(handle),
-        }
+    /// What is kept on each port of the block, [`Handle::NONE`] on those that are free. Empty
+    /// where no port is open.
+    pub(crate) fn handles(&self, transport: Transport) -> &[Handle] {
+        self.ports[transport.index()]
+            .as_ref()
+            .map_or(&[], |ports| &ports.handles)
     }
 
     /// Opens a free port, drawn evenly among those of `parity` (or among all free ones where
@@ -216,7 +215,7 @@ mod tests {
             for n in 0..size {
                 let offset = block.open(Transport::Udp, size, None, &mut draw, Handle(n)).unwrap();
                 prop_assert!(u32::from(offset) < size && seen.insert(offset));
-                prop_assert_eq!(block.handle(Transport::Udp, offset), Some(Handle(n)));
+                prop_assert_eq!(block.handles(Transport::Udp)[usize::from(offset)], Handle(n));
             }
             prop_assert_eq!(block.free(Transport::Udp, size), 0);
             prop_assert_eq!(block.free(Transport::Tcp, size), size);

@@ -52,14 +52,18 @@ impl Region {
         self.count
     }
 
-    fn find(self, port: u16) -> Option<u32> {
-        let offset = u32::from(port).checked_sub(u32::from(self.first))?;
-        let block = if self.size.is_power_of_two() {
-            offset >> self.size.trailing_zeros()
+    /// The block that holds `port`, and the port's offset into it.
+    fn find(self, port: u16) -> Option<(u32, u16)> {
+        let from_first = u32::from(port).checked_sub(u32::from(self.first))?;
+        let (block, offset) = if self.size.is_power_of_two() {
+            (
+                from_first >> self.size.trailing_zeros(),
+                from_first & (self.size - 1),
+            )
         } else {
-            offset / self.size
+            (from_first / self.size, from_first % self.size)
         };
-        (block < self.count).then_some(block)
+        (block < self.count).then(|| (block, u16::try_from(offset).unwrap_or(0)))
     }
 }
 
@@ -108,18 +112,19 @@ impl Layout {
         self.pool.count() * self.per_address
     }
 
-    /// The block that holds `port` of `address`.
-    pub fn find(&self, address: Ipv4Addr, port: u16) -> Option<BlockIndex> {
+    /// The block that holds `port` of `address`, and the port's offset into it.
+    pub fn find(&self, address: Ipv4Addr, port: u16) -> Option<(BlockIndex, u16)> {
         let address = self.pool.number(address)?;
         self.regions.iter().find_map(|region| {
-            let block = region.base + region.find(port)?;
-            Some(BlockIndex(address * self.per_address + block))
+            let (block, offset) = region.find(port)?;
+            let index = address * self.per_address + region.base + block;
+            Some((BlockIndex(index), offset))
         })
     }
 
     /// The block of just these ports of `address`, where the layout has it.
     pub fn exact(&self, address: Ipv4Addr, ports: PortRange) -> Option<BlockIndex> {
-        let block = self.find(address, ports.first())?;
+        let (block, _) = self.find(address, ports.first())?;
         (self.ports(block) == Some(ports)).then_some(block)
     }
 
@@ -182,8 +187,8 @@ mod tests {
             for index in 0..layout.count() {
                 let block = BlockIndex(index);
                 let (address, ports) = (layout.address(block).unwrap(), layout.ports(block).unwrap());
-                prop_assert_eq!(layout.find(address, ports.first()), Some(block));
-                prop_assert_eq!(layout.find(address, ports.last()), Some(block));
+                prop_assert_eq!(layout.find(address, ports.first()), Some((block, 0)));
+                prop_assert_eq!(layout.find(address, ports.last()).map(|(block, _)| block), Some(block));
                 prop_assert_eq!(layout.exact(address, ports), Some(block));
                 prop_assert_eq!(layout.overlapping(address, ports).collect::<Vec<_>>(), vec![block]);
             }

@@ -55,7 +55,7 @@ pub use config::{
 pub use deterministic::Deterministic;
 pub use held::Handle;
 pub use layout::{BlockIndex, Layout, Region};
-pub use manager::{EventNumber, Opened, Ports, Refusal, Restored, Told, Usage};
+pub use manager::{EventNumber, Opened, Ports, Refusal, Restored, Sought, Told, Usage};
 pub use policy::{Asker, BlockPolicy};
 pub use pool::{Pool, PoolError};
 pub use rested::RestedBlocks;

@@ -8,6 +8,8 @@ use std::{
 use portledger_model::{Block, Event, Level, Limit, Realm, Subscriber, Timestamp, Transport};
 use thiserror::Error;
 
+pub use find::Sought;
+
 use crate::{
     Asker, BlockIndex, BlockPolicy, Config, ConfigError, Deterministic, Handle, Inside, Layout,
     Region, RestedBlocks,
@@ -92,6 +94,8 @@ pub struct Usage {
 pub struct Ports {
     config: Config,
     policy: Box<dyn BlockPolicy>,
+    /// The policy's, at hand: every packet from the outside asks it.
+    layout: Layout,
     subscribers: Subscribers,
     /// From a block's index to its place in `held`, or [`VACANT`].
     places: Vec<u32>,
@@ -130,17 +134,19 @@ impl Ports {
             }
         };
         for mapping in &config.static_mappings {
-            if let Some(block) = policy
+            if let Some((block, _)) = policy
                 .layout()
                 .find(mapping.external, mapping.external_port)
             {
                 policy.reserve(block);
             }
         }
-        let places = vec![VACANT; policy.layout().count() as usize];
+        let layout = policy.layout().clone();
+        let places = vec![VACANT; layout.count() as usize];
         Ok(Self {
             config,
             policy,
+            layout,
             subscribers: Subscribers::new(),
             places,
             held: Vec::new(),
@@ -200,7 +206,7 @@ impl Ports {
         transport: Transport,
         port: u16,
     ) -> bool {
-        let Some(ports) = self.policy.layout().ports(block) else {
+        let Some(ports) = self.layout.ports(block) else {
             return false;
         };
         let Some(offset) = port.checked_sub(ports.first()) else {
@@ -227,21 +233,6 @@ impl Ports {
         true
     }
 
-    /// What is kept on an external port: the inbound path.
-    pub fn find(&self, address: Ipv4Addr, port: u16, transport: Transport) -> Option<Handle> {
-        let layout = self.policy.layout();
-        if let Some(block) = layout.find(address, port)
-            && let Some(held) = self.held(block)
-        {
-            let offset = port.checked_sub(layout.ports(block)?.first())?;
-            return held.handle(transport, offset);
-        }
-        if self.statics.is_empty() {
-            return None;
-        }
-        self.statics.get(&(address, port, transport)).copied()
-    }
-
     /// Whether `address` is one of the external addresses.
     pub fn is_external(&self, address: Ipv4Addr) -> bool {
         self.config.pool.number(address).is_some()
@@ -252,7 +243,7 @@ impl Ports {
     pub fn external_of(&self, inside: Inside) -> Option<Ipv4Addr> {
         let subscriber = self.subscribers.find(inside)?;
         let &block = self.subscribers.get(subscriber).blocks.first()?;
-        self.policy.layout().address(block)
+        self.layout.address(block)
     }
 
     /// Notes a packet of `block`, in either direction. Blocks that see none are left out of port
@@ -410,7 +401,7 @@ impl Ports {
         internal_port: u16,
         handle: Handle,
     ) -> Option<Opened> {
-        let layout = self.policy.layout();
+        let layout = &self.layout;
         let (address, ports) = (layout.address(block)?, layout.ports(block)?);
         let parity =
             (self.config.preserve_parity && transport == Transport::Udp).then_some(Parity {
@@ -553,8 +544,8 @@ impl Ports {
     fn block(&self, index: BlockIndex, holder: SubscriberIndex) -> Option<Block> {
         Some(Block {
             subscriber: self.subscriber(self.subscribers.get(holder).inside),
-            external: self.policy.layout().address(index)?,
-            ports: self.policy.layout().ports(index)?,
+            external: self.layout.address(index)?,
+            ports: self.layout.ports(index)?,
             transport: None,
         })
     }
@@ -586,6 +577,7 @@ impl Ports {
     }
 }
 
+mod find;
 mod restart;
 mod statics;
 

@@ -29,7 +29,7 @@ impl Ports {
     /// Makes every block that nobody holds rest from `now` on: events may have been lost in a
     /// crash, so any of them may have been in use. Call it after [`Ports::restore`].
     pub fn rest_all(&mut self, now: Timestamp) {
-        for index in 0..self.policy.layout().count() {
+        for index in 0..self.layout.count() {
             self.rest(now, BlockIndex(index));
         }
     }
@@ -41,7 +41,7 @@ impl Ports {
         if block.transport.is_some() {
             return self.is_static(inside, block);
         }
-        let Some(index) = self.policy.layout().exact(block.external, block.ports) else {
+        let Some(index) = self.layout.exact(block.external, block.ports) else {
             return false;
         };
         if !self.policy.may_hold(inside, index) || !self.policy.claim(index) {
