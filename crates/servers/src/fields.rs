@@ -161,7 +161,8 @@ impl Fields {
             Times::Start => self.timed_by_start(options),
             Times::Both => {
                 let (start, end) = (self.start.instant(options)?, self.end.instant(options)?);
-                if end.at.is_none() {
+                // The start may be certain where the end has no zone, or is in a repeated hour.
+                if end.at.is_none() || (end.or_at.is_some() && start.or_at.is_none()) {
                     return self.timed_by_start(options);
                 }
                 let between = match (start.at, end.at) {

@@ -225,3 +225,23 @@ fn connections_a_line() {
         ]
     ));
 }
+
+#[test]
+fn a_start_that_is_certain_beats_an_end_in_the_repeated_hour() {
+    let zone = jiff::tz::TimeZone::posix("EST5EDT,M3.2.0,M11.1.0").unwrap();
+    insta::assert_snapshot!(read_lines(
+        "apache:%{begin:usec}t %{end:%F %T}t %h",
+        Some(zone),
+        &[
+            "1793511000000000 2026-11-01 01:30:00 203.0.113.7",
+            "1793597400000000 2026-11-02 00:30:00 203.0.113.7",
+        ]
+    ));
+}
+
+#[test]
+fn a_line_with_too_many_readings_is_refused_and_not_searched() {
+    let format = "nginx:escape=none $msec $http_referer $remote_addr $http_user_agent";
+    let line = format!("1795258402.123 x 203.0.113.7 {}", "y ".repeat(100_000));
+    assert!(one(format, &line).contains("two ways"));
+}
