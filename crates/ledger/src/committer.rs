@@ -1,7 +1,7 @@
 //! Writing in the background, many records a sync.
 
 use std::{
-    mem,
+    fmt, mem,
     sync::{
         Arc, Condvar, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicU64, Ordering},
@@ -210,6 +210,15 @@ impl Committer {
         self.shared.desk().closing = true;
         self.shared.submitted.notify_one();
         Some(thread.join())
+    }
+}
+
+impl fmt::Debug for Committer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Committer")
+            .field("durable", &self.durable())
+            .field("state", &self.state())
+            .finish_non_exhaustive()
     }
 }
 

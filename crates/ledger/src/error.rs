@@ -125,6 +125,16 @@ impl Error {
     }
 }
 
+/// More than the index can count: more of what.
+#[derive(Debug)]
+pub(crate) struct TooLarge(pub(crate) &'static str);
+
+impl From<TooLarge> for Error {
+    fn from(TooLarge(what): TooLarge) -> Self {
+        Self::TooLarge { what }
+    }
+}
+
 /// Whether the disk (or the user's share of it) is full: the one failure of a write that passes.
 pub(crate) fn is_full(error: &io::Error) -> bool {
     matches!(

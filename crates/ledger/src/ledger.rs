@@ -1,6 +1,7 @@
 //! What can be asked of a ledger.
 
 use std::{
+    fmt,
     net::Ipv4Addr,
     path::Path,
     time::{Duration, SystemTime},
@@ -13,7 +14,8 @@ use portledger_model::{
 
 use crate::{
     Error,
-    index::{Index, Timeline, TooLarge},
+    error::TooLarge,
+    index::{Index, Timeline},
     load::load,
     log::{
         folder,
@@ -227,6 +229,13 @@ impl Ledger {
         })
         .filter(|gap| !gap.span.is_empty())
         .collect()
+    }
+}
+
+/// Figures only: what it holds is personal data.
+impl fmt::Debug for Ledger {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Ledger").field(&self.stats()).finish()
     }
 }
 

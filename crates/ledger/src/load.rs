@@ -11,7 +11,7 @@ use portledger_model::{Record, RecordNumber};
 
 use crate::{
     Error, Ledger,
-    index::TooLarge,
+    error::TooLarge,
     log::folder::{self, Contents},
 };
 
@@ -42,9 +42,7 @@ pub(crate) fn load(dir: &Path) -> Result<(Ledger, Contents), Error> {
             .unwrap_or_else(|cause| panic::resume_unwind(cause));
         Ok::<_, Error>((contents, indexed))
     })?;
-    if let Err(TooLarge(what)) = indexed {
-        return Err(Error::TooLarge { what });
-    }
+    indexed?;
     Ok((ledger, contents?))
 }
 

@@ -1,6 +1,7 @@
 //! Writing the log.
 
 use std::{
+    fmt,
     fs::{self, File},
     io,
     path::{Path, PathBuf},
@@ -67,6 +68,8 @@ pub struct Writer {
     disk: Box<dyn Disk>,
     file: Box<dyn LogFile>,
     path: PathBuf,
+    /// The last file's first record: without one, that file need not be ended.
+    first: RecordNumber,
     names: Names,
     /// Bytes in the files before the last.
     sealed: u64,
@@ -116,6 +119,7 @@ impl Writer {
             disk,
             file: tail.file,
             path: tail.path,
+            first: tail.first,
             names: tail.names,
             sealed: contents.bytes - last_bytes,
             length: tail.length,
@@ -144,7 +148,7 @@ impl Writer {
         if records.is_empty() {
             return Ok(None);
         }
-        if self.length >= self.options.file_bytes {
+        if self.length >= self.options.file_bytes && self.next != self.first {
             self.rotate()?;
         }
         let names = self.names.len();
@@ -159,16 +163,15 @@ impl Writer {
             self.names.truncate(names);
         }
         written?;
-        let mut last = None;
         for record in records {
             if let Err(error) = self.ledger.apply(self.next, record) {
-                self.poison = Some(format!("its index has no room for more {}", error.0));
-                return Err(Error::TooLarge { what: error.0 });
+                let error = Error::from(error);
+                self.poison = Some(error.to_string());
+                return Err(error);
             }
-            last = Some(self.next);
             self.next.0 += 1;
         }
-        Ok(last)
+        Ok(self.next.0.checked_sub(1).map(RecordNumber))
     }
 
     /// Returns when all that was appended is durable.
@@ -232,6 +235,7 @@ impl Writer {
                 self.sealed += self.length;
                 self.file = fresh.file;
                 self.path = fresh.path;
+                self.first = fresh.first;
                 self.names = Names::default();
                 (self.length, self.durable, self.marked) =
                     (HEADER as u64, HEADER as u64, HEADER as u64);
@@ -282,10 +286,21 @@ impl Writer {
     }
 }
 
+impl fmt::Debug for Writer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Writer")
+            .field("dir", &self.dir)
+            .field("next", &self.next)
+            .field("poison", &self.poison)
+            .finish_non_exhaustive()
+    }
+}
+
 /// The file that will be written to.
 struct Tail {
     file: Box<dyn LogFile>,
     path: PathBuf,
+    first: RecordNumber,
     names: Names,
     length: u64,
     marked: u64,
@@ -306,6 +321,7 @@ fn begin(disk: &dyn Disk, dir: &Path, first: RecordNumber) -> Result<Tail, Error
     Ok(Tail {
         file,
         path,
+        first,
         names: Names::default(),
         length: HEADER as u64,
         marked: HEADER as u64,
@@ -347,6 +363,7 @@ fn mend(disk: &dyn Disk, dir: &Path, last: LastFile) -> Result<Tail, Error> {
     Ok(Tail {
         file,
         path,
+        first: image.first,
         names: image.names,
         length: end,
         marked: marked as u64,

@@ -4,7 +4,7 @@ use std::net::Ipv4Addr;
 
 use portledger_model::{Block, PortRange, RecordNumber, Span, Timestamp, Transport};
 
-use super::TooLarge;
+use crate::error::TooLarge;
 
 /// Entries of one chunk: chunks are never moved or grown, so that a large index needs no room
 /// for a copy of itself.

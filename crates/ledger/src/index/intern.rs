@@ -8,7 +8,8 @@ use std::{
 use hashbrown::{DefaultHashBuilder, HashMap, HashTable};
 use portledger_model::{Device, Realm, Subscriber};
 
-use super::{TooLarge, entry::MAX_DEVICES};
+use super::entry::MAX_DEVICES;
+use crate::error::TooLarge;
 
 /// Devices by dense numbers.
 #[derive(Default)]

@@ -32,10 +32,7 @@ use self::{
     entry::{Entries, Entry},
     intern::{Devices, Holders},
 };
-
-/// More than the index can count.
-#[derive(Debug)]
-pub(crate) struct TooLarge(pub(crate) &'static str);
+use crate::error::TooLarge;
 
 /// What the records add up to.
 #[derive(Default)]

@@ -11,7 +11,7 @@ use std::{
 use portledger_model::{Record, RecordNumber};
 
 use super::image::{self, Cause, Fault, Image, Place};
-use crate::{Error, index::TooLarge};
+use crate::{Error, error::TooLarge};
 
 /// A reader holds the lock for the blink of an eye, to see whether a writer does.
 const LOCK_ATTEMPTS: u32 = 20;
@@ -146,6 +146,6 @@ pub(crate) fn error(file: &Path, fault: Fault) -> Error {
             flaw,
         },
         Cause::Version(version) => Error::Version { file, version },
-        Cause::TooLarge(TooLarge(what)) => Error::TooLarge { what },
+        Cause::TooLarge(error) => error.into(),
     }
 }

@@ -7,10 +7,12 @@ use super::{
     names::Names,
     payload::{self, MARK_PAYLOAD, Payload},
 };
-use crate::{Flaw, index::TooLarge};
+use crate::{Flaw, error::TooLarge};
 
 /// What a file held.
 pub(crate) struct Image {
+    /// The number of its first record.
+    pub(crate) first: RecordNumber,
     /// The number after its last record.
     pub(crate) next: RecordNumber,
     /// Where its last sound frame ends; 0 where not even the header is whole.
@@ -51,6 +53,7 @@ pub(crate) fn read(
     mut each: impl FnMut(RecordNumber, Record) -> Result<(), TooLarge>,
 ) -> Result<Image, Fault> {
     let mut image = Image {
+        first: expected.unwrap_or(RecordNumber(0)),
         next: expected.unwrap_or(RecordNumber(0)),
         end: 0,
         marked: 0,
@@ -71,7 +74,7 @@ pub(crate) fn read(
         let found = header.first;
         return Err(image.fault(Flaw::Sequence { expected, found }));
     }
-    image.next = header.first;
+    (image.first, image.next) = (header.first, header.first);
     (image.end, image.marked) = (HEADER, HEADER);
     while let Some(rest) = bytes.get(image.end..).filter(|rest| !rest.is_empty()) {
         let payload = match frame::read(rest) {

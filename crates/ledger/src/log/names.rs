@@ -8,7 +8,7 @@ use portledger_model::{Device, Realm};
 #[derive(Debug, Default)]
 pub(crate) struct Names {
     defined: Vec<(Device, Realm)>,
-    numbers: HashMap<Device, u32>,
+    numbers: HashMap<String, u32>,
 }
 
 impl Names {
@@ -21,7 +21,7 @@ impl Names {
         ) else {
             return false;
         };
-        if self.numbers.insert(device.clone(), number).is_some() {
+        if self.numbers.insert(name.to_owned(), number).is_some() {
             return false;
         }
         self.defined.push((device, realm));
@@ -38,9 +38,7 @@ impl Names {
         {
             Some((_, number)) => Some(number),
             None if self.defined.len() <= 4 => None,
-            None => Device::new(name)
-                .ok()
-                .and_then(|device| self.numbers.get(&device).copied()),
+            None => self.numbers.get(name).copied(),
         }
     }
 
@@ -59,7 +57,7 @@ impl Names {
     /// Forgets the names after the first `len`: their definitions were cut back.
     pub(crate) fn truncate(&mut self, len: usize) {
         for (device, _) in self.defined.drain(len.min(self.defined.len())..) {
-            self.numbers.remove(&device);
+            self.numbers.remove(device.as_str());
         }
     }
 

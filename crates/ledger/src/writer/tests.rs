@@ -97,6 +97,23 @@ fn files_are_begun_in_turn_and_each_is_readable_alone() {
 }
 
 #[test]
+fn the_smallest_files_hold_a_batch_each() {
+    let dir = tempfile::tempdir().unwrap();
+    for round in 0..3 {
+        let (mut writer, _) = Writer::open(dir.path(), Options { file_bytes: 0 }).unwrap();
+        for n in 0..4 {
+            writer
+                .append(&[nth(round * 8 + n), nth(round * 8 + n + 4)])
+                .unwrap();
+        }
+        let stats = writer.ledger().stats();
+        drop(writer);
+        assert_eq!(Ledger::read(dir.path()).unwrap().stats(), stats);
+    }
+    assert_eq!(files(dir.path()).len(), 12);
+}
+
+#[test]
 fn a_torn_end_is_cut_at_every_byte() {
     let origin = tempfile::tempdir().unwrap();
     let (path, places) = written(origin.path(), 5);
