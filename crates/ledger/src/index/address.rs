@@ -61,7 +61,7 @@ impl Address {
         let key = key(point, entry.class());
         self.levels[entry.class() as usize] |= 1 << point.trailing_zeros();
         let run = self.runs.entry(key).or_default();
-        let place = run.partition_point(|other| entries.get(*other).from() <= entry.from());
+        let place = bisect(run, |other| entries.get(*other).from() <= entry.from());
         run.insert(place, id);
         if !in_order(entries, run, place) {
             self.tangled.insert(key);
@@ -75,7 +75,7 @@ impl Address {
         let Some(run) = self.runs.get(&key) else {
             return;
         };
-        let begin = run.partition_point(|other| entries.get(*other).from() < entry.from());
+        let begin = bisect(run, |other| entries.get(*other).from() < entry.from());
         let place = run.iter().skip(begin).position(|other| *other == id);
         if !place.is_some_and(|place| in_order(entries, run, begin + place)) {
             self.tangled.insert(key);
@@ -85,7 +85,7 @@ impl Address {
     /// The entry that is the same allocation.
     pub(crate) fn find(&self, entries: &Entries, wanted: &Entry) -> Option<u32> {
         let run = self.runs.get(&key(point(wanted.ports()), wanted.class()))?;
-        let begin = run.partition_point(|id| entries.get(*id).from() < wanted.from());
+        let begin = bisect(run, |id| entries.get(*id).from() < wanted.from());
         run.iter()
             .skip(begin)
             .take_while(|id| entries.get(**id).from() == wanted.from())
@@ -223,10 +223,7 @@ impl Run<'_> {
         if self.tangled {
             return 0;
         }
-        match self.ids.last() {
-            Some(last) if entries.get(*last).to() <= at => self.ids.len(),
-            _ => self.ids.partition_point(|id| entries.get(*id).to() <= at),
-        }
+        bisect(self.ids, |id| entries.get(*id).to() <= at)
     }
 
     fn last_that_ended_by(
@@ -257,19 +254,27 @@ impl Run<'_> {
         ports: PortRange,
         at: Timestamp,
     ) -> Option<u32> {
-        if self
-            .ids
-            .last()
-            .is_none_or(|last| entries.get(*last).from() <= at)
-        {
-            return None;
-        }
-        let begin = self.ids.partition_point(|id| entries.get(*id).from() <= at);
+        let begin = bisect(self.ids, |id| entries.get(*id).from() <= at);
         let mut begun = self.ids.iter().skip(begin);
         begun
             .find(|id| entries.get(**id).ports().overlaps(ports))
             .copied()
     }
+}
+
+/// How many of the first entries `is_before`. Seeks from the end, where nearly all the work is:
+/// each entry looked at is a wait for the memory.
+fn bisect(ids: &[u32], is_before: impl Fn(&u32) -> bool) -> usize {
+    let (mut end, mut step) = (ids.len(), 1);
+    while end > 0 {
+        let probe = end.saturating_sub(step);
+        if is_before(&ids[probe]) {
+            let between = &ids[probe + 1..end];
+            return probe + 1 + between.partition_point(is_before);
+        }
+        (end, step) = (probe, step * 2);
+    }
+    0
 }
 
 /// Whether the entry at `place` ends between its neighbours' ends.
