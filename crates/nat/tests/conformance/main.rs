@@ -8,7 +8,9 @@
 #[path = "../support/mod.rs"]
 mod support;
 
+mod document;
 mod mistakes;
+mod requirements;
 mod rfc4787;
 mod rfc5382;
 mod rfc5508;

@@ -1,0 +1,205 @@
+//! The list behind `docs/conformance.md`: what each RFC asks, in our own words, and where the
+//! answer is tried.
+
+use Level::{May, Must, MustNot, Recommended, Should, ShouldNot};
+use Status::{Configurable, Met, NotApplicable, NotMet};
+
+use crate::{mistakes, rfc4787, rfc5382, rfc5508, rfc6888, rfc7422, rfc7768, rfc7857, translation};
+
+/// One requirement of one RFC.
+pub struct Requirement {
+    pub rfc: u16,
+    pub number: &'static str,
+    pub level: Level,
+    pub asks: &'static str,
+    pub status: Status,
+    /// The tests that try it: name, and the function itself, so that none can be missing.
+    pub tests: &'static [(&'static str, fn())],
+}
+
+#[derive(Debug, Clone, Copy)]
+pub enum Level {
+    Must,
+    MustNot,
+    Should,
+    ShouldNot,
+    Recommended,
+    May,
+}
+
+impl Level {
+    pub const fn text(self) -> &'static str {
+        match self {
+            Must => "MUST",
+            MustNot => "MUST NOT",
+            Should => "SHOULD",
+            ShouldNot => "SHOULD NOT",
+            Recommended => "RECOMMENDED",
+            May => "MAY",
+        }
+    }
+}
+
+/// Whether a requirement is met, with a remark where there is one to make.
+#[derive(Debug, Clone, Copy)]
+pub enum Status {
+    Met(&'static str),
+    /// By this option.
+    Configurable(&'static str),
+    NotMet(&'static str),
+    NotApplicable(&'static str),
+}
+
+/// What the list's RFCs are called.
+pub const TITLES: [(u16, &str); 7] = [
+    (4787, "NAT behavioural requirements for unicast UDP"),
+    (5382, "NAT behavioural requirements for TCP"),
+    (5508, "NAT behavioural requirements for ICMP"),
+    (6888, "Common requirements for carrier-grade NATs"),
+    (7857, "Updates to the behavioural requirements"),
+    (7768, "Port management to reduce logging"),
+    (7422, "Deterministic address mapping"),
+];
+
+macro_rules! requirements {
+    ($($rfc:literal { $($number:literal $level:ident $asks:literal $status:expr, [$($test:path),*];)+ })+) => {
+        /// All of them, in the order of the document.
+        pub const REQUIREMENTS: &[Requirement] = &[
+            $($(Requirement {
+                rfc: $rfc,
+                number: $number,
+                level: $level,
+                asks: $asks,
+                status: $status,
+                tests: &[$((stringify!($test), $test as fn())),*],
+            },)+)+
+        ];
+    };
+}
+
+requirements! {
+    4787 {
+        "REQ-1" Must "One external endpoint for an internal one, whatever the destination." Met(""), [rfc4787::req_1_mapping_is_endpoint_independent];
+        "REQ-2" Recommended "All of a host's endpoints on one external address." Met("when the address is full, on a further one; `paired-strict` refuses instead"), [rfc4787::req_2_pooling_is_paired];
+        "REQ-3" MustNot "Two internal endpoints on one external endpoint." Met(""), [rfc4787::req_3_no_external_endpoint_is_overloaded];
+        "REQ-3a" Recommended "A source port below 1024 stays below, one above stays above." NotMet("blocks begin at 1024: the ports below are too few for blocks, and RFC 7768 draws from a range of its own"), [rfc4787::req_3a_port_class_is_not_kept];
+        "REQ-4" Recommended "An even port stays even, an odd one odd." Configurable("`preserve_parity`; off by default, as RFC 7857 §8 allows"), [rfc4787::req_4_parity_is_kept_where_it_is_configured];
+        "REQ-5" MustNot "A mapping ends within two minutes of its last packet." Met("also at start-up: a shorter timer is refused"), [rfc4787::req_5_udp_timer_is_never_below_two_minutes];
+        "REQ-5a" May "Ports 0 to 1023 may have a shorter timer of their own." Configurable("`udp_by_port`; none by default"), [rfc4787::req_5a_well_known_ports_may_have_a_shorter_timer, rfc4787::req_5a_a_short_timer_shortens_no_other_session];
+        "REQ-5b" May "The timer can be configured." Configurable("`timers.udp`"), [rfc4787::req_5b_the_udp_timer_is_configurable];
+        "REQ-5c" Recommended "Five minutes or more by default." Met("300 s"), [rfc4787::req_5c_the_default_is_five_minutes];
+        "REQ-6" Must "Packets from the inside keep a mapping." Met(""), [rfc4787::req_6_packets_from_the_inside_refresh];
+        "REQ-6a" May "Packets from the outside may keep it too." Configurable("`inbound_refresh`; off by default: a stranger should not keep a subscriber's port"), [rfc4787::req_6a_packets_from_the_outside_refresh_where_it_is_configured];
+        "REQ-7" Must "External addresses that are assigned dynamically do not clash with internal ones." Met("the pool is configured, and refused where it overlaps a realm"), [rfc4787::req_7_an_external_address_that_is_also_internal_is_refused];
+        "REQ-8" Recommended "Endpoint-independent filtering for transparency, address-dependent filtering for strictness." Met("the former by default"), [rfc4787::req_8_filtering_is_endpoint_independent_by_default];
+        "REQ-8a" May "The filter can be configured." Configurable("`filtering`, by transport"), [rfc4787::req_8a_filtering_can_be_address_dependent];
+        "REQ-9" Must "Hairpinning." Met("between realms too"), [rfc4787::req_9_hairpinning, rfc4787::req_9_hairpinning_obeys_the_filter_and_crosses_realms];
+        "REQ-9a" Must "A hairpinned packet comes from its sender's external endpoint." Met(""), [rfc4787::req_9a_hairpinned_packets_come_from_the_external_endpoint];
+        "REQ-10" Should "Application level gateways for UDP are off." Met("there are none"), [rfc4787::req_10_payloads_are_left_alone];
+        "REQ-10a" Recommended "Each gateway can be switched by itself." NotApplicable("there are none"), [];
+        "REQ-11" Must "Mapping and filtering never change with circumstances." Met(""), [rfc4787::req_11_behaviour_never_changes_under_pressure];
+        "REQ-12" MustNot "An ICMP message ends a mapping." Met(""), [rfc4787::req_12_icmp_never_ends_a_mapping];
+        "REQ-12a" ShouldNot "ICMP messages are filtered by their source." Met(""), [rfc4787::req_12a_icmp_errors_are_not_filtered_by_their_source];
+        "REQ-12b" Should "Destination unreachable comes through." Met(""), [rfc4787::req_12b_destination_unreachable_comes_through];
+        "REQ-13" Must "A packet too large for the next link, with DF, is answered with the size that fits." Met("where `mtu` is set; otherwise the system does it"), [rfc4787::req_13_too_large_and_not_to_be_cut_is_answered, rfc4787::req_13_from_the_outside_too];
+        "REQ-13a" Must "Without DF it is cut, and the pieces leave in order." Met(""), [rfc4787::req_13a_too_large_and_to_be_cut_is_cut_in_order, translation::partial_checksums_are_completed_before_a_packet_is_cut, translation::later_fragments_are_not_cut_where_they_must_not_be];
+        "REQ-14" Must "Fragments pass in order and out of order." Met("each by itself: none is put together"), [rfc4787::req_14_fragments_in_and_out_of_order, rfc4787::req_14_hairpinned_fragments, rfc4787::req_14_fragments_share_the_fate_of_their_first, rfc5382::fragmented_segments_both_ways, rfc5508::fragmented_queries_both_ways];
+        "REQ-14a" MustNot "Waiting fragments let an attacker exhaust the NAT or get around it." Met("`fragmented`, `fragment_bytes`, 80 a datagram, 2 s; hidden or overlapping TCP headers are dropped"), [rfc4787::req_14a_waiting_fragments_are_bounded, rfc4787::req_14a_a_first_fragment_that_hides_its_ports_is_dropped];
+    }
+    5382 {
+        "REQ-1" Must "Endpoint-independent mapping." Met("a mapping lasts as long as its last connection"), [rfc5382::req_1_mapping_is_endpoint_independent, rfc5382::req_1_a_mapping_lasts_as_long_as_its_last_session];
+        "REQ-2" Must "All valid sequences of packets, for connections from either side." Met(""), [rfc5382::req_2_an_ordinary_connection, rfc5382::req_2_a_connection_from_the_outside, rfc5382::req_2_retransmissions_and_resets_come_through, rfc5382::req_2_a_new_connection_on_the_ports_of_a_closed_one];
+        "REQ-2a" Must "Simultaneous open." Met(""), [rfc5382::req_2a_simultaneous_open];
+        "REQ-3" Recommended "Endpoint-independent filtering for transparency, address-dependent filtering for strictness." Met("the former by default"), [rfc5382::req_3_filtering_is_endpoint_independent_by_default];
+        "REQ-3a" May "The filter can be configured." Configurable("`filtering`, by transport"), [rfc5382::req_3a_filtering_can_be_address_dependent];
+        "REQ-4" MustNot "An unsolicited SYN is answered within six seconds; a SYN from the inside silences the answer, otherwise port unreachable SHOULD follow." Met("as many as `incoming_syns`; a hairpinned SYN to nobody is dropped without an answer"), [rfc5382::req_4_an_unsolicited_syn_is_answered_after_six_seconds, rfc5382::req_4_a_held_syn_is_dropped_silently_when_the_inside_opens];
+        "REQ-4a" Must "No answer where the policy forbids one." Met("`icmp_rate`, and none to what is no single host"), [rfc5382::req_4_a_syn_from_no_single_host_is_not_answered, rfc5508::req_9_own_errors_keep_to_their_rate];
+        "REQ-5" MustNot "An established connection is forgotten within 2 h 4 min, one that opens or closes within 4 min." Met("7,440 s and 240 s"), [rfc5382::req_5_an_established_connection_is_kept_for_two_hours_and_four_minutes, rfc5382::req_5_transitory_connections_are_kept_for_four_minutes, rfc5382::req_5_the_timer_follows_the_state];
+        "REQ-5a" May "The timers can be configured." Configurable("`tcp_established`, `tcp_opening`, `tcp_closing`; not below their least"), [rfc5382::req_5a_timers_are_configurable_but_not_below_their_least];
+        "REQ-6" Recommended "Application level gateways for TCP are off, but for FTP's." Met("there are none, not for FTP either: passive mode needs none"), [rfc5382::req_6_payloads_are_left_alone];
+        "REQ-7" MustNot "Two internal endpoints on one external endpoint." Met(""), [rfc5382::req_7_no_external_endpoint_is_overloaded];
+        "REQ-8" Must "Hairpinning." Met(""), [rfc5382::req_8_hairpinning];
+        "REQ-8a" Must "A hairpinned packet comes from its sender's external endpoint." Met(""), [rfc5382::req_8_hairpinning];
+        "REQ-9" Should "ICMP destination unreachable is translated." Met(""), [rfc5382::req_9_icmp_errors_about_tcp_are_translated];
+        "REQ-10" MustNot "An ICMP message ends a mapping or a connection." Met(""), [rfc5382::req_10_icmp_never_ends_a_connection];
+        "(static)" May "Ports forwarded for good: from both sides, never ending, and their connections timed out like others." Configurable("`static_mappings`"), [rfc5382::static_mappings_work_both_ways_for_ever, rfc5382::static_mappings_forget_their_connections, rfc5382::static_mappings_of_one_internal_endpoint_are_refused];
+    }
+    5508 {
+        "REQ-1" Must "Queries from the inside and their answers pass." Met("echo, timestamp, information, address mask"), [rfc5508::req_1_queries_and_their_answers_pass];
+        "REQ-1a" Must "One external identifier for an internal one, whatever the destination." Met(""), [rfc5508::req_1a_the_identifier_is_mapped_endpoint_independently];
+        "REQ-2" MustNot "A query mapping ends within 60 s." Met(""), [rfc5508::req_2_a_query_is_kept_for_sixty_seconds];
+        "REQ-2a" Recommended "The timer can be configured." Configurable("`timers.icmp`"), [rfc5508::req_2a_the_query_timer_is_configurable];
+        "REQ-3" Should "An error with a wrong checksum is dropped." Met(""), [rfc5508::req_3_an_error_with_a_wrong_checksum_is_dropped];
+        "REQ-3a" Should "So is one that quotes a header with a wrong checksum." Met(""), [rfc5508::req_3a_a_quoted_header_with_a_wrong_checksum_is_dropped];
+        "REQ-3b" Must "Options of the quoted header are skipped." Met(""), [rfc5508::req_3b_options_of_the_quoted_header_are_skipped];
+        "REQ-3c" ShouldNot "The quoted transport's checksum is checked." Met("it is updated by difference"), [rfc5508::req_3c_the_quoted_transport_checksum_is_not_checked, rfc5508::quoted_udp_without_a_checksum];
+        "REQ-3d" Must "Padding and extensions (RFC 4884) are left out of it." Met("they are carried unchanged"), [rfc5508::req_3d_padding_and_extensions_are_carried];
+        "REQ-4" Must "An error from the outside: dropped without a mapping, else the quoted headers as they were sent, type and code unchanged, to the quoted sender." Met("but for the quoted identification, which nobody keeps"), [rfc5508::req_4_errors_from_the_outside, rfc5508::req_4_the_largest_size_that_fits_is_carried, rfc5508::req_4_what_cannot_be_read_is_dropped, rfc5508::large_errors_keep_to_the_link];
+        "REQ-5" Must "The same for an error from the inside." Met(""), [rfc5508::req_5_errors_from_the_inside];
+        "REQ-5c" Should "Outside it comes from an address of the NAT." Met("the one of the mapping it is about"), [rfc5508::req_5c_errors_come_from_the_external_address];
+        "REQ-6" MustNot "An error about a query refreshes or deletes its session." Met(""), [rfc5508::req_6_errors_refresh_and_delete_nothing];
+        "REQ-7" Must "A Basic NAT hairpins queries." NotApplicable("this is a NAPT; see RFC 7857 §12"), [rfc5508::req_7_hairpinned_queries];
+        "REQ-7a" Must "Every NAT hairpins errors." Met(""), [rfc5508::req_7a_hairpinned_errors];
+        "REQ-8" Should "A refused mapping is answered with code 13." Configurable("`icmp_refusal`; code 1 by default, as the later RFC 6888 REQ-11 asks"), [rfc5508::req_8_a_refused_mapping_can_be_answered_with_code_13];
+        "REQ-9" May "Own ICMP messages can be limited by policy." Configurable("`icmp_rate`, `icmp_refusal`"), [rfc5508::req_9_own_errors_keep_to_their_rate];
+        "REQ-10" Must "ICMP messages of a router: time exceeded, redirect and so on." NotApplicable("the system that forwards packets to the engine and from it counts hops and routes, and sends these"), [];
+        "REQ-11" May "Other ICMP messages are dropped." Met(""), [rfc5508::req_11_other_messages_are_dropped];
+    }
+    6888 {
+        "REQ-1" Must "The requirements of each transport that is forwarded." Met("TCP, UDP, ICMP; others are dropped"), [rfc6888::req_1_every_transport_has_its_own_mappings];
+        "REQ-2" Must "Paired pooling by default." Met("`pooling`"), [rfc6888::req_2_pooling_is_paired_by_default_and_can_be_changed];
+        "REQ-3" ShouldNot "The pool has limits of size or contiguity." Met("65,536 addresses a device"), [rfc6888::req_3_the_pool_may_have_gaps];
+        "REQ-4" Must "External ports of a subscriber are limited." Met("`limits.blocks`"), [rfc6888::req_4_external_ports_of_a_subscriber_are_limited];
+        "REQ-4A" Must "The limits can be configured." Configurable("`limits.blocks`, `limits.ports`"), [rfc6888::req_4a_b_limits_are_configurable_by_transport];
+        "REQ-4B" May "By transport." Configurable("`limits.ports`"), [rfc6888::req_4a_b_limits_are_configurable_by_transport];
+        "REQ-4C" Recommended "One subscriber cannot use up the NAT's time: a rate of new mappings." Configurable("`limits.rate`"), [rfc6888::req_4c_the_rate_of_new_mappings_is_limited];
+        "REQ-5" Should "State is limited by mapping and by subscriber." Met("`sessions_per_mapping`; a subscriber's mappings by its ports; the tables by `mappings` and `sessions`"), [rfc6888::req_5_state_is_limited, rfc5382::static_mappings_forget_their_connections];
+        "REQ-6" Must "Translation can be off for destination addresses or ports." Configurable("`exempt`, by address"), [rfc6888::req_6_translation_can_be_off_for_destinations];
+        "REQ-7" Recommended "Endpoint-independent filtering." Met("by default"), [rfc4787::req_8_filtering_is_endpoint_independent_by_default, rfc5382::req_3_filtering_is_endpoint_independent_by_default];
+        "REQ-8" ShouldNot "A port is used again within 120 s." Met("for blocks, and so between subscribers: `guard_time`. Inside its block a subscriber may use a port again at once: TCP is tracked (exception A), and the port stays with the same subscriber as in exception B"), [rfc6888::req_8_a_block_rests_for_two_minutes_between_two_holders, rfc6888::req_8_inside_its_block_a_subscriber_may_use_a_port_again_at_once];
+        "REQ-8 (end)" Must "How long ports are held, and how many at most, can be configured." NotMet("the time can; the number cannot: a block that has not rested is never given on, whatever the pressure"), [rfc7768::section_2_no_block_is_given_on_before_its_guard_time];
+        "REQ-9" Must "Subscribers control mappings by a protocol, preferably PCP." NotMet("not yet"), [];
+        "REQ-10" Should "The equipment is manageable, preferably by a standard MIB." Met("counters and sizes; no MIB"), [rfc6888::req_10_everything_is_counted];
+        "REQ-11A" Must "A packet that gets no mapping is dropped." Met(""), [rfc6888::req_11_exhaustion_drops_answers_tells_and_takes_nothing_away];
+        "REQ-11B" Should "Its sender is told host unreachable." Met("`icmp_refusal`, within `icmp_rate`"), [rfc6888::req_11_exhaustion_drops_answers_tells_and_takes_nothing_away];
+        "REQ-11C" Should "So is the management." Met("as an event, once until it has eased; a full table of mappings is a counter"), [rfc6888::req_11_a_quota_is_told_once, rfc6888::req_11_exhaustion_drops_answers_tells_and_takes_nothing_away, mistakes::refusals_are_no_log_storm];
+        "REQ-11D" MustNot "Mappings that exist are deleted to make room." Met(""), [rfc6888::req_11_exhaustion_drops_answers_tells_and_takes_nothing_away, mistakes::pressure_evicts_nothing];
+        "REQ-12" ShouldNot "Destinations are logged." Met("no event can hold one"), [rfc6888::req_12_no_destination_is_logged];
+        "REQ-13" Should "Ports are used as fully as possible." Met(""), [rfc6888::req_13_every_port_is_used, mistakes::the_last_block_is_for_whoever_asks];
+        "REQ-14" Should "Little is logged." Met("two events a block"), [rfc6888::req_14_one_event_for_a_block_not_for_a_mapping];
+        "REQ-15" Should "Ports are hard to guess." Met("drawn by a keyed generator"), [rfc6888::req_15_ports_are_hard_to_guess, mistakes::neither_block_nor_port_is_the_last_one_plus_one];
+        "Section 4" Should "The log says transport, subscriber, external address and port, and time." Met("a block's record holds for all transports"), [rfc6888::section_4_the_log_says_who_held_what_and_when, mistakes::every_transport_is_in_the_log];
+    }
+    7857 {
+        "Section 2" Should "TCP sessions follow the state machine of RFC 6146." Met("and a SYN from either side begins anew after both FINs"), [rfc7857::section_2_sessions_follow_the_state_machine_of_rfc_6146, rfc7857::a_connection_older_than_the_nat_is_picked_up_where_it_is_configured];
+        "Section 2.1" Should "Opening and closing have timers of their own; opening may be below four minutes." Configurable("`tcp_opening`, `tcp_closing`"), [rfc7857::section_2_1_opening_and_closing_have_timers_of_their_own];
+        "Section 2.2" Must "A RST is translated, and the session kept for four minutes more." Met(""), [rfc7857::section_2_2_a_reset_is_translated_and_the_session_kept_for_four_minutes];
+        "Section 3" May "Ports overlap where destinations differ." NotMet("an option we do not take: one external endpoint has one holder, or no log could name it"), [rfc4787::req_3_no_external_endpoint_is_overloaded];
+        "Section 4" Should "Paired pooling copes with a full address." Met("another address is used too; `paired-strict` refuses"), [rfc7857::section_4_pooling_is_paired_softly];
+        "Section 5" Should "Mappings depend on the transport by default." Met(""), [rfc7857::section_5_mappings_depend_on_the_transport];
+        "Section 6" Should "So does filtering." Met(""), [rfc7857::section_6_filtering_depends_on_the_transport];
+        "Section 7" Should "Whether packets from the outside refresh can be configured." Configurable("`inbound_refresh`"), [rfc4787::req_6a_packets_from_the_outside_refresh_where_it_is_configured];
+        "Section 7.1" ShouldNot "Errors and RSTs in answer refresh." Met(""), [rfc7857::section_7_1_errors_and_resets_in_answer_do_not_refresh];
+        "Section 8" May "Parity is off." Configurable("`preserve_parity`"), [rfc7857::section_8_parity_may_be_off];
+        "Section 9" Should "Ports are drawn as RFC 6056 says." Met("at random over all free ports of the blocks in use (§3.3.2)"), [rfc7857::section_9_ports_are_drawn_at_random];
+        "Section 10" Should "Identifications are handled as RFC 6864 §5.3.1 says." Met("new ones from the inside, where they mean something"), [rfc7857::section_10_identifications_are_rewritten_where_they_mean_something];
+        "Section 11" May "A query mapping ends with its last session." Met(""), [rfc7857::section_11_a_query_mapping_ends_with_its_last_session];
+        "Section 12" Must "Queries and errors are hairpinned by every NAT." NotMet("errors are; a query has one identifier, which cannot name both its sender's mapping and its receiver's, so that it reaches only whoever has the same external one, such as the sender itself"), [rfc7857::section_12_hairpinned_icmp];
+    }
+    7768 {
+        "Section 2: allocation" Must "A block is allocated, and logged, when a subscriber first needs a port, and further ones on demand." Met(""), [rfc7768::section_2_a_block_is_allocated_by_the_first_packet, rfc7768::log_before_use];
+        "Section 2: release" Should "A block without a port in use is given back after a configured time." Configurable("`block_idle`"), [rfc7768::section_2_an_idle_block_is_given_back_after_its_time];
+        "Section 2: guard" MustNot "A block goes to another subscriber before its guard time." Met("`guard_time`; also over a restart and a change of the block size"), [rfc7768::section_2_no_block_is_given_on_before_its_guard_time, rfc7768::after_a_restart_holders_keep_their_blocks, rfc7768::after_a_restart_what_rested_rests_on, rfc7768::after_a_restart_with_other_blocks_every_port_rests, rfc7768::after_a_crash_that_lost_events_every_block_rests, mistakes::a_newcomer_never_gets_a_live_block];
+        "Section 2: clocks" Should "The guard time covers what clocks are off." Met("a configuration in which it does not is refused"), [rfc7768::section_2_the_guard_time_covers_the_clocks_errors];
+        "Section 2: selection" Should "The block idle for longest is left out unless no other has a port." Met("by the last packet in either direction"), [rfc7768::section_2_the_longest_idle_block_is_left_out];
+        "Section 2: blocks" Should "Blocks are drawn at random among those that have rested." Met(""), [rfc7768::section_2_blocks_are_drawn_at_random];
+        "Section 2: ports" Should "Ports are drawn at random over all blocks of a subscriber." Met(""), [rfc7768::section_2_ports_are_drawn_over_all_blocks];
+    }
+    7422 {
+        "Section 2.2" Must "The RFC's example: 16 subscribers on an address, two shares for the dynamic pool." Met(""), [rfc7422::section_2_2_the_example];
+        "Section 2: logging" Should "The use of a range is not logged." Met("once for good, so that the ledger needs no history of rules"), [rfc7422::section_2_a_range_is_logged_once_and_for_good, rfc7422::section_2_a_restart_changes_nothing];
+        "Section 2: dynamic pool" Should "Further ports come from a dynamic pool, and those are logged." Met("in blocks, as RFC 7768 has it"), [rfc7422::section_2_further_ports_come_from_the_dynamic_pool];
+        "Section 2: inputs" Must "Only addresses of the rule have a range." Met(""), [rfc7422::section_2_who_is_not_in_the_rule_is_not_translated];
+        "Section 4: change" Should "A change of the rule is logged." Met("ranges that it takes away are told as released; they do not rest, so wait for the guard time between two rules"), [rfc7422::section_4_a_changed_rule_closes_what_it_no_longer_gives];
+    }
+}
