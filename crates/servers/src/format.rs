@@ -18,6 +18,8 @@ use crate::{
 pub struct Format {
     name: Arc<str>,
     pub(crate) kind: Kind,
+    /// It is not known which of two servers wrote it, and so of which moment its time is.
+    pub(crate) moment_unknown: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -173,6 +175,7 @@ impl Format {
         Ok(Self {
             name: name.into(),
             kind,
+            moment_unknown: false,
         })
     }
 
@@ -201,6 +204,7 @@ impl Format {
         Ok(Self {
             name: format!("nginx:{string}").into(),
             kind: pattern(nginx::compile(string, module)?),
+            moment_unknown: false,
         })
     }
 
@@ -212,7 +216,18 @@ impl Format {
         Ok(Self {
             name: format!("apache:{string}").into(),
             kind: pattern(apache::compile(string)?),
+            moment_unknown: false,
         })
+    }
+
+    /// One of two formats that look alike in every line, whose times are of different moments of
+    /// the request: its sightings say only that the endpoint was in use then.
+    pub(crate) fn either(one: &Self, other: &Self) -> Self {
+        Self {
+            name: format!("{} or {}", one.name, other.name).into(),
+            kind: one.kind.clone(),
+            moment_unknown: true,
+        }
     }
 
     /// The name, or the format string with its server before it: what [`Format::parse`] takes.

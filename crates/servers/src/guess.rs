@@ -27,7 +27,7 @@ pub enum GuessError {
         /// The named formats.
         known: String,
     },
-    /// Several fit. Servers write the same for different moments, so it matters which it is.
+    /// Several fit, and it matters which it is.
     #[error("the lines may be of {candidates}; say which with --format")]
     Tie {
         /// The formats that fit.
@@ -74,10 +74,26 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
             format: format.clone(),
             why: why(*fitting, lines.len(), mark),
         }),
+        [(one, fitting), (other, _)] if are_twins(one, other) => Ok(Guess {
+            format: Format::either(one, other),
+            why: format!(
+                "{}; they differ only in the moment that the time is of",
+                why(*fitting, lines.len(), None)
+            ),
+        }),
         several => Err(GuessError::Tie {
             candidates: listed(several.iter().map(|(format, _)| format.name())),
         }),
     }
+}
+
+/// nginx and Apache write the same combined line, one when the request has ended, the other of
+/// when it began. The client's port was in use at either moment.
+fn are_twins(one: &Format, other: &Format) -> bool {
+    matches!(
+        (one.name().strip_prefix("nginx-"), other.name().strip_prefix("apache-")),
+        (Some(one), Some(other)) if one == other
+    )
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {

@@ -1,5 +1,7 @@
 //! Lines in, sightings out.
 
+use portledger_model::Moment;
+
 use crate::{
     Counts, Format, Options, Reading, Rejection, Skip,
     csv::Table,
@@ -44,7 +46,10 @@ impl Reader {
             }
         };
         let reading = match outcome {
-            Ok(Ok(found)) => {
+            Ok(Ok(mut found)) => {
+                if self.format.moment_unknown {
+                    found.sighting.moment = Moment::Logged;
+                }
                 self.counts.port_zero += u64::from(found.port_zero);
                 Reading::Sighting(found.sighting)
             }

@@ -5,10 +5,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portledger_servers::{
-    Format,
-    config::{self, Definitions, Log},
-};
+use portledger_servers::{Format, config};
 
 use crate::failure::Failure;
 
@@ -25,33 +22,11 @@ pub(super) fn format(config: &Path, log: &Path) -> Result<Format, Failure> {
     } else {
         config::nginx(&name, &text, &mut include)?
     };
-    let found = the_log(&definitions, log).ok_or_else(|| {
-        let known: Vec<_> = definitions
-            .logs
-            .iter()
-            .map(|log| log.path.as_str())
-            .collect();
-        Failure::usage(format!(
-            "{name}: it names no log '{}'; it writes {}; give --format instead",
-            log.display(),
-            if known.is_empty() {
-                "none".into()
-            } else {
-                known.join(", ")
-            }
-        ))
-    })?;
-    let format = found
-        .format
-        .clone()
-        .map_err(|error| Failure::usage(format!("{}: {}: {error}", found.place, found.named)))?;
-    eprintln!(
-        "portledger: {}: {} as {} says",
-        log.display(),
-        found.named,
-        found.place
-    );
-    Ok(format)
+    let format = definitions
+        .format_of(&log.display().to_string())
+        .map_err(|error| Failure::usage(format!("{name}: {error}; or give --format")))?;
+    eprintln!("portledger: {}: {format} as {name} says", log.display());
+    Ok(format.clone())
 }
 
 /// Apache's directives begin with a capital by custom; nginx's never do.
@@ -69,23 +44,6 @@ fn is_apache(text: &str) -> bool {
             .iter()
             .any(|name| line.trim_start().starts_with(name))
     })
-}
-
-/// The log of this path, or of this file name where only one has it, or the only log there is.
-fn the_log<'a>(definitions: &'a Definitions, path: &Path) -> Option<&'a Log> {
-    let logs = &definitions.logs;
-    if let Some(log) = logs.iter().find(|log| Path::new(&log.path) == path) {
-        return Some(log);
-    }
-    let same_name: Vec<_> = logs
-        .iter()
-        .filter(|log| Path::new(&log.path).file_name() == path.file_name())
-        .collect();
-    match (&same_name[..], &logs[..]) {
-        (&[one], _) => Some(one),
-        ([], [one]) => Some(one),
-        _ => None,
-    }
 }
 
 /// The files that an include names: its last part may hold `*`.
