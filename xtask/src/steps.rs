@@ -217,8 +217,15 @@ fn fuzz(time: Duration) -> Result<(), String> {
         return Err("fuzz/ lists no target".to_owned());
     }
     for target in targets.lines().map(str::trim) {
-        let limit = format!("-max_total_time={}", time.as_secs());
-        command::run(&mut cargo_fuzz(&["run", target, "--", &limit]))?;
+        let mut run = cargo_fuzz(&["run", target, "--"]);
+        run.arg(format!("-max_total_time={}", time.as_secs()));
+        // One input that takes longer hangs.
+        run.arg("-timeout=20");
+        let dictionary = command::workspace_root().join(format!("fuzz/dictionaries/{target}.dict"));
+        if dictionary.is_file() {
+            run.arg(format!("-dict={}", dictionary.display()));
+        }
+        command::run(&mut run)?;
     }
     Ok(())
 }
