@@ -172,7 +172,7 @@ pub(crate) fn class_of(transport: Option<Transport>) -> u32 {
     }
 }
 
-/// All entries, numbered in order of arrival.
+/// All entries, numbered as they come.
 #[derive(Default)]
 pub(crate) struct Entries {
     chunks: Vec<Vec<Entry>>,

@@ -1,7 +1,7 @@
 //! The index: what the records add up to, held in memory.
 //!
 //! ```text
-//! entries    one a allocation, 44 bytes, in the order in which the ledger heard of them
+//! entries    one an allocation, 44 bytes; never moved
 //! addresses  external address -> ports -> entries by time
 //! holders    subscriber -> its last entry -> the one before ...
 //! timelines  device -> starts, stops and the last record: what is complete and what is not
