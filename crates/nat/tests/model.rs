@@ -1,5 +1,12 @@
 //! Random traffic against a model simple enough to be read at a glance, and random bytes.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 #[path = "support/mod.rs"]
 mod support;
 

@@ -1,6 +1,12 @@
 //! What the RFCs ask of a NAT, requirement by requirement, tried on the engine with real packets.
 
 #![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+#![allow(
     unreachable_pub,
     reason = "the list of requirements refers to every test"
 )]
