@@ -2,7 +2,7 @@
 
 use portledger_model::{Timestamp, Transport};
 
-use crate::{BlockIndex, draw::Draw, manager::EventNumber, subscriber::SubscriberIndex};
+use crate::{BlockIndex, EventNumber, draw::Draw, subscriber::SubscriberIndex};
 
 /// What the caller keeps on a port it has opened. All but [`Handle::NONE`] are the caller's.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

@@ -41,6 +41,7 @@
 mod config;
 mod deterministic;
 mod draw;
+mod event;
 mod held;
 mod layout;
 mod manager;
@@ -53,9 +54,10 @@ pub use config::{
     Config, ConfigError, DeterministicConfig, Limits, MIN_GUARD_TIME, Pooling, StaticMapping,
 };
 pub use deterministic::Deterministic;
+pub use event::{EventNumber, Told};
 pub use held::Handle;
 pub use layout::{BlockIndex, Layout, Region};
-pub use manager::{EventNumber, Opened, Ports, Refusal, Restored, Sought, Told, Usage};
+pub use manager::{Opened, Ports, Refusal, Restored, Sought, Usage};
 pub use policy::{Asker, BlockPolicy};
 pub use pool::{Pool, PoolError};
 pub use rested::RestedBlocks;

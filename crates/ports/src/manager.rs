@@ -5,35 +5,21 @@ use std::{
     net::Ipv4Addr,
 };
 
-use portledger_model::{Block, Event, Level, Limit, Realm, Subscriber, Timestamp, Transport};
+use portledger_model::{Block, Event, Limit, Realm, Subscriber, Timestamp, Transport};
 use thiserror::Error;
 
 pub use find::Sought;
+use watch::PoolWatch;
 
 use crate::{
-    Asker, BlockIndex, BlockPolicy, Config, ConfigError, Deterministic, Handle, Inside, Layout,
-    Region, RestedBlocks,
+    Asker, BlockIndex, BlockPolicy, Config, ConfigError, Deterministic, EventNumber, Handle,
+    Inside, Layout, Region, RestedBlocks, Told,
     draw::Draw,
+    event::Events,
     held::{HeldBlock, Parity},
     policy::Supply,
     subscriber::{SubscriberIndex, Subscribers},
 };
-
-/// The number of an event: how many this device has told, this one included. 0 is "none", and so
-/// is durable already.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default)]
-pub struct EventNumber(pub u64);
-
-/// An event with its number and its time.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Told {
-    /// Its number.
-    pub number: EventNumber,
-    /// When it happened.
-    pub at: Timestamp,
-    /// What happened.
-    pub event: Event,
-}
 
 /// A port that was opened.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,10 +92,8 @@ pub struct Ports {
     idle: VecDeque<(Timestamp, BlockIndex, u32)>,
     statics: HashMap<(Ipv4Addr, u16, Transport), Handle>,
     draw: Draw,
-    events: Vec<Told>,
-    told: EventNumber,
-    pool_exhausted: bool,
-    pool_high: bool,
+    events: Events,
+    watch: PoolWatch,
 }
 
 const VACANT: u32 = u32::MAX;
@@ -155,10 +139,8 @@ impl Ports {
             idle: VecDeque::new(),
             statics: HashMap::new(),
             draw: Draw::new(seed),
-            events: Vec::new(),
-            told: EventNumber(0),
-            pool_exhausted: false,
-            pool_high: false,
+            events: Events::default(),
+            watch: PoolWatch::default(),
         })
     }
 
@@ -238,14 +220,6 @@ impl Ports {
         self.config.pool.number(address).is_some()
     }
 
-    /// An external address for packets of `inside` that have no port of their own: the one its
-    /// blocks are on (RFC 4787 REQ-2).
-    pub fn external_of(&self, inside: Inside) -> Option<Ipv4Addr> {
-        let subscriber = self.subscribers.find(inside)?;
-        let &block = self.subscribers.get(subscriber).blocks.first()?;
-        self.layout.address(block)
-    }
-
     /// Notes a packet of `block`, in either direction. Blocks that see none are left out of port
     /// selection, so that they can empty (RFC 7768 §2).
     pub fn touch(&mut self, now: Timestamp, block: BlockIndex) {
@@ -278,12 +252,7 @@ impl Ports {
 
     /// The events since the last call, in order.
     pub fn drain_events(&mut self) -> std::vec::Drain<'_, Told> {
-        self.events.drain(..)
-    }
-
-    /// How many events have been told in all.
-    pub const fn told(&self) -> EventNumber {
-        self.told
+        self.events.drain()
     }
 
     /// Whether there are events to drain.
@@ -293,13 +262,7 @@ impl Ports {
 
     /// Appends an event of the caller's own, so that all of a device's events are in one order.
     pub fn tell(&mut self, at: Timestamp, event: Event) -> EventNumber {
-        self.told.0 += 1;
-        self.events.push(Told {
-            number: self.told,
-            at,
-            event,
-        });
-        self.told
+        self.events.tell(at, event)
     }
 
     /// What is held, for interim records (RFC 7768 leaves the repair of lost events open; these
@@ -435,7 +398,7 @@ impl Ports {
         let drawn = self.policy.draw(now, asker);
         self.watch_pool(now, drawn == Err(Refusal::PoolExhausted));
         let block = drawn?;
-        self.hold(block, subscriber, now, EventNumber(self.told.0 + 1));
+        self.hold(block, subscriber, now, self.events.next_number());
         if let Some(told) = self.block(block, subscriber) {
             self.tell(now, Event::Allocated(told));
         }
@@ -461,49 +424,10 @@ impl Ports {
         self.watch_pool(now, false);
     }
 
-    /// Tells once that the pool is exhausted or its use has crossed a threshold, and not again
-    /// until it has eased: RFC 6888 REQ-11 (C) without a storm.
     fn watch_pool(&mut self, now: Timestamp, exhausted: bool) {
-        let Supply {
-            total,
-            rested,
-            resting,
-        } = self.policy.supply(now);
-        let in_use = total - rested;
-        let at_least =
-            |percent: u8| u64::from(in_use) * 100 >= u64::from(total) * u64::from(percent);
-        let (high, low) = self.config.thresholds;
-        if total > 0 && !self.pool_high && at_least(high) {
-            self.pool_high = true;
-            self.tell(
-                now,
-                Event::PoolThreshold {
-                    level: Level::High,
-                    in_use,
-                    blocks: total,
-                },
-            );
-        } else if self.pool_high && !at_least(low) {
-            self.pool_high = false;
-            self.pool_exhausted = false;
-            self.tell(
-                now,
-                Event::PoolThreshold {
-                    level: Level::Low,
-                    in_use,
-                    blocks: total,
-                },
-            );
-        }
-        if exhausted && !self.pool_exhausted {
-            self.pool_exhausted = true;
-            self.tell(
-                now,
-                Event::PoolExhausted {
-                    blocks: total,
-                    resting,
-                },
-            );
+        let supply = self.policy.supply(now);
+        for event in self.watch.look(supply, self.config.thresholds, exhausted) {
+            self.events.tell(now, event);
         }
     }
 
@@ -580,6 +504,7 @@ impl Ports {
 mod find;
 mod restart;
 mod statics;
+mod watch;
 
 #[cfg(test)]
 mod tests;

@@ -127,10 +127,6 @@ impl Subscribers {
         self.by_inside.len()
     }
 
-    pub(crate) fn find(&self, inside: Inside) -> Option<SubscriberIndex> {
-        self.by_inside.get(&inside).copied().map(SubscriberIndex)
-    }
-
     pub(crate) fn find_or_add(&mut self, inside: Inside) -> SubscriberIndex {
         let Self {
             by_inside,

@@ -2,7 +2,7 @@ use std::{collections::HashMap, time::Duration};
 
 use super::*;
 use crate::{Limits, Pool, Pooling, RealmIndex, StaticMapping};
-use portledger_model::PortRange;
+use portledger_model::{Level, PortRange};
 use proptest::prelude::*;
 
 fn config() -> Config {
