@@ -1,11 +1,11 @@
-//! Any bytes as a log: under every named format and, where the first line is one, under a format
-//! string of nginx or Apache.
+//! Any bytes as a log: under every named format, under the one that is guessed, and where the first
+//! line is a format string of nginx or Apache, under that.
 #![no_main]
 
 use jiff::tz::TimeZone;
 use libfuzzer_sys::fuzz_target;
 use portledger_model::{Timestamp, Zone};
-use portledger_servers::{Counts, Format, Options, Reader, Reading, names};
+use portledger_servers::{Counts, Format, Options, Reader, Reading, guess, names};
 
 fuzz_target!(|bytes: &[u8]| {
     let end = bytes.iter().position(|&byte| byte == b'\n');
@@ -24,6 +24,10 @@ fuzz_target!(|bytes: &[u8]| {
     for (name, _) in names() {
         let format = Format::parse(name).expect("a named format is one");
         read(format, bytes);
+    }
+    let lines: Vec<&[u8]> = bytes.split(|&byte| byte == b'\n').collect();
+    if let Ok(guessed) = guess(&lines) {
+        read(guessed.format, bytes);
     }
 });
 
