@@ -9,7 +9,7 @@ use crate::config::parse_duration;
 
 /// Who held this shared address and port at that time?
 #[derive(Debug, Parser)]
-#[command(name = "portledger", version, about, max_term_width = 100)]
+#[command(name = "portledger", version, max_term_width = 100)]
 #[command(
     after_help = "Exit status: 0 a unique answer or success, 1 failure, 2 wrong usage, 3 ambiguous, 4 none, 5 unknown."
 )]
@@ -20,16 +20,16 @@ pub(crate) struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// The whole story on the data that ships with it: no root, no network
+    /// Show the whole story on a capture that ships with the program: no root, no network
     Demo(DemoArgs),
-    /// The NAT: on a TUN device, or on captures
+    /// Translate, on a TUN device or on captures, and log the blocks of ports
     #[command(subcommand)]
     Nat(NatCommand),
-    /// One answer: who held this external address and port at that time
+    /// Say who held an external address and port at a time
     Who(WhoArgs),
-    /// What a server's log or a capture says: one endpoint and time an object
+    /// Show what a server's log or a capture says: who was seen from where, and when
     Sightings(SightingsArgs),
-    /// An answer for every sighting in a server's log or a capture
+    /// Say who it was for every sighting in a server's log or a capture
     Trace(TraceArgs),
 }
 
@@ -42,10 +42,12 @@ pub(crate) struct DemoArgs {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum NatCommand {
-    /// Translate on a TUN device, logging blocks to the ledger; SIGTERM or SIGINT stops it,
-    /// SIGUSR1 prints its counters
+    /// Translate on a TUN device, logging blocks to the ledger
+    ///
+    /// It says `ready` on standard error once it translates. SIGTERM or SIGINT stops it cleanly;
+    /// SIGUSR1 prints its counters as one JSON object on standard output, as does its end.
     Run(NatRunArgs),
-    /// The same engine on captures, merged by time stamp
+    /// Translate captures, merged by their time stamps, with the same engine
     Replay(NatReplayArgs),
 }
 
@@ -70,10 +72,10 @@ pub(crate) struct NatReplayArgs {
     /// The ledger's folder; without it, events are counted and not kept
     #[arg(long, value_name = "DIR")]
     pub(crate) ledger: Option<PathBuf>,
-    /// Write what goes to the inside here
+    /// Write here what goes to the inside
     #[arg(long, value_name = "PCAP")]
     pub(crate) to_inside: Option<PathBuf>,
-    /// Write what goes to the outside here
+    /// Write here what goes to the outside
     #[arg(long, value_name = "PCAP")]
     pub(crate) to_outside: Option<PathBuf>,
     /// Print one JSON object
@@ -99,7 +101,7 @@ pub(crate) struct WhoArgs {
 /// What every question needs.
 #[derive(Debug, Args)]
 pub(crate) struct Asking {
-    /// How far the time may be off, either way
+    /// How far the clock that gave the time may be off, either way
     #[arg(long, value_name = "DURATION", default_value = "2s", value_parser = parse_duration)]
     pub(crate) within: Duration,
     /// The ledger's folder
@@ -110,7 +112,7 @@ pub(crate) struct Asking {
         default_value = "ledger"
     )]
     pub(crate) ledger: PathBuf,
-    /// Print JSON: one object, or one a line
+    /// Print JSON: one object an answer
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -130,8 +132,8 @@ pub(crate) struct Reading {
     /// Logs or captures; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// A known format's name, or the server's own format string after nginx: or apache:; guessed
-    /// and said where it is not given
+    /// A known format's name (nginx-combined-port, sshd, csv), or the server's own format string
+    /// after nginx: or apache:; where it is not given it is guessed, and the guess is said
     #[arg(long, value_name = "FORMAT", conflicts_with = "config")]
     pub(crate) format: Option<String>,
     /// The server's configuration, to read the log's format from
@@ -140,7 +142,7 @@ pub(crate) struct Reading {
     /// The zone of times that are written without one: UTC, +01:00 or Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     pub(crate) zone: Option<String>,
-    /// Write the lines that could not be read here
+    /// Write here the lines that could not be read, as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
 }
@@ -151,8 +153,8 @@ pub(crate) struct TraceArgs {
     pub(crate) reading: Reading,
     #[command(flatten)]
     pub(crate) asking: Asking,
-    /// Correct the log's clock: a duration it is ahead (or -DURATION it is behind), or auto to
-    /// find it from the sightings
+    /// Put the log's clock right: how far it is ahead, such as 90s (or -90s: behind), or auto to
+    /// find that from the sightings
     #[arg(long, value_name = "DURATION|auto", allow_hyphen_values = true)]
     pub(crate) offset: Option<String>,
 }

@@ -90,11 +90,8 @@ impl<W: io::Write> Tracing<'_, W> {
             return Ok(());
         }
         match &outcome {
-            Outcome::Answered(answer) => {
-                let source = &sighting.source;
-                writeln!(self.output, "{}:{}", source.file, source.line)?;
-                writeln!(self.output, "{}", answer.text())?;
-            }
+            // Its text begins with the sighting's place.
+            Outcome::Answered(answer) => writeln!(self.output, "{}", answer.text())?,
             Outcome::Refused(refusal) => writeln!(self.output, "{refusal}\n")?,
         }
         Ok(())
