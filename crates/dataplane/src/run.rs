@@ -14,6 +14,7 @@ mod wait;
 mod worker;
 
 use std::{
+    collections::VecDeque,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         atomic::{AtomicBool, Ordering},
@@ -200,7 +201,7 @@ struct Hub {
     output: Output,
     declared: Declared,
     /// Records that the committer has not taken yet, in order.
-    backlog: Vec<Record>,
+    backlog: VecDeque<Record>,
     clock_steps: u64,
     told: EventNumber,
     heartbeat_at: Timestamp,
@@ -284,6 +285,9 @@ pub fn run(
     Ok(report)
 }
 
+/// Records handed over at once: interim records of a large NAT are more than a queue holds.
+const MOST_SUBMITTED: usize = 4_096;
+
 impl Hub {
     fn begin(mut nat: Nat, declared: &Declared, writer: &Writer) -> Result<Self, RunError> {
         let mut clock = Clock::start();
@@ -298,7 +302,7 @@ impl Hub {
             clock,
             output,
             declared: declared.clone(),
-            backlog: Vec::new(),
+            backlog: VecDeque::new(),
             clock_steps: 0,
             told: EventNumber(0),
             heartbeat_at: now,
@@ -335,21 +339,25 @@ impl Hub {
     fn take_events(&mut self) {
         for told in self.output.events.drain(..) {
             self.told = told.number;
-            self.backlog.push(self.declared.record(told));
+            self.backlog.push_back(self.declared.record(told));
         }
     }
 
     /// Hands the committer what has been told, in order. What it does not take is kept.
+    ///
+    /// The engine's numbers are the committer's, because every record comes this way.
     fn submit(&mut self, committer: &Committer) {
         self.take_events();
-        if self.backlog.is_empty() {
-            return;
-        }
-        // The engine's numbers are the committer's: every record comes this way.
-        match committer.submit(std::mem::take(&mut self.backlog)) {
-            Ok(_) => {}
-            Err(SubmitError::QueueFull { records, .. } | SubmitError::Failed { records, .. }) => {
-                self.backlog = records;
+        while !self.backlog.is_empty() {
+            let some = self.backlog.len().min(MOST_SUBMITTED);
+            let records: Vec<Record> = self.backlog.drain(..some).collect();
+            if let Err(refused) = committer.submit(records) {
+                let (SubmitError::QueueFull { records, .. } | SubmitError::Failed { records, .. }) =
+                    refused;
+                for record in records.into_iter().rev() {
+                    self.backlog.push_front(record);
+                }
+                return;
             }
         }
     }
