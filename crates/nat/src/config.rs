@@ -16,7 +16,7 @@ pub struct Config {
     pub inside: Vec<(RealmIndex, Ipv4Net)>,
     /// Destinations to which, and from which, packets pass untranslated (RFC 6888 REQ-6).
     pub exempt: Vec<Ipv4Net>,
-    /// What may come in, by transport: TCP, UDP, ICMP (RFC 7857 §3 lets them differ).
+    /// What may come in, by transport: TCP, UDP, ICMP (RFC 7857 §6 lets them differ).
     pub filtering: [Filtering; 3],
     /// How long what lasts.
     pub timers: Timers,

@@ -32,7 +32,7 @@ pub struct Config {
     pub limits: Limits,
     /// Percentages of the pool's use at which events tell: (high, low). Default 90 and 80.
     pub thresholds: (u8, u8),
-    /// Keep even ports even and odd ones odd (RFC 4787 REQ-4; RFC 7857 §4 lets it go).
+    /// Keep even ports even and odd ones odd (RFC 4787 REQ-4; RFC 7857 §8 lets it go).
     pub preserve_parity: bool,
     /// Ports forwarded for good, outside the dynamic blocks.
     pub static_mappings: Vec<StaticMapping>,
