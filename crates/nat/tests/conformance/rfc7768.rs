@@ -111,16 +111,11 @@ pub fn section_2_the_longest_idle_block_is_left_out() {
     lab.wait(150);
     assert_eq!(lab.nat.size().mappings, 64);
     // The first had the last packet. One from the outside makes it the second.
-    let of_second = *externals
+    let reached = externals
         .iter()
-        .find(|end| second.ports.contains(end.1) && lab.nat.size().mappings == 64)
-        .unwrap();
-    let live = externals
-        .iter()
-        .copied()
         .filter(|end| second.ports.contains(end.1))
-        .find(|&end| lab.reaches(remote(9, 9), end, Udp).is_some());
-    assert!(live.is_some(), "{of_second:?}");
+        .any(|&end| lab.reaches(remote(9, 9), end, Udp).is_some());
+    assert!(reached);
     for port in 1_001..=1_032 {
         assert!(
             second

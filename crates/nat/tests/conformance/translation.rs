@@ -317,3 +317,44 @@ pub fn later_fragments_are_not_cut_where_they_must_not_be() {
         (Verdict::Drop(DropReason::TooBig), vec![])
     );
 }
+
+/// A driver that sleeps until the time the engine names misses nothing, and sleeps for good when
+/// there is nothing to come.
+#[test]
+pub fn the_next_timeout_comes_before_whatever_ends() {
+    let mut lab = Lab::with(|config| {
+        config.ports.static_mappings = vec![portledger_ports::StaticMapping {
+            realm: RealmIndex(0),
+            internal: host(9, 0).0,
+            internal_port: 80,
+            external: std::net::Ipv4Addr::new(203, 0, 113, 1),
+            external_port: 80,
+            transport: portledger_model::Transport::Tcp,
+        }];
+    });
+    let forwarded = (std::net::Ipv4Addr::new(203, 0, 113, 1), 80);
+    assert_eq!(lab.nat.next_timeout(), None);
+    lab.open_echo(host(1, 1), remote(1, 0));
+    lab.inward(&tcp(remote(1, 1), forwarded, SYN).bytes());
+    lab.inward(&tcp(remote(2, 1), forwarded, SYN).bytes());
+    lab.pass(
+        Side::Outside,
+        &tcp(remote(1, 1), (forwarded.0, 81), SYN).bytes(),
+    );
+    let (began, mut answered) = (lab.now, None);
+    while let Some(next) = lab.nat.next_timeout() {
+        assert!(next > lab.now, "the driver would spin");
+        let answers = lab.wait_for(next.since(lab.now));
+        if !answers.is_empty() {
+            answered = Some(lab.now.since(began).as_secs());
+        }
+    }
+    assert_eq!(answered, Some(6));
+    assert_eq!(lab.nat.size().further_sessions, 0);
+    assert_eq!(
+        lab.now.since(began).as_secs(),
+        241,
+        "the last to end are the SYNs"
+    );
+    assert_eq!(lab.held.len(), 1, "the static one");
+}
