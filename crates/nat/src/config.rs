@@ -208,7 +208,7 @@ pub enum ConfigError {
         most: u64,
     },
     /// Smaller than any link of IPv4 may be.
-    #[error("mtu.{name}: {given}; IPv4 needs at least 68 (RFC 791)")]
+    #[error("nat.{name}_mtu: {given}; IPv4 needs at least 68 (RFC 791)")]
     Mtu {
         /// Which side.
         name: &'static str,

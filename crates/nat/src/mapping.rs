@@ -4,6 +4,7 @@ use portledger_model::Transport;
 use portledger_ports::{BlockIndex, EventNumber, RealmIndex};
 
 use crate::{
+    Side,
     index::Index,
     tcp::State,
     wheel::{NONE, Tick, Wheel},
@@ -389,6 +390,7 @@ impl Table {
         &mut self,
         number: u32,
         session: Session,
+        side: Side,
         most: u16,
     ) -> Option<SessionRef> {
         let mapping = self.get_mut(number);
@@ -396,8 +398,15 @@ impl Table {
             mapping.first = session;
             return Some(SessionRef::First);
         }
-        let (more, more_count) = (mapping.more, mapping.more_count);
-        if more_count >= most || self.further_count >= self.further_most {
+        let (more, more_count, kind) = (mapping.more, mapping.more_count, mapping.kind);
+        // Half of the room is the inside's alone: whoever sends SYNs from the outside cannot keep
+        // a subscriber from opening connections. A forwarded port is there for the outside.
+        let share = match side {
+            Side::Outside if kind == Kind::Dynamic => 2,
+            Side::Outside | Side::Inside => 1,
+        };
+        if more_count >= most / share || self.further_count >= self.further_most / u32::from(share)
+        {
             return None;
         }
         let hash = self

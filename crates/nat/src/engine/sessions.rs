@@ -117,6 +117,7 @@ impl Nat {
                 state,
                 last: tick,
             },
+            side,
         )
     }
 
@@ -149,6 +150,7 @@ impl Nat {
                 state: State::Open,
                 last: tick,
             },
+            Side::Inside,
         )
     }
 
@@ -181,11 +183,16 @@ impl Nat {
             || self.table.knows_address(number, peer)
     }
 
-    fn open_session(&mut self, number: u32, session: Session) -> Result<(), DropReason> {
+    fn open_session(
+        &mut self,
+        number: u32,
+        session: Session,
+        side: Side,
+    ) -> Result<(), DropReason> {
         let most = self.config.limits.sessions_per_mapping;
         let at = self
             .table
-            .add_session(number, session, most)
+            .add_session(number, session, side, most)
             .ok_or(DropReason::SessionLimit)?;
         self.reschedule(number, at);
         Ok(())

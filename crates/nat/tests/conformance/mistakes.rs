@@ -8,7 +8,7 @@ use portledger_ports::Pool;
 
 use crate::support::{
     lab::Lab,
-    packet::{ACK, End, host, remote, tcp, udp},
+    packet::{ACK, End, SYN, host, remote, tcp, udp},
 };
 
 fn narrow(config: &mut portledger_nat::Config) {
@@ -194,4 +194,22 @@ pub fn every_transport_is_in_the_log() {
         lab.events()
             .all(|event| matches!(event, Event::Allocated(block) if block.transport.is_none()))
     );
+}
+
+/// Whoever sends SYNs from the outside may fill half of a mapping's sessions, never all.
+#[test]
+pub fn syns_from_the_outside_leave_room_for_the_inside() {
+    let mut lab = Lab::with(|config| config.limits.sessions_per_mapping = 8);
+    let external = lab.connect(host(1, 4_000), remote(1, 80));
+    for number in 2..=5 {
+        lab.inward(&tcp(remote(number, 80), external, SYN).bytes());
+    }
+    let one_more = tcp(remote(6, 80), external, SYN).bytes();
+    assert_eq!(
+        lab.dropped(Side::Outside, &one_more),
+        DropReason::SessionLimit
+    );
+    for number in 7..=10 {
+        lab.out(&tcp(host(1, 4_000), remote(number, 80), SYN).bytes());
+    }
 }
