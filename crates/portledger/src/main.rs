@@ -9,6 +9,7 @@ mod config;
 mod demo;
 mod failure;
 mod input;
+mod ledger;
 mod nat;
 mod output;
 mod questions;

@@ -15,7 +15,7 @@ use crate::{
     args::TraceArgs,
     config::parse_duration,
     failure::{Ended, Failure},
-    input, questions,
+    input, ledger, questions,
     who::now,
 };
 
@@ -23,7 +23,7 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     let asked_at = now();
     let asking = &args.asking;
     let correction = args.offset.as_deref().map(Correction::parse).transpose()?;
-    let ledger = Ledger::read(&asking.ledger)?;
+    let ledger = ledger::read(&asking.ledger)?;
     let files: Vec<String> = args
         .reading
         .files

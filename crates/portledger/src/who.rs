@@ -3,7 +3,6 @@
 use std::process::ExitCode;
 
 use jiff::Timestamp as Instant;
-use portledger_ledger::Ledger;
 use portledger_model::Timestamp;
 use portledger_trace::{AskError, Query, ask};
 use serde_json::json;
@@ -11,15 +10,16 @@ use serde_json::json;
 use crate::{
     args::WhoArgs,
     failure::{Ended, Failure},
-    questions,
+    ledger, questions,
 };
 
 pub(crate) fn run(args: &WhoArgs) -> Ended {
     let asked_at = now();
     let (address, port) = args.endpoint;
     let asking = &args.asking;
-    let query = Query::new(address, port, args.proto, args.at, asking.within)?;
-    let ledger = Ledger::read(&asking.ledger)?;
+    let query =
+        Query::new(address, port, args.proto, args.at, asking.within).map_err(Failure::usage)?;
+    let ledger = ledger::read(&asking.ledger)?;
     let question = json!({
         "address": address,
         "port": port,
