@@ -10,17 +10,42 @@ use crate::{Failure, prerequisite};
 
 /// The NAT's TUN device.
 const DEVICE: &str = "pl0";
-/// The external addresses it may use; part of [`crate::topology::POOL_PREFIX`].
-const POOL: &str = "203.0.113.0/29";
 /// How long it may take to come up, a recovery of its ledger included, or to stop.
 const LIMIT: Duration = Duration::from_secs(30);
+
+/// What differs from test to test in the NAT's configuration.
+#[derive(Debug, Clone)]
+pub struct Configuration {
+    /// The device's queues.
+    pub queues: u16,
+    /// The external addresses it may use; part of [`crate::topology::POOL_PREFIX`].
+    pub pool: &'static str,
+    /// The ledger's folder; one in the topology's folder where there is none.
+    pub ledger: Option<PathBuf>,
+    /// More lines for `[ledger]`, and whole tables after it.
+    pub more: String,
+    /// Words before the program's name, such as `setpriv` and its options.
+    pub wrapper: Vec<String>,
+}
+
+impl Default for Configuration {
+    fn default() -> Self {
+        Self {
+            queues: 2,
+            pool: "203.0.113.0/29",
+            ledger: None,
+            more: String::new(),
+            wrapper: Vec::new(),
+        }
+    }
+}
 
 /// The NAT under test and its ledger, which outlives the process.
 #[derive(Debug)]
 pub struct Nat<'topology> {
     topology: &'topology Topology,
     running: Running,
-    configuration: PathBuf,
+    command: Vec<String>,
     ledger: PathBuf,
     starts: u32,
 }
@@ -31,20 +56,50 @@ impl<'topology> Nat<'topology> {
     /// # Errors
     /// When it does not come up; with what it wrote.
     pub fn start(topology: &'topology Topology) -> Result<Self, Failure> {
-        let ledger = topology.folder().join("ledger");
-        let configuration = topology.folder().join("nat.toml");
-        fs::write(&configuration, nat_config(&ledger)).map_err(|source| Failure::File {
-            path: configuration.clone(),
+        Self::start_with(topology, &Configuration::default())
+    }
+
+    /// As [`Nat::start`], otherwise configured.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn start_with(
+        topology: &'topology Topology,
+        configuration: &Configuration,
+    ) -> Result<Self, Failure> {
+        let program = prerequisite::portledger()
+            .ok_or_else(|| Failure::Missing("the portledger program".to_owned()))?;
+        let default = || topology.folder().join("ledger");
+        let ledger = configuration.ledger.clone().unwrap_or_else(default);
+        let path = topology.folder().join("nat.toml");
+        fs::write(&path, configuration.text(&ledger)).map_err(|source| Failure::File {
+            path: path.clone(),
             source,
         })?;
-        let running = run(topology, &configuration, 1)?;
+        let mut command = configuration.wrapper.clone();
+        command.push(program.display().to_string());
+        command.extend(["nat", "run", "-c"].map(str::to_owned));
+        command.push(path.display().to_string());
+        let running = run(topology, &command, 1)?;
         Ok(Self {
             topology,
             running,
-            configuration,
+            command,
             ledger,
             starts: 1,
         })
+    }
+
+    /// Its process id.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.running.id()
+    }
+
+    /// What it has written since it was last started.
+    #[must_use]
+    pub fn output(&self) -> String {
+        self.running.output()
     }
 
     /// The folder of its ledger.
@@ -64,7 +119,7 @@ impl<'topology> Nat<'topology> {
     /// When it does not come up; with what it wrote.
     pub fn restart(&mut self) -> Result<(), Failure> {
         self.starts += 1;
-        self.running = run(self.topology, &self.configuration, self.starts)?;
+        self.running = run(self.topology, &self.command, self.starts)?;
         Ok(())
     }
 
@@ -77,37 +132,43 @@ impl<'topology> Nat<'topology> {
     }
 }
 
-/// Small blocks, so that a few hundred connections need several.
-fn nat_config(ledger: &Path) -> String {
-    format!(
-        r#"device = "cgn1"
+impl Configuration {
+    /// The file's text. Small blocks, so that a few hundred connections need several.
+    fn text(&self, ledger: &Path) -> String {
+        let Self {
+            queues, pool, more, ..
+        } = self;
+        format!(
+            r#"device = "cgn1"
 
 [tun]
 name = "{DEVICE}"
-queues = 2
+queues = {queues}
 
 [[realm]]
 name = "default"
 inside = ["{INSIDE_PREFIX}"]
 
 [pool]
-addresses = ["{POOL}"]
+addresses = ["{pool}"]
 
 [blocks]
 size = 256
 
 [ledger]
 path = "{ledger}"
-"#,
-        ledger = ledger.display(),
-    )
+{more}"#,
+            ledger = ledger.display(),
+        )
+    }
 }
 
-fn run(topology: &Topology, configuration: &Path, start: u32) -> Result<Running, Failure> {
-    let program = prerequisite::portledger()
-        .ok_or_else(|| Failure::Missing("the portledger program".to_owned()))?;
-    let mut command = topology.cgn.command(&program.to_string_lossy());
-    command.args(["nat", "run", "-c"]).arg(configuration);
+fn run(topology: &Topology, words: &[String], start: u32) -> Result<Running, Failure> {
+    let (program, arguments) = words
+        .split_first()
+        .ok_or_else(|| Failure::Missing("a command".to_owned()))?;
+    let mut command = topology.cgn.command(program);
+    command.args(arguments);
     let output = topology.folder().join(format!("nat-{start}.log"));
     let mut running = Running::start(&mut command, &output)?;
     running.until("the word \"ready\"", LIMIT, |nat| {

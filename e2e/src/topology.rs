@@ -20,12 +20,14 @@ use crate::namespace::Namespace;
 use crate::truth::Names;
 
 /// The external addresses the outside routes to the NAT.
-pub const POOL_PREFIX: &str = "203.0.113.0/28";
+pub const POOL_PREFIX: &str = "203.0.113.0/24";
 /// The address [`Topology::translate_in_kernel`] translates to.
 pub const KERNEL_EXTERNAL: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 14);
 /// The subscribers' range.
 pub const INSIDE_PREFIX: &str = "100.64.0.0/16";
 
+/// What the cgn's link to the inside is called.
+const INSIDE_LINK: &str = "inside";
 /// What comes from the inside is looked up in a table of its own, which knows only the NAT's device.
 const INSIDE_TABLE: u32 = 100;
 
@@ -47,6 +49,32 @@ impl Topology {
     /// # Errors
     /// When `ip` or `sysctl` fails.
     pub fn new(hosts: u8) -> Result<Self, Failure> {
+        let mut network = Self::without_hosts()?;
+        let cgn = &network.cgn;
+        cgn.ip(&format!("link add name {INSIDE_LINK} type bridge"))?;
+        open_inside(cgn)?;
+        network.hosts = (0..hosts)
+            .map(|number| {
+                let host = join_host(cgn, number, &format!("host{number}"))?;
+                cgn.ip(&format!("link set {} master {INSIDE_LINK} up", host.name))?;
+                Ok(host)
+            })
+            .collect::<Result<_, Failure>>()?;
+        Ok(network)
+    }
+
+    /// The same with one host and no bridge, for measuring: a bridge's cost would flatter every path's ratio.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn direct() -> Result<Self, Failure> {
+        let mut network = Self::without_hosts()?;
+        network.hosts = vec![join_host(&network.cgn, 0, INSIDE_LINK)?];
+        open_inside(&network.cgn)?;
+        Ok(network)
+    }
+
+    fn without_hosts() -> Result<Self, Failure> {
         let io = |source| Failure::File {
             path: std::env::temp_dir(),
             source,
@@ -60,18 +88,8 @@ impl Topology {
             "-qw net.ipv4.ip_forward=1 net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.default.rp_filter=0",
         )?;
         join_outside(&cgn, &outside)?;
-        cgn.ip("link add name inside type bridge")?;
-        cgn.ip("address add 100.64.0.1/16 dev inside")?;
-        cgn.ip("link set inside up")?;
-        cgn.ip(&format!("rule add iif inside lookup {INSIDE_TABLE}"))?;
-        cgn.ip(&format!(
-            "route add blackhole default metric 9999 table {INSIDE_TABLE}"
-        ))?;
-        let hosts = (0..hosts)
-            .map(|number| join_host(&cgn, number))
-            .collect::<Result<_, _>>()?;
         Ok(Self {
-            hosts,
+            hosts: Vec::new(),
             cgn,
             outside,
             folder,
@@ -125,9 +143,36 @@ impl Topology {
         let rule = format!("oifname outside {which} snat to {KERNEL_EXTERNAL}{ports}");
         self.cgn
             .run("nft", &format!("add rule ip nat out {rule}"))?;
-        self.cgn
-            .ip(&format!("rule del iif inside lookup {INSIDE_TABLE}"))
+        self.leave_routing_to_the_kernel()
     }
+
+    /// Routes what comes from the inside by the main table, past the NAT's device.
+    ///
+    /// # Errors
+    /// When `ip` fails, as it does the second time.
+    pub fn leave_routing_to_the_kernel(&self) -> Result<(), Failure> {
+        self.cgn
+            .ip(&format!("rule del iif {INSIDE_LINK} lookup {INSIDE_TABLE}"))
+    }
+
+    /// The opposite of [`Topology::leave_routing_to_the_kernel`], and how it is at first.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn leave_routing_to_the_nat(&self) -> Result<(), Failure> {
+        self.cgn
+            .ip(&format!("rule add iif {INSIDE_LINK} lookup {INSIDE_TABLE}"))
+    }
+}
+
+/// Gives the cgn its inside address; what comes from there gets nowhere but through the NAT.
+fn open_inside(cgn: &Namespace) -> Result<(), Failure> {
+    cgn.ip(&format!("address add 100.64.0.1/16 dev {INSIDE_LINK}"))?;
+    cgn.ip(&format!("link set {INSIDE_LINK} up"))?;
+    cgn.ip(&format!("rule add iif {INSIDE_LINK} lookup {INSIDE_TABLE}"))?;
+    cgn.ip(&format!(
+        "route add blackhole default metric 9999 table {INSIDE_TABLE}"
+    ))
 }
 
 fn join_outside(cgn: &Namespace, outside: &Namespace) -> Result<(), Failure> {
@@ -148,15 +193,15 @@ fn join_outside(cgn: &Namespace, outside: &Namespace) -> Result<(), Failure> {
         .try_for_each(|address| outside.ip(&format!("address add {address}/32 dev lo")))
 }
 
-fn join_host(cgn: &Namespace, number: u8) -> Result<Host, Failure> {
+/// Makes a host and its link; `port` is the link's name at the cgn.
+fn join_host(cgn: &Namespace, number: u8, port: &str) -> Result<Host, Failure> {
     let name = format!("host{number}");
     let address = Ipv4Addr::new(100, 64, 0, number.saturating_add(10));
     let namespace = Namespace::create(&name)?;
     cgn.ip(&format!(
-        "link add name {name} type veth peer name uplink netns {}",
+        "link add name {port} type veth peer name uplink netns {}",
         namespace.name()
     ))?;
-    cgn.ip(&format!("link set {name} master inside up"))?;
     namespace.ip(&format!("address add {address}/16 dev uplink"))?;
     namespace.ip("link set uplink up")?;
     namespace.ip("route add default via 100.64.0.1")?;
