@@ -11,7 +11,9 @@
 )]
 
 pub mod capture;
+pub mod conversation;
 pub mod packet;
+pub mod pairing;
 
 use std::{
     ffi::OsStr,

@@ -182,23 +182,25 @@ pub fn checksum_at(protocol: u8) -> Option<usize> {
     }
 }
 
-/// Computes both checksums of a packet anew; a UDP checksum that was not computed stays so.
-pub fn complete_checksums(packet: &mut [u8]) {
+/// Makes the header's checksum right, and the transport's as right or wrong as `residue` says; one
+/// that was not computed stays so.
+pub fn renew_checksums(packet: &mut [u8], residue: Option<u16>) {
     let Some(parts) = Parts::of(packet) else {
         return;
     };
     set_word(packet, 10, 0);
-    let sum = residue(&packet[..parts.header]);
+    let sum = self::residue(&packet[..parts.header]);
     set_word(packet, 10, sum);
-    let Some(at) = checksum_at(parts.protocol).map(|at| parts.header + at) else {
+    let (Some(wanted), Some(now)) = (residue, transport_residue(packet)) else {
         return;
     };
-    let Some(old) = transport_residue(packet) else {
-        return;
-    };
-    // The residue is what the field lacks.
-    let field = u32::from(word(packet, at).unwrap());
-    let sum = field + u32::from(old);
-    let sum = u16::try_from((sum & 0xFFFF) + (sum >> 16)).unwrap();
-    set_word(packet, at, if sum == 0 { 0xFFFF } else { sum });
+    let at = parts.header + checksum_at(parts.protocol).unwrap();
+    // The residue is the complement of the sum that the field is a part of.
+    let field = residue_from(
+        u32::from(!wanted),
+        &[word(packet, at).unwrap(), now]
+            .map(u16::to_be_bytes)
+            .concat(),
+    );
+    set_word(packet, at, if field == 0xFFFF { 0xFFFF } else { !field });
 }
