@@ -1,6 +1,7 @@
 //! The shard: what a batch goes through, and what time does.
 
 mod errors;
+mod established;
 mod fragments;
 mod inbound;
 mod outbound;
@@ -348,6 +349,9 @@ impl Nat {
         }
         if let Some(reason) = staged.refused {
             return Err(reason);
+        }
+        if self.established(from, packet, staged) {
+            return Ok(());
         }
         match from {
             Side::Inside => self.outbound(packet, staged, output),

@@ -16,6 +16,7 @@ pub(crate) enum End {
 /// Gives one end of a packet another address, and another port where it has ports. The checksums
 /// are updated by difference, so that a packet that came broken goes on broken (RFC 1624; RFC
 /// 3022 §4.2).
+#[inline]
 pub(crate) fn set_end(
     data: &mut [u8],
     header: &Header,
@@ -24,40 +25,98 @@ pub(crate) fn set_end(
     port: u16,
     offload: Offload,
 ) {
-    let (address_at, old_address, port_at) = match end {
-        End::Source => (12, header.source, 0),
-        End::Destination => (16, header.destination, 2),
+    let (address_at, old_address) = match end {
+        End::Source => (12, header.source),
+        End::Destination => (16, header.destination),
     };
     let delta = Delta::default().address(old_address, address);
-    set_long(data, address_at, address);
-    set_word(data, 10, delta.apply(word(data, 10)));
-
-    let transport = &mut data[header.length..header.total];
+    // Arrays instead of slices, so that no field needs a check of its own; `Header::parse` has
+    // found all of them to be there.
+    let Some((ip, transport)) = data.split_at_mut_checked(header.length) else {
+        return;
+    };
+    let Some(ip) = ip.first_chunk_mut::<20>() else {
+        return;
+    };
+    set_long(ip, address_at, address);
+    let sum = delta.apply(word(ip, 10));
+    set_word(ip, 10, sum);
     match header.content {
-        Content::Tcp { .. } => {
-            let old_port = word(transport, port_at);
-            set_word(transport, port_at, port);
-            update(transport, 16, delta, old_port, port, offload);
+        Content::Tcp {
+            source,
+            destination,
+            ..
+        } => {
+            let Some(tcp) = transport.first_chunk_mut::<20>() else {
+                return;
+            };
+            let delta = set_port(tcp, end, source, destination, port, delta, offload);
+            let sum = updated(word(tcp, 16), delta, offload);
+            set_word(tcp, 16, sum);
         }
-        Content::Udp { .. } => {
-            let old_port = word(transport, port_at);
-            set_word(transport, port_at, port);
+        Content::Udp {
+            source,
+            destination,
+        } => {
+            let Some(udp) = transport.first_chunk_mut::<8>() else {
+                return;
+            };
+            let delta = set_port(udp, end, source, destination, port, delta, offload);
             // RFC 768: zero means that the sender computed none, and it stays so.
-            if word(transport, 6) != 0 || offload != Offload::None {
-                update(transport, 6, delta, old_port, port, offload);
+            if word(udp, 6) != 0 || offload != Offload::None {
+                let sum = updated(word(udp, 6), delta, offload);
                 // RFC 768: a computed zero is sent as all ones.
-                if word(transport, 6) == 0 && offload == Offload::None {
-                    set_word(transport, 6, 0xFFFF);
-                }
+                let sum = if sum == 0 && offload == Offload::None {
+                    0xFFFF
+                } else {
+                    sum
+                };
+                set_word(udp, 6, sum);
             }
         }
         // The ICMP checksum covers no addresses (RFC 792), only the identifier.
         Content::Query { identifier, .. } => {
-            set_word(transport, 4, port);
+            let Some(icmp) = transport.first_chunk_mut::<8>() else {
+                return;
+            };
+            set_word(icmp, 4, port);
             let delta = Delta::default().word(identifier, port);
-            set_word(transport, 2, delta.apply(word(transport, 2)));
+            let sum = delta.apply(word(icmp, 2));
+            set_word(icmp, 2, sum);
         }
         Content::Error | Content::Nothing => {}
+    }
+}
+
+/// Sets the port of one end, and adds its change to that of the address: a field that holds only
+/// the pseudo-header's sum has no port in it.
+#[inline]
+fn set_port(
+    transport: &mut [u8],
+    end: End,
+    source: u16,
+    destination: u16,
+    port: u16,
+    delta: Delta,
+    offload: Offload,
+) -> Delta {
+    let (at, old) = match end {
+        End::Source => (0, source),
+        End::Destination => (2, destination),
+    };
+    set_word(transport, at, port);
+    if offload == Offload::None {
+        delta.word(old, port)
+    } else {
+        delta
+    }
+}
+
+#[inline]
+fn updated(field: u16, delta: Delta, offload: Offload) -> u16 {
+    match offload {
+        Offload::None => delta.apply(field),
+        Offload::Checksum | Offload::Segments(_) => delta.apply_uncomplemented(field),
     }
 }
 
@@ -96,23 +155,6 @@ pub(crate) fn complete_checksum(data: &mut [u8], header: &Header) {
         sum => sum,
     };
     set_word(transport, checksum_at(header.protocol), sum);
-}
-
-fn update(
-    transport: &mut [u8],
-    at: usize,
-    address: Delta,
-    old_port: u16,
-    port: u16,
-    offload: Offload,
-) {
-    let field = word(transport, at);
-    let updated = match offload {
-        Offload::None => address.word(old_port, port).apply(field),
-        // The field holds the pseudo-header's sum: the port is not in it.
-        Offload::Checksum | Offload::Segments(_) => address.apply_uncomplemented(field),
-    };
-    set_word(transport, at, updated);
 }
 
 /// Where the transport's checksum field lies, from the beginning of its header.

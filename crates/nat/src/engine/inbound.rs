@@ -46,9 +46,10 @@ impl Nat {
             Content::Nothing => return self.later_fragment(Side::Outside, packet, header, output),
             _ => {}
         }
-        let key = DatagramKey::new(Side::Outside, packet.realm, header);
+        let realm = packet.realm;
         let translated = self.inbound_first(packet, staged, output);
         if header.fragment == Fragment::First {
+            let key = DatagramKey::new(Side::Outside, realm, header);
             self.settle_fragments(key, packet, translated, output);
         }
         translated

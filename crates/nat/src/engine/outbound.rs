@@ -48,9 +48,10 @@ impl Nat {
             Content::Nothing => return self.later_fragment(Side::Inside, packet, header, output),
             _ => {}
         }
-        let key = DatagramKey::new(Side::Inside, packet.realm, header);
+        let realm = packet.realm;
         let translated = self.outbound_first(packet, staged, output);
         if header.fragment == Fragment::First {
+            let key = DatagramKey::new(Side::Inside, realm, header);
             self.settle_fragments(key, packet, translated, output);
         }
         translated
