@@ -40,6 +40,9 @@ use worker::Worker;
 pub struct Settings {
     /// What the device declares.
     pub declared: Declared,
+    /// A packet waits until its block's event is durable. Less than the declared durability
+    /// promises it must not be: what may go out before it is durable is declared as such.
+    pub log_before_use: bool,
     /// How often the ledger is told that the device is alive.
     pub heartbeat: Duration,
     /// How often held blocks are logged again.

@@ -55,6 +55,8 @@ pub(crate) enum ValueError {
     StaticRealm(String),
     #[error("timers.udp_by_port: '{0}' is not a port")]
     UdpPort(String),
+    #[error("ledger.{0}: shorter than 1 s; it would fill the ledger with nothing new")]
+    Interval(&'static str),
 }
 
 impl NatConfig {
@@ -294,10 +296,27 @@ enum WhenFull {
 }
 
 impl Ledger {
+    fn checked(self) -> Result<Self, ValueError> {
+        for (name, given) in [("heartbeat", self.heartbeat), ("interim", self.interim)] {
+            if given.is_some_and(|time| time.0 < Duration::from_secs(1)) {
+                return Err(ValueError::Interval(name));
+            }
+        }
+        Ok(self)
+    }
+
+    /// What a crash may cost. Forwarding while the disk is full has no bound, so that answers of
+    /// such a time must not take the log for complete.
     pub(crate) fn durability(&self) -> Durability {
-        self.bounded_loss.map_or(Durability::LogBeforeUse, |time| {
-            Durability::BoundedLoss(time.0)
-        })
+        match (self.when_full, self.bounded_loss) {
+            (WhenFull::HoldNewBlocks, None) => Durability::LogBeforeUse,
+            (WhenFull::HoldNewBlocks, Some(time)) => Durability::BoundedLoss(time.0),
+            (WhenFull::Forward, _) => Durability::BoundedLoss(Duration::MAX),
+        }
+    }
+
+    pub(crate) const fn log_before_use(&self) -> bool {
+        self.bounded_loss.is_none()
     }
 
     pub(crate) fn heartbeat(&self) -> Duration {
@@ -391,7 +410,7 @@ impl File {
             device: Device::new(&self.device)?,
             nat,
             tun: self.tun,
-            ledger: self.ledger,
+            ledger: self.ledger.checked()?,
             seed: self.seed.map(|seed| seed.0),
         })
     }

@@ -3,8 +3,18 @@
 pub(crate) mod replay;
 pub(crate) mod run;
 
-use portledger_nat::{Counters, Size};
+use std::path::Path;
+
+use portledger_nat::{Config, Counters, Nat, Size};
 use serde_json::{Value, json};
+
+use crate::failure::Failure;
+
+/// The engine that the configuration `file` describes. The engine knows what cannot work, the
+/// message says where.
+fn engine(config: Config, seed: [u8; 32], file: &Path) -> Result<Nat, Failure> {
+    Nat::new(config, seed).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+}
 
 /// What the engine counted, as JSON.
 fn counters_json(counters: &Counters) -> Value {

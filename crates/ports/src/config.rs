@@ -304,8 +304,11 @@ impl Config {
         if self.limits.rate == Some(0) {
             return Err(ConfigError::ZeroLimit("rate"));
         }
-        if self.limits.ports.contains(&Some(0)) {
-            return Err(ConfigError::ZeroLimit("ports"));
+        let names = ["tcp_ports", "udp_ports", "icmp_identifiers"];
+        for (name, limit) in names.into_iter().zip(self.limits.ports) {
+            if limit == Some(0) {
+                return Err(ConfigError::ZeroLimit(name));
+            }
         }
         Ok(())
     }

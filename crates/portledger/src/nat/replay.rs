@@ -14,14 +14,19 @@ use portledger_dataplane::{
 };
 use portledger_ledger::{Options, Writer};
 use portledger_model::Durability;
-use portledger_nat::{Nat, Side};
+use portledger_nat::Side;
 use serde_json::{Value, json};
 
-use super::{counters_json, counters_text, size_json};
-use crate::{args::NatReplayArgs, config::NatConfig, failure::Ended, output::Progress};
+use super::{counters_json, counters_text, engine, size_json};
+use crate::{
+    args::NatReplayArgs,
+    config::NatConfig,
+    failure::{Ended, Failure},
+    output::{Progress, refuse_to_overwrite},
+};
 
 pub(crate) fn run(args: &NatReplayArgs) -> Ended {
-    let config = NatConfig::read(&args.config)?;
+    let config = NatConfig::read(&args.config).map_err(Failure::usage)?;
     let mut readers = vec![capture::open(&args.inside)?];
     let mut sides = vec![Side::Inside];
     if let Some(outside) = &args.outside {
@@ -30,13 +35,14 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
     }
     let declared = Declared::new(config.device, &config.nat, Durability::LogBeforeUse);
     // The same captures give the same ports, unless a seed says otherwise: nobody attacks a replay.
-    let nat = Nat::new(
-        config.nat,
-        config.seed.unwrap_or(*b"portledger: the seed of a replay"),
-    )?;
+    let seed = config.seed.unwrap_or(*b"portledger: the seed of a replay");
+    let nat = engine(config.nat, seed, &args.config)?;
     let mut ledger = args.ledger.as_deref().map(open_ledger).transpose()?;
-    let mut to_inside = args.to_inside.as_deref().map(create).transpose()?;
-    let mut to_outside = args.to_outside.as_deref().map(create).transpose()?;
+    let mut used: Vec<&Path> = vec![&args.config, &args.inside];
+    used.extend(args.outside.as_deref());
+    let mut to_inside = create(args.to_inside.as_deref(), &used)?;
+    used.extend(args.to_inside.as_deref());
+    let mut to_outside = create(args.to_outside.as_deref(), &used)?;
 
     let progress = Progress::counting("packets");
     let mut replay = Replay::new(nat, declared, ledger.as_mut());
@@ -92,14 +98,19 @@ pub(super) fn open_ledger(dir: &Path) -> Result<Writer, portledger_ledger::Error
     Ok(writer)
 }
 
-fn create(path: &Path) -> Result<Written<Box<dyn Write>>, ReplayError> {
+/// The capture to write to `path`, where there is to be one.
+fn create(path: Option<&Path>, used: &[&Path]) -> Result<Option<Written<Box<dyn Write>>>, Failure> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    refuse_to_overwrite(path, used.iter().copied())?;
     let file = path.display().to_string();
     let made = File::create(path)
         .map_err(capture::WriteError::Io)
         .and_then(|output| CaptureWriter::new(Box::new(BufWriter::new(output)) as Box<dyn Write>));
     match made {
-        Ok(writer) => Ok(Written { file, writer }),
-        Err(error) => Err(ReplayError::Write { file, error }),
+        Ok(writer) => Ok(Some(Written { file, writer })),
+        Err(error) => Err(ReplayError::Write { file, error }.into()),
     }
 }
 

@@ -10,14 +10,13 @@ use portledger_dataplane::{
     tun::Device,
 };
 use portledger_ledger::{CommitOptions, Committer, State};
-use portledger_nat::Nat;
 use serde_json::json;
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
 
-use super::{counters_json, replay::open_ledger, size_json};
+use super::{counters_json, engine, replay::open_ledger, size_json};
 use crate::{
     args::NatRunArgs,
     config::NatConfig,
@@ -25,7 +24,7 @@ use crate::{
 };
 
 pub(crate) fn run(args: &NatRunArgs) -> Ended {
-    let config = NatConfig::read(&args.config)?;
+    let config = NatConfig::read(&args.config).map_err(Failure::usage)?;
     let Some(path) = &config.ledger.path else {
         return Err(Failure::usage(format!(
             "{}: ledger.path is missing: a NAT that keeps no record cannot be answered for",
@@ -36,7 +35,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
-    let nat = Nat::new(config.nat, seed)?;
+    let nat = engine(config.nat, seed, &args.config)?;
 
     // The least privilege: CAP_NET_ADMIN to open the device, nothing to run. Before any thread.
     privilege::keep_only_net_admin()?;
@@ -52,6 +51,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
 
     let settings = Settings {
         declared,
+        log_before_use: config.ledger.log_before_use(),
         heartbeat: config.ledger.heartbeat(),
         interim: config.ledger.interim(),
         ledger_full: config.ledger.when_full(),

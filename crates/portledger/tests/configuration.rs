@@ -1,0 +1,220 @@
+//! The configuration's document and the program say the same.
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail by panicking, as tests do.
+
+use std::{collections::BTreeSet, fs, path::PathBuf, process::Command};
+
+/// A configuration that works, to be spoiled.
+const SOUND: &str = r#"device = "cgn1"
+[pool]
+addresses = ["203.0.113.0/28"]
+[[realm]]
+name = "default"
+inside = ["100.64.0.0/16"]
+"#;
+
+#[test]
+fn every_example_works() {
+    let shipped = [text("packaging/nat.toml")];
+    let written = ["README.md", "docs/configuration.md", "docs/nat-run.md"].map(examples);
+    assert_eq!(written[1].len(), 3, "examples in docs/configuration.md");
+    for example in written.into_iter().flatten().chain(shipped) {
+        assert_eq!(replayed(&example).unwrap_err_or_empty(), "", "{example}");
+    }
+}
+
+#[test]
+fn the_examples_have_every_key() {
+    let tables: Vec<toml::Table> = examples("docs/configuration.md")
+        .iter()
+        .map(|example| example.parse().unwrap())
+        .collect();
+    let top = known_keys("");
+    assert_eq!(keys(&tables), top);
+    for name in &top {
+        let (inner, header): (Vec<toml::Table>, _) = match tables.iter().find_map(|t| t.get(name)) {
+            Some(toml::Value::Table(_)) => (parts(&tables, name), format!("[{name}]")),
+            Some(toml::Value::Array(_)) => (parts(&tables, name), format!("[[{name}]]")),
+            _ => continue,
+        };
+        let known = known_keys(&header);
+        assert_eq!(keys(&inner), known, "{header}");
+    }
+}
+
+#[test]
+fn the_tables_of_the_document_have_every_key() {
+    let document = text("docs/configuration.md");
+    let rows: BTreeSet<&str> = document
+        .lines()
+        .filter_map(|line| line.strip_prefix("| `")?.split('`').next())
+        .map(|key| key.rsplit('.').next().unwrap_or(key))
+        .collect();
+    let tables: Vec<toml::Table> = examples("docs/configuration.md")
+        .iter()
+        .map(|example| example.parse().unwrap())
+        .collect();
+    let mut expected = BTreeSet::new();
+    for (name, value) in tables.iter().flatten() {
+        if matches!(value, toml::Value::String(_)) {
+            expected.insert(name.as_str());
+        }
+    }
+    let inner: Vec<_> = keys(&tables)
+        .into_iter()
+        .map(|name| keys(&parts(&tables, &name)))
+        .collect();
+    expected.extend(inner.iter().flatten().map(String::as_str));
+    assert_eq!(rows, expected);
+}
+
+#[test]
+fn what_cannot_work_is_refused_with_its_place() {
+    for (spoilt, place) in [
+        ("[blocks]\nsize = 100", "blocks.size: 100"),
+        ("[blocks]\nguard_time = '60s'", "blocks.guard_time: 60 s"),
+        ("[blocks]\nsiez = 128", "line 8, column 1"),
+        ("[timers]\nudp = 'soon'", "line 8, column 7"),
+        ("[timers]\nudp = '30s'", "timers.udp: 30 s"),
+        (
+            "[timers.udp_by_port]\n5000 = '10s'",
+            "timers.udp_by_port: 5000",
+        ),
+        (
+            "[timers.udp_by_port]\ndns = '10s'",
+            "timers.udp_by_port: 'dns'",
+        ),
+        ("[ports]\nrange = '1024'", "line 8, column 9"),
+        ("[ports]\nrange = '0-65535'", "ports.range: 0-65535"),
+        ("[limits]\nblocks = 65", "limits.blocks: 65"),
+        ("[limits]\nrate = 0", "limits.rate: 0"),
+        ("[limits]\nudp_ports = 0", "limits.udp_ports: 0"),
+        ("[limits]\nmappings = 0", "limits.mappings: 0"),
+        (
+            "[clocks]\nservers = '60s'",
+            "raise blocks.guard_time above 120.2 s",
+        ),
+        ("[nat]\ninside_mtu = 20", "nat.inside_mtu: 20"),
+        ("[ledger]\nheartbeat = '0s'", "ledger.heartbeat"),
+        ("[ledger]\ninterim = '10ms'", "ledger.interim"),
+        (
+            "[[realm]]\nname = 'default'\ninside = []",
+            "realm: 'default' is there twice",
+        ),
+        ("[[realm]]\nname = 'b c'\ninside = []", "realm name 'b c'"),
+        (
+            "[[realm]]\nname = 'b'\ninside = ['203.0.113.0/24']",
+            "realm.inside: 203.0.113.0/24",
+        ),
+        (
+            "[deterministic]\ninside = '100.64.0.0/16'\ncompression = 8",
+            "deterministic: 100.64.0.0/16 has 65536 addresses",
+        ),
+        (
+            "[[static]]\ninternal = '100.64.0.1:80'\nexternal = '192.0.2.1:80'\ntransport = 'tcp'",
+            "static mapping to 192.0.2.1:80",
+        ),
+    ] {
+        let message = replayed(&format!("{SOUND}{spoilt}\n")).unwrap_err_or_empty();
+        assert!(message.contains("nat.toml: "), "{spoilt}: {message}");
+        assert!(message.contains(place), "{spoilt}: {message}");
+    }
+}
+
+#[test]
+fn nothing_runs_without_a_ledger() {
+    let (_folder, path) = written(SOUND);
+    let ended = portledger(&["nat", "run", "-c", &path]);
+    assert_eq!(ended.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&ended.stderr);
+    assert!(
+        message.contains("nat.toml: ledger.path is missing"),
+        "{message}"
+    );
+}
+
+/// The keys that the program knows in the table with this header: it lists them when it meets
+/// another.
+fn known_keys(header: &str) -> BTreeSet<String> {
+    let message = replayed(&format!("{header}\nx = 1\n")).unwrap_err_or_empty();
+    let (_, list) = message.split_once("unknown field `x`, expected ").unwrap();
+    let names = list.split('`').skip(1).step_by(2);
+    names.map(str::to_owned).collect()
+}
+
+fn keys(tables: &[toml::Table]) -> BTreeSet<String> {
+    tables
+        .iter()
+        .flat_map(|table| table.keys().cloned())
+        .collect()
+}
+
+/// The tables of that name.
+fn parts(tables: &[toml::Table], name: &str) -> Vec<toml::Table> {
+    let mut parts = Vec::new();
+    for value in tables.iter().filter_map(|table| table.get(name)) {
+        match value {
+            toml::Value::Table(table) => parts.push(table.clone()),
+            toml::Value::Array(list) => {
+                parts.extend(list.iter().filter_map(toml::Value::as_table).cloned());
+            }
+            _ => {}
+        }
+    }
+    parts
+}
+
+/// What a replay of nothing says of the configuration.
+fn replayed(configuration: &str) -> Replayed {
+    let (folder, path) = written(configuration);
+    let capture = folder.path().join("empty.pcap");
+    // A classic capture of raw IP, without a packet.
+    let mut header = vec![0xD4, 0xC3, 0xB2, 0xA1, 2, 0, 4, 0, 0, 0, 0, 0, 0, 0, 0, 0];
+    header.extend([0xFF, 0xFF, 0, 0, 101, 0, 0, 0]);
+    fs::write(&capture, header).unwrap();
+    let capture = capture.to_string_lossy().into_owned();
+    let ended = portledger(&["nat", "replay", "-c", &path, "--inside", &capture]);
+    let message = String::from_utf8_lossy(&ended.stderr).into_owned();
+    match ended.status.code() {
+        Some(0) => Replayed(Ok(())),
+        Some(2) => Replayed(Err(message)),
+        other => panic!("exit status {other:?}: {message}"),
+    }
+}
+
+/// Accepted, or refused with a message.
+struct Replayed(Result<(), String>);
+
+impl Replayed {
+    fn unwrap_err_or_empty(self) -> String {
+        self.0.err().unwrap_or_default()
+    }
+}
+
+fn portledger(arguments: &[&str]) -> std::process::Output {
+    let program = env!("CARGO_BIN_EXE_portledger");
+    Command::new(program).args(arguments).output().unwrap()
+}
+
+fn written(configuration: &str) -> (tempfile::TempDir, String) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("nat.toml");
+    fs::write(&path, configuration).unwrap();
+    let path = path.to_string_lossy().into_owned();
+    (folder, path)
+}
+
+/// The blocks of TOML in a document that are whole configurations.
+fn examples(document: &str) -> Vec<String> {
+    let text = text(document);
+    let blocks = text.split("\n```toml\n").skip(1);
+    let blocks = blocks.filter_map(|rest| rest.split("\n```").next());
+    let whole = blocks.filter(|block| block.contains("[pool]"));
+    whole.map(str::to_owned).collect()
+}
+
+/// A file of the repository.
+fn text(path: &str) -> String {
+    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    fs::read_to_string(root.join(path)).unwrap()
+}
