@@ -51,6 +51,12 @@ impl Host {
         self.namespace.command(program)
     }
 
+    /// Where it lives.
+    #[must_use]
+    pub fn namespace(&self) -> &Namespace {
+        &self.namespace
+    }
+
     /// `requests` requests for `http://SERVER/HOST/ROUND/1` and on, each on a connection of its own.
     ///
     /// # Errors

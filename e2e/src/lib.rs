@@ -37,6 +37,7 @@ pub mod truth;
 
 pub use failure::Failure;
 
+use std::io;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -48,7 +49,15 @@ const LIMIT: Duration = Duration::from_secs(30);
 /// # Errors
 /// When it cannot be read.
 pub fn read(path: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(path).map_err(|source| Failure::File {
+    file(path, |path| std::fs::read_to_string(path))
+}
+
+/// Does `work` with a file; a failure names it.
+///
+/// # Errors
+/// When `work` fails.
+pub fn file<T>(path: &Path, work: impl FnOnce(&Path) -> io::Result<T>) -> Result<T, Failure> {
+    work(path).map_err(|source| Failure::File {
         path: path.to_path_buf(),
         source,
     })

@@ -1,8 +1,15 @@
 //! A network namespace that goes away with everything in it.
 
+use std::fs::File;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::panic::resume_unwind;
+use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};
+
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
 use crate::Failure;
 use crate::process::{Finished, PAUSE, finish, signal};
@@ -83,6 +90,29 @@ impl Namespace {
         let end = format!(":{port}");
         let mut words = sockets.stdout.split_whitespace();
         Ok(words.any(|word| word.ends_with(&end)))
+    }
+
+    /// Runs `work` inside, on a thread of its own; sockets it makes stay inside wherever they are used.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered, or `work` fails.
+    pub fn within<T: Send>(
+        &self,
+        work: impl FnOnce() -> io::Result<T> + Send,
+    ) -> Result<T, Failure> {
+        let path = Path::new("/run/netns").join(&self.name);
+        let enter = || {
+            let namespace = File::open(&path)?;
+            let network = Some(LinkNameSpaceType::Network);
+            move_into_link_name_space(namespace.as_fd(), network)?;
+            work()
+        };
+        let outcome = std::thread::scope(|scope| scope.spawn(enter).join());
+        let outcome = outcome.unwrap_or_else(|cause| resume_unwind(cause));
+        outcome.map_err(|source| Failure::File {
+            path: path.clone(),
+            source,
+        })
     }
 
     fn processes(&self) -> Vec<String> {

@@ -4,12 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::process::Running;
+use serde_json::Value;
+
+use crate::process::{Running, signal};
 use crate::topology::{INSIDE_PREFIX, Topology};
 use crate::{Failure, prerequisite};
 
 /// The NAT's TUN device.
-const DEVICE: &str = "pl0";
+pub const DEVICE: &str = "pl0";
 /// How long it may take to come up, a recovery of its ledger included, or to stop.
 const LIMIT: Duration = Duration::from_secs(30);
 
@@ -26,6 +28,8 @@ pub struct Configuration {
     pub more: String,
     /// Words before the program's name, such as `setpriv` and its options.
     pub wrapper: Vec<String>,
+    /// The program; [`prerequisite::portledger`]'s where there is none.
+    pub program: Option<PathBuf>,
 }
 
 impl Default for Configuration {
@@ -36,6 +40,7 @@ impl Default for Configuration {
             ledger: None,
             more: String::new(),
             wrapper: Vec::new(),
+            program: None,
         }
     }
 }
@@ -67,7 +72,9 @@ impl<'topology> Nat<'topology> {
         topology: &'topology Topology,
         configuration: &Configuration,
     ) -> Result<Self, Failure> {
-        let program = prerequisite::portledger()
+        let program = configuration.program.clone();
+        let program = program
+            .or_else(prerequisite::portledger)
             .ok_or_else(|| Failure::Missing("the portledger program".to_owned()))?;
         let default = || topology.folder().join("ledger");
         let ledger = configuration.ledger.clone().unwrap_or_else(default);
@@ -121,6 +128,48 @@ impl<'topology> Nat<'topology> {
         self.starts += 1;
         self.running = run(self.topology, &self.command, self.starts)?;
         Ok(())
+    }
+
+    /// Asks it for a report; gives it.
+    ///
+    /// # Errors
+    /// When none comes.
+    pub fn report(&mut self) -> Result<Value, Failure> {
+        let reports = |text: &str| -> Vec<Value> {
+            let objects = text.lines().map(serde_json::from_str);
+            objects.flatten().collect()
+        };
+        let before = reports(&self.output()).len();
+        signal("USR1", &[self.id().to_string()]);
+        let mut report = None;
+        self.running.until("a report", LIMIT, |nat| {
+            report = reports(&nat.output()).into_iter().nth(before);
+            Ok(report.is_some())
+        })?;
+        Ok(report.unwrap_or_default())
+    }
+
+    /// Waits until its output has `text`.
+    ///
+    /// # Errors
+    /// When it does not come to.
+    pub fn says(&mut self, text: &str) -> Result<(), Failure> {
+        self.running
+            .until(text, LIMIT, |nat| Ok(nat.output().contains(text)))
+    }
+
+    /// Waits for it to end by itself, which it must not do well; gives what it wrote.
+    ///
+    /// # Errors
+    /// When it does not end, or ends with exit status 0.
+    pub fn fails(mut self) -> Result<String, Failure> {
+        let status = self.running.wait(LIMIT)?;
+        let output = self.output();
+        if status.success() {
+            let what = "a failure of nat run".to_owned();
+            return Err(Failure::Unexpected { what, text: output });
+        }
+        Ok(output)
     }
 
     /// Asks it to end.

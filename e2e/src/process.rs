@@ -177,6 +177,15 @@ impl Running {
         }
     }
 
+    /// Waits for it to end by itself; gives its exit status.
+    ///
+    /// # Errors
+    /// When it does not end within `limit`.
+    pub fn wait(&mut self, limit: Duration) -> Result<ExitStatus, Failure> {
+        wait(&mut self.child, limit)
+            .ok_or_else(|| self.ended(&format!("did not end within {limit:?}")))
+    }
+
     fn ended(&self, outcome: &str) -> Failure {
         Failure::Ended {
             command: self.command.clone(),

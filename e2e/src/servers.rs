@@ -23,12 +23,14 @@ pub(crate) const ADDRESSES: [&str; 6] = [
 /// How long a server may take to listen.
 const LIMIT: Duration = Duration::from_secs(20);
 
-/// nginx, answering every path.
+/// nginx, answering every path, and with files of the test's.
 #[derive(Debug)]
 pub struct Nginx {
     _running: Running,
     /// Its access log.
     pub log: PathBuf,
+    /// What it serves below `/files/`.
+    pub files: PathBuf,
 }
 
 impl Nginx {
@@ -62,6 +64,7 @@ http {{
     access_log {at}/access.log combined_port;
 {temporary}    server {{
         listen {address}:80 backlog=1024;
+        location /files/ {{ root {at}; }}
         location / {{ return 200 \"ok\\n\"; }}
     }}
 }}
@@ -74,6 +77,7 @@ http {{
         Ok(Self {
             _running: running,
             log: folder.join("access.log"),
+            files: folder.join("files"),
         })
     }
 }

@@ -111,6 +111,19 @@ impl Topology {
         self.folder.path()
     }
 
+    /// Makes every address of `prefix` a subscriber, all of them at the first host.
+    ///
+    /// # Errors
+    /// When `ip` fails.
+    pub fn add_subscribers(&self, prefix: &str) -> Result<(), Failure> {
+        self.hosts.iter().take(1).try_for_each(|host| {
+            host.namespace
+                .ip(&format!("route add local {prefix} dev lo"))?;
+            self.cgn
+                .ip(&format!("route add {prefix} via {}", host.address))
+        })
+    }
+
     /// Sends what comes from the inside, and what comes for the pool, to the NAT's device. When the device goes,
     /// so do its routes, and both are dropped again.
     ///
@@ -118,6 +131,9 @@ impl Topology {
     /// When `ip` fails: there is no such device.
     pub fn route_through(&self, device: &str) -> Result<(), Failure> {
         self.cgn.ip(&format!("link set {device} up"))?;
+        // Errors of this machine's own come back from the device once translated, and from an address of its own.
+        let accept = format!("-qw net.ipv4.conf.{device}.accept_local=1");
+        self.cgn.run("sysctl", &accept)?;
         self.cgn.ip(&format!(
             "route replace default dev {device} table {INSIDE_TABLE}"
         ))?;

@@ -55,7 +55,7 @@ fn main() -> Result<(), Failure> {
 
 fn measure(rounds: usize) -> Result<report::Rounds, Failure> {
     let network = Topology::direct()?;
-    paths::add_subscribers(&network)?;
+    network.add_subscribers(traffic::SUBSCRIBERS)?;
     let mut bench = measure::Bench::new(&network)?;
     let mut measured = report::Rounds::new();
     for number in 1..=rounds {

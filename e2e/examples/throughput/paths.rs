@@ -5,8 +5,6 @@ use portledger_e2e::nat::{Configuration, Nat};
 use portledger_e2e::topology::{INSIDE_PREFIX, Topology};
 use tempfile::TempDir;
 
-use crate::traffic::SUBSCRIBERS;
-
 /// The external addresses of both NATs: 64, so that new flows do not use them up.
 const POOL: &str = "203.0.113.0/26";
 const KERNEL_POOL: &str = "203.0.113.0-203.0.113.63:1024-65535";
@@ -154,17 +152,4 @@ fn start<'network>(
         ..Configuration::default()
     };
     Ok((Nat::start_with(network, &configuration)?, folder))
-}
-
-/// Makes the one inside host all the floods' subscribers.
-pub(crate) fn add_subscribers(network: &Topology) -> Result<(), Failure> {
-    for host in &network.hosts {
-        let mut local = host.command("ip");
-        local.args(["route", "add", "local", SUBSCRIBERS, "dev", "lo"]);
-        portledger_e2e::process::finish(&mut local, std::time::Duration::from_secs(5))?
-            .succeeded()?;
-        let way = format!("route add {SUBSCRIBERS} via {}", host.address);
-        network.cgn.ip(&way)?;
-    }
-    Ok(())
 }
