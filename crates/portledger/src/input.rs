@@ -4,7 +4,7 @@ mod definition;
 
 use std::{
     collections::BTreeMap,
-    fs::File,
+    fs::{self, File},
     io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _},
     path::{Path, PathBuf},
 };
@@ -16,7 +16,12 @@ use portledger_servers::{
     ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip, guess,
 };
 
-use crate::{args::Reading, failure::Failure, output::Progress, who::now};
+use crate::{
+    args::Reading,
+    failure::Failure,
+    output::{Progress, refuse_to_overwrite},
+    who::now,
+};
 
 /// What reading came to, besides the sightings.
 #[derive(Debug, Default)]
@@ -86,6 +91,14 @@ pub(crate) fn read(
     args: &Reading,
     mut sighted: impl FnMut(Sighting) -> Result<(), Failure>,
 ) -> Result<Summary, Failure> {
+    // What one file lacks is said before the others have given half an answer.
+    for path in args.files.iter().filter(|path| path.as_os_str() != "-") {
+        fs::metadata(path).map_err(|error| unusable(path, "read", &error))?;
+    }
+    if let Some(rejects) = &args.rejects {
+        let used = args.files.iter().chain(&args.config);
+        refuse_to_overwrite(rejects, used.map(PathBuf::as_path))?;
+    }
     let mut input = Input {
         zone: args.zone.as_deref().map(parse_zone).transpose()?,
         rejects: args.rejects.as_deref().map(create).transpose()?,

@@ -22,7 +22,7 @@ use crate::{
     args::NatReplayArgs,
     config::NatConfig,
     failure::{Ended, Failure},
-    output::Progress,
+    output::{Progress, refuse_to_overwrite},
 };
 
 pub(crate) fn run(args: &NatReplayArgs) -> Ended {
@@ -38,8 +38,11 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
     let seed = config.seed.unwrap_or(*b"portledger: the seed of a replay");
     let nat = engine(config.nat, seed, &args.config)?;
     let mut ledger = args.ledger.as_deref().map(open_ledger).transpose()?;
-    let mut to_inside = args.to_inside.as_deref().map(create).transpose()?;
-    let mut to_outside = args.to_outside.as_deref().map(create).transpose()?;
+    let mut used: Vec<&Path> = vec![&args.config, &args.inside];
+    used.extend(args.outside.as_deref());
+    let mut to_inside = create(args.to_inside.as_deref(), &used)?;
+    used.extend(args.to_inside.as_deref());
+    let mut to_outside = create(args.to_outside.as_deref(), &used)?;
 
     let progress = Progress::counting("packets");
     let mut replay = Replay::new(nat, declared, ledger.as_mut());
@@ -95,14 +98,19 @@ pub(super) fn open_ledger(dir: &Path) -> Result<Writer, portledger_ledger::Error
     Ok(writer)
 }
 
-fn create(path: &Path) -> Result<Written<Box<dyn Write>>, ReplayError> {
+/// The capture to write to `path`, where there is to be one.
+fn create(path: Option<&Path>, used: &[&Path]) -> Result<Option<Written<Box<dyn Write>>>, Failure> {
+    let Some(path) = path else {
+        return Ok(None);
+    };
+    refuse_to_overwrite(path, used.iter().copied())?;
     let file = path.display().to_string();
     let made = File::create(path)
         .map_err(capture::WriteError::Io)
         .and_then(|output| CaptureWriter::new(Box::new(BufWriter::new(output)) as Box<dyn Write>));
     match made {
-        Ok(writer) => Ok(Written { file, writer }),
-        Err(error) => Err(ReplayError::Write { file, error }),
+        Ok(writer) => Ok(Some(Written { file, writer })),
+        Err(error) => Err(ReplayError::Write { file, error }.into()),
     }
 }
 
