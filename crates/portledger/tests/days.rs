@@ -6,13 +6,13 @@
 use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 
 use portledger_dataplane::{capture::IpPacket, replay::Replay, start::Declared};
-use portledger_ledger::{Options as LedgerOptions, Writer};
+use portledger_ledger::{Ledger, Options as LedgerOptions, Writer};
 use portledger_model::{
-    Destination, Device, Durability, Moment, PortRange, Sighting, Source, Timestamp, Transport,
-    Zone,
+    Destination, Device, Durability, Evidence as _, External, Moment, PortRange, Sighting, Source,
+    Span, Timestamp, Transport, Zone,
 };
 use portledger_nat::{Config, Nat, Side};
-use portledger_ports::{Config as PortsConfig, Limits, Pool};
+use portledger_ports::{Config as PortsConfig, Limits, MIN_GUARD_TIME, Pool};
 use portledger_trace::{Options, Outcome, Tally, Verdict, trace};
 
 const SUBSCRIBERS: u32 = 60;
@@ -192,6 +192,7 @@ impl Day {
                 answer.verdict
             );
         }
+        guard_time_is_kept(ledger);
         // A day in which nothing happened, or in which nothing is known, proves nothing.
         assert!(
             self.crashes >= 3 && self.restarts >= 1,
@@ -204,6 +205,31 @@ impl Day {
             tally.sightings > 10_000 && tally.unique * 100 > tally.sightings * 99,
             "{tally:?}"
         );
+    }
+}
+
+/// No block came to somebody else before it had rested, restarts or not.
+fn guard_time_is_kept(ledger: &Ledger) {
+    let address = External {
+        address: [203, 0, 113, 7].into(),
+        port: None,
+        transport: None,
+    };
+    let all = Span::new(Timestamp::MIN, Timestamp::MAX);
+    let mut held = ledger.holders(address, all).unwrap();
+    held.sort_by_key(|held| (held.block.ports, held.from));
+    for pair in held.windows(2) {
+        let [before, after] = pair else { continue };
+        if before.block.ports == after.block.ports
+            && before.block.subscriber != after.block.subscriber
+        {
+            let rested = after.from.since(before.to.unwrap());
+            assert!(
+                rested >= MIN_GUARD_TIME,
+                "{} rested {rested:?}",
+                before.block.ports
+            );
+        }
     }
 }
 
