@@ -3,6 +3,7 @@
 use std::{
     fs::OpenOptions,
     io::{self, Write as _},
+    os::unix::fs::{MetadataExt as _, OpenOptionsExt as _},
     path::{Path, PathBuf},
 };
 
@@ -34,7 +35,8 @@ pub(crate) fn record(
         "question": question,
     });
     let append = || {
-        let mut file = OpenOptions::new().append(true).create(true).open(&path)?;
+        let mut options = OpenOptions::new();
+        let mut file = options.append(true).create(true).mode(0o640).open(&path)?;
         // One write, so that two who ask at once do not mix their lines.
         file.write_all(format!("{line}\n").as_bytes())?;
         file.sync_data()
@@ -48,7 +50,6 @@ pub(crate) fn record(
 /// Who runs this program, as far as the system tells: the number always, the name where a login
 /// set it.
 fn user() -> Value {
-    use std::os::unix::fs::MetadataExt as _;
     let number = std::fs::metadata("/proc/self").map(|own| own.uid()).ok();
     let name = ["SUDO_USER", "USER", "LOGNAME"]
         .iter()

@@ -29,7 +29,12 @@ pub(crate) struct Real;
 
 impl Disk for Real {
     fn create(&self, path: &Path) -> io::Result<Box<dyn LogFile>> {
-        Ok(Box::new(File::create(path)?))
+        let mut options = OpenOptions::new();
+        options.write(true).create(true).truncate(true);
+        // Who held what is personal data: the owner's and the group's, whatever the umask lets.
+        #[cfg(unix)]
+        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o640);
+        Ok(Box::new(options.open(path)?))
     }
 
     fn open(&self, path: &Path, length: u64, from: u64) -> io::Result<Box<dyn LogFile>> {

@@ -445,3 +445,17 @@ fn readers_see_a_growing_prefix_while_it_is_written() {
         writer.ledger().stats()
     );
 }
+
+#[cfg(unix)]
+#[test]
+fn the_log_is_not_for_everybody() {
+    use std::os::unix::fs::PermissionsExt as _;
+
+    let dir = tempfile::tempdir().unwrap();
+    let (writer, _) = Writer::open(dir.path(), Options::default()).unwrap();
+    let mode = std::fs::metadata(&writer.path)
+        .unwrap()
+        .permissions()
+        .mode();
+    assert_eq!(mode & 0o007, 0, "{mode:o}");
+}
