@@ -182,6 +182,39 @@ fn a_ledger_that_cannot_be_is_refused() {
 }
 
 #[test]
+fn a_configuration_that_cannot_work_begins_nothing() {
+    let place = place();
+    let spoilt = [
+        (CONFIG.replace("device", "devise"), "line 2, column 1"),
+        (
+            CONFIG.replace("7/32\"", "7/32\", \"203.0.113.0/28\""),
+            "nat.toml: pool: '203.0.113.0/28' holds addresses that an earlier entry holds already",
+        ),
+        (
+            format!("{CONFIG}[clocks]\nservers = '60s'\n"),
+            "2 x 60.1 s = 120.2 s apart, or an answer may name the wrong one",
+        ),
+        (
+            CONFIG.replace("100.64.0.0/10", "203.0.113.0/24"),
+            "nat.toml: realm.inside: 203.0.113.0/24",
+        ),
+    ];
+    for (config, why) in spoilt {
+        place.write("nat.toml", config);
+        let args = "--inside inside.pcap --ledger ledger --to-outside out.pcap --json";
+        let ended = replay(&place, args).with_status(2);
+        assert!(
+            ended.stderr.starts_with("portledger: nat.toml: "),
+            "{}",
+            ended.stderr
+        );
+        assert!(ended.stderr.contains(why), "{}", ended.stderr);
+        assert_eq!(ended.stdout, "");
+        assert!(!place.exists("ledger") && !place.exists("out.pcap"));
+    }
+}
+
+#[test]
 fn no_input_is_overwritten() {
     let place = place();
     let before = fs::read(place.path("inside.pcap")).unwrap();
