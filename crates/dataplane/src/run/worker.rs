@@ -56,19 +56,34 @@ impl Worker<'_> {
         while !self.control.stopped() {
             let ready = self.queue.wait(self.wake, Some(TICK))?;
             if ready.packets {
-                while self.queue.read_batch(batch)? > 0 {
-                    counters.dropped_malformed += count(batch.malformed());
-                    self.translate(batch, waiting, counters);
-                    if self.control.stopped() {
-                        break;
-                    }
-                }
+                self.drain(batch, waiting, counters)?;
             } else {
                 self.tick(waiting, counters);
             }
-            self.send_waiting(waiting, counters);
+            let durable = EventNumber(self.committer.durable());
+            self.send_waiting(durable, waiting, counters);
         }
         Ok(())
+    }
+
+    /// Translates what the queue holds. A batch that is not full was the last: asking for one more
+    /// would be a system call for nothing.
+    fn drain(
+        &mut self,
+        batch: &mut Batch,
+        waiting: &mut Waiting,
+        counters: &mut DeviceCounters,
+    ) -> Result<(), RunError> {
+        loop {
+            let read = self.queue.read_batch(batch)?;
+            counters.dropped_malformed += count(batch.malformed());
+            if read > 0 {
+                self.translate(batch, waiting, counters);
+            }
+            if read < BATCH || self.control.stopped() {
+                return Ok(());
+            }
+        }
     }
 
     /// Brings a batch through the engine, and sends what may go.
@@ -104,6 +119,8 @@ impl Worker<'_> {
         for notice in notices {
             (self.notice)(notice);
         }
+        // Under load nothing else comes to it, and a flow's first packets go before its next.
+        self.send_waiting(durable, waiting, counters);
         for (header, packet) in headers.iter().zip(&packets) {
             if let Verdict::Forward { after, .. } = packet.verdict {
                 self.send(after, durable, header, packet.data, waiting, counters);
@@ -184,8 +201,12 @@ impl Worker<'_> {
         }
     }
 
-    fn send_waiting(&self, waiting: &mut Waiting, counters: &mut DeviceCounters) {
-        let durable = EventNumber(self.committer.durable());
+    fn send_waiting(
+        &self,
+        durable: EventNumber,
+        waiting: &mut Waiting,
+        counters: &mut DeviceCounters,
+    ) {
         while let Some((header, packet)) = waiting.pop(durable) {
             self.write(&header, &packet, counters);
         }
