@@ -1,5 +1,6 @@
 //! `portledger nat run` as an operator meets it: rights, signals, a device that goes, a disk that fills.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, as tests do.
 
 use std::fs;
 use std::io::Write as _;

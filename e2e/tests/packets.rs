@@ -1,5 +1,6 @@
 //! Packets of all kinds through `portledger nat run`: large, in fragments, back to the inside, and errors.
 #![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, as tests do.
 
 use std::fs;
 use std::io::{self, Read as _, Write as _};

@@ -16,7 +16,7 @@ use crate::processor::Processor;
 use crate::traffic::{ESTABLISHED, FLOWS_PER_SUBSCRIBER, SINK_PORT};
 
 /// What is measured: key, unit and what it is, and whether the ratio to forwarding says something.
-pub(crate) const FIGURES: [(&str, &str, bool); 16] = [
+pub(crate) const FIGURES: [(&str, &str, bool); 18] = [
     ("tcp_1", "TCP, 1 stream out, Gbit/s", true),
     ("tcp_4", "TCP, 4 streams out, Gbit/s", true),
     ("tcp_1_in", "TCP, 1 stream in, Gbit/s", true),
@@ -24,10 +24,12 @@ pub(crate) const FIGURES: [(&str, &str, bool); 16] = [
     ("small_kpps", "60 B frames, overload, kpps", true),
     ("small_full_ns", "  processor ns a packet", true),
     ("small_ns", "60 B frames, paced, ns a packet", true),
+    ("small_path_ns", "  without the sender's", true),
     ("small_lost", "  lost, %", false),
     ("new_kfps", "new flows, overload, k/s", true),
     ("new_full_ns", "  processor ns a flow", true),
     ("new_ns", "new flows, paced, ns a flow", true),
+    ("new_path_ns", "  without the sender's", true),
     ("new_lost", "  lost, %", false),
     ("rtt_p50", "round trip, p50 us", true),
     ("rtt_p99", "round trip, p99 us", true),

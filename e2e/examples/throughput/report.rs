@@ -24,8 +24,17 @@ fn ratio_of(rounds: &Rounds, path: Path, key: &str) -> Option<f64> {
 }
 
 fn figure(round: &[(Path, Figures)], path: Path, key: &str) -> Option<f64> {
-    let (_, figures) = round.iter().find(|(other, _)| *other == path)?;
-    figures.get(key).copied()
+    let measured = |path, key| {
+        let (_, figures) = round.iter().find(|(other, _)| *other == path)?;
+        figures.get(key).copied()
+    };
+    let whole = match key {
+        "small_path_ns" if path != Path::SenderAlone => measured(path, "small_ns")?,
+        "new_path_ns" => measured(path, "new_ns")?,
+        _ => return measured(path, key),
+    };
+    // To its sender, one packet is like another.
+    Some(whole - measured(Path::SenderAlone, "small_ns")?)
 }
 
 fn median(values: impl Iterator<Item = f64>) -> Option<f64> {
@@ -57,7 +66,7 @@ pub(crate) fn table(rounds: &Rounds) -> String {
     let _ = write!(
         text,
         "\n\nIn brackets: the ratio to forwarding in the same round. Processor time is of the whole path, the \
-         sender's with it\n(its own is the first column); paced floods send {PACED} packets or {PACED_NEW} flows a \
+         sender's with it\nwhere it is not said otherwise (its own is the first column); paced floods send {PACED} packets or {PACED_NEW} flows a \
          second. In and out are the\nhost's. The first round trip is of a subscriber who had no block."
     );
     text
