@@ -33,17 +33,13 @@ fn net_admin_is_enough_and_is_given_up() -> Result<(), Failure> {
         return Ok(());
     }
     let network = Topology::new(1)?;
-    let mut nat = Nat::start_with(&network, &unprivileged(&network, ",+net_admin")?)?;
+    let nat = Nat::start_with(&network, &unprivileged(&network, ",+net_admin")?)?;
     network.hosts[0].ping(&SERVER.to_string(), 3)?;
     let threads = holds_nothing(&nat);
     assert!(
         threads >= 3,
         "two queues and the committer, not {threads} threads"
     );
-
-    let report = nat.report()?;
-    let forwarded = report.pointer("/device/dropped_write").is_some();
-    assert!(forwarded, "{report}");
     nat.stop()
 }
 

@@ -65,9 +65,10 @@ pub(crate) fn table(rounds: &Rounds) -> String {
     }
     let _ = write!(
         text,
-        "\n\nIn brackets: the ratio to forwarding in the same round. Processor time is of the whole path, the \
-         sender's with it\nwhere it is not said otherwise (its own is the first column); paced floods send {PACED} packets or {PACED_NEW} flows a \
-         second. In and out are the\nhost's. The first round trip is of a subscriber who had no block."
+        "\n\nIn brackets: the median ratio to forwarding in the same round. Processor time is of the whole path, the\n\
+         sender's with it where it is not said otherwise; the sender's own is the first column. Paced floods send\n\
+         {PACED} packets or {PACED_NEW} flows a second. In and out are the host's. The first round trip is of a\n\
+         subscriber who had no block."
     );
     text
 }
