@@ -18,7 +18,7 @@ use portledger_ports::{
 use crate::{
     Config, ConfigError, Counters, DropReason, Emitted, Output, Packet, Side, Verdict,
     fragment::Fragments,
-    header::{Content, Header},
+    header::{Content, Ends, Header},
     mapping::{InternalKey, Kind, NewMapping, Pending, Table},
     wheel::{NONE, Tick},
 };
@@ -101,38 +101,18 @@ const IDENTIFICATIONS: usize = 2_048;
 /// Packets whose memory reads overlap.
 const STAGE: usize = 32;
 
-/// A packet between its stages.
+/// A packet between its stages: guesses only.
 #[derive(Debug, Clone, Copy)]
 struct Staged {
-    /// Why it went no further, or nothing.
-    refused: Option<DropReason>,
-    /// Meaningful where it was not refused.
-    header: Header,
-    hash: u32,
+    ends: Option<Ends>,
+    /// Its mapping, unless a packet before it changes the tables.
     candidate: u32,
 }
 
 const UNSTAGED: Staged = Staged {
-    refused: Some(DropReason::NotSeen),
-    header: Header::NOTHING,
-    hash: 0,
+    ends: None,
     candidate: NONE,
 };
-
-impl Staged {
-    /// The external port that a packet from the outside is for.
-    fn sought(&self) -> Option<Sought> {
-        if self.refused.is_some() {
-            return None;
-        }
-        let (transport, port) = destination_endpoint(&self.header.content)?;
-        Some(Sought {
-            address: self.header.destination.into(),
-            port,
-            transport,
-        })
-    }
-}
 
 impl Nat {
     /// An empty shard under `config`. `seed` keys every draw and hash: keep it secret, and new at
@@ -214,10 +194,11 @@ impl Nat {
         let mut stage = [UNSTAGED; STAGE];
         for packets in packets.chunks_mut(STAGE) {
             for (staged, packet) in stage.iter_mut().zip(packets.iter()) {
-                self.stage(from, packet, staged);
+                staged.ends = Ends::peek(packet.data);
             }
             let stage = &mut stage[..packets.len()];
-            self.approach(from, stage);
+            let realm = packets.first().map_or(RealmIndex(0), |packet| packet.realm);
+            self.approach(from, realm, stage);
             for (packet, staged) in packets.iter_mut().zip(stage) {
                 if let Err(reason) = self.translate(from, packet, staged, output) {
                     packet.verdict = Verdict::Drop(reason);
@@ -287,41 +268,29 @@ impl Nat {
         (self.ports.is_external(destination) || back).then_some((Side::Outside, RealmIndex(0)))
     }
 
-    /// Reads the packet, and what its look-up begins with.
-    #[inline(always)]
-    fn stage(&self, from: Side, packet: &Packet<'_>, staged: &mut Staged) {
-        match Header::parse(packet.data) {
-            Ok(header) => {
-                staged.header = header;
-                staged.refused = None;
-            }
-            Err(reason) => {
-                staged.refused = Some(reason);
-                return;
-            }
-        }
-        let header = &staged.header;
-        if from == Side::Inside
-            && let Some((transport, port)) = source_endpoint(&header.content)
-        {
-            let key = InternalKey::new(packet.realm, transport, header.source, port);
-            staged.hash = self.table.hash(key);
-        }
-    }
-
     /// Reads the memory that the packets of a stage will need, one kind of read after the other,
-    /// so that the waits overlap. Only guesses come out of it: nothing is decided here.
-    fn approach(&self, from: Side, stage: &mut [Staged]) {
+    /// so that the waits overlap. Only guesses come out of it, such as that all packets are of one
+    /// realm: nothing is decided here.
+    fn approach(&self, from: Side, realm: RealmIndex, stage: &mut [Staged]) {
         match from {
             Side::Inside => {
                 for staged in stage.iter_mut() {
-                    staged.candidate = self.table.approach(staged.hash).unwrap_or(NONE);
+                    staged.candidate = NONE;
+                    let Some(ends) = &staged.ends else { continue };
+                    let key =
+                        InternalKey::new(realm, ends.transport, ends.source, ends.source_port);
+                    let hash = self.table.hash(key);
+                    staged.candidate = self.table.approach(hash).unwrap_or(NONE);
                 }
             }
             Side::Outside => {
                 let mut sought = [None; STAGE];
                 for (sought, staged) in sought.iter_mut().zip(&*stage) {
-                    *sought = staged.sought();
+                    *sought = staged.ends.as_ref().map(|ends| Sought {
+                        address: ends.destination.into(),
+                        port: ends.destination_port,
+                        transport: ends.transport,
+                    });
                 }
                 for (staged, found) in stage.iter_mut().zip(self.ports.find_many(&sought)) {
                     staged.candidate = found.map_or(NONE, |handle| handle.0);
@@ -347,15 +316,16 @@ impl Nat {
             Side::Inside => self.counters.from_inside += 1,
             Side::Outside => self.counters.from_outside += 1,
         }
-        if let Some(reason) = staged.refused {
-            return Err(reason);
-        }
-        if self.established(from, packet, staged) {
+        let candidate = staged.candidate;
+        if let Some(ends) = &staged.ends
+            && self.established(from, packet, ends, candidate)
+        {
             return Ok(());
         }
+        let header = Header::parse(packet.data)?;
         match from {
-            Side::Inside => self.outbound(packet, staged, output),
-            Side::Outside => self.inbound(packet, staged, output),
+            Side::Inside => self.outbound(packet, &header, candidate, output),
+            Side::Outside => self.inbound(packet, &header, candidate, output),
         }
     }
 

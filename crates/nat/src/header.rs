@@ -1,5 +1,7 @@
 //! What a packet is, read once.
 
+use portledger_model::Transport;
+
 use crate::{
     DropReason,
     checksum::{checksum, is_right},
@@ -72,27 +74,46 @@ impl TcpFlags {
     }
 }
 
+/// The ends of a packet, read without a check: enough to bring near what its look-up will need.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Ends {
+    pub(crate) source: u32,
+    pub(crate) destination: u32,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) transport: Transport,
+}
+
+impl Ends {
+    /// The ends of a packet without IPv4 options; identifiers are ports at both ends.
+    #[inline]
+    pub(crate) fn peek(data: &[u8]) -> Option<Self> {
+        let head = data.first_chunk::<28>()?;
+        if head[0] != 0x45 {
+            return None;
+        }
+        let (transport, source_at, destination_at) = match head[9] {
+            TCP => (Transport::Tcp, 20, 22),
+            UDP => (Transport::Udp, 20, 22),
+            ICMP => (Transport::Icmp, 24, 24),
+            _ => return None,
+        };
+        Some(Self {
+            source: long(head, 12),
+            destination: long(head, 16),
+            source_port: word(head, source_at),
+            destination_port: word(head, destination_at),
+            transport,
+        })
+    }
+}
+
 pub(crate) const ICMP: u8 = 1;
 pub(crate) const TCP: u8 = 6;
 pub(crate) const UDP: u8 = 17;
 
 impl Header {
-    /// No packet.
-    pub(crate) const NOTHING: Self = Self {
-        source: 0,
-        destination: 0,
-        length: 20,
-        total: 20,
-        identification: 0,
-        protocol: 0,
-        fragment: Fragment::Whole,
-        dont_fragment: false,
-        content: Content::Nothing,
-    };
-
-    /// Reads the packet at the beginning of `data`. Inlined, so that its fields are written once,
-    /// where they stay: copying them while the stores are under way costs more than reading them.
-    #[inline(always)]
+    /// Reads the packet at the beginning of `data`.
     pub(crate) fn parse(data: &[u8]) -> Result<Self, DropReason> {
         let Some(fixed) = data.first_chunk::<20>() else {
             return Err(DropReason::Truncated);
@@ -150,7 +171,6 @@ impl Header {
     }
 }
 
-#[inline(always)]
 fn content(protocol: u8, fragment: Fragment, payload: &[u8]) -> Result<Content, DropReason> {
     if fragment == Fragment::Later {
         return match protocol {

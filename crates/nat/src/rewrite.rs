@@ -3,7 +3,7 @@
 use crate::{
     Offload,
     checksum::{Delta, checksum},
-    header::{Content, Header, TCP, set_long, set_word, word},
+    header::{Content, Header, TCP, long, set_long, set_word, word},
 };
 
 /// One end of a packet.
@@ -86,6 +86,32 @@ pub(crate) fn set_end(
         }
         Content::Error | Content::Nothing => {}
     }
+}
+
+/// As [`set_end`], for the first 40 bytes of a TCP segment whose IPv4 header has no options.
+#[inline]
+pub(crate) fn set_segment_end(
+    head: &mut [u8; 40],
+    end: End,
+    address: u32,
+    port: u16,
+    offload: Offload,
+) {
+    let (address_at, port_at) = match end {
+        End::Source => (12, 20),
+        End::Destination => (16, 22),
+    };
+    let delta = Delta::default().address(long(head, address_at), address);
+    let ip_sum = delta.apply(word(head, 10));
+    let delta = match offload {
+        Offload::None => delta.word(word(head, port_at), port),
+        Offload::Checksum | Offload::Segments(_) => delta,
+    };
+    let tcp_sum = updated(word(head, 36), delta, offload);
+    set_long(head, address_at, address);
+    set_word(head, port_at, port);
+    set_word(head, 10, ip_sum);
+    set_word(head, 36, tcp_sum);
 }
 
 /// Sets the port of one end, and adds its change to that of the address: a field that holds only

@@ -3,10 +3,11 @@
 use portledger_model::Transport;
 use portledger_ports::EventNumber;
 
-use super::{Nat, Staged};
+use super::Nat;
 use crate::{
-    Packet, Side, Verdict,
-    header::{Content, Fragment},
+    Offload, Packet, Side, Verdict,
+    checksum::is_right,
+    header::{Ends, TcpFlags, word},
     mapping::{Kind, Pending},
     rewrite::{self, End},
     tcp::State,
@@ -15,55 +16,54 @@ use crate::{
 
 impl Nat {
     /// Translates a whole segment that changes nothing but the time of its connection's last
-    /// packet: by far the most frequent packet. Whatever the long way checks was checked when the
-    /// connection was opened, between the same ends. `false` where the packet is no such segment:
-    /// then nothing has been done.
+    /// packet: by far the most frequent packet. Whatever else the long way checks was checked when
+    /// the connection was opened between the same ends. `false` where the packet is no such
+    /// segment: then nothing has been done.
     #[inline]
     pub(super) fn established(
         &mut self,
         from: Side,
         packet: &mut Packet<'_>,
-        staged: &Staged,
+        ends: &Ends,
+        candidate: u32,
     ) -> bool {
-        let (header, number) = (&staged.header, staged.candidate);
-        let Content::Tcp {
-            source,
-            destination,
-            flags,
-        } = header.content
-        else {
+        let length = packet.data.len();
+        let Some(head) = packet.data.first_chunk_mut::<40>() else {
             return false;
         };
-        let (to, peer) = match from {
-            Side::Inside => (Side::Outside, (header.destination, destination)),
-            Side::Outside => (Side::Inside, (header.source, source)),
+        // Hairpinned connections concern two mappings; their peer is external.
+        if candidate == NONE || !self.is_plain(from, head, length, packet.offload) {
+            return false;
+        }
+        let (own, peer, end, to) = match from {
+            Side::Inside => (
+                (ends.source, ends.source_port),
+                (ends.destination, ends.destination_port),
+                End::Source,
+                Side::Outside,
+            ),
+            Side::Outside => (
+                (ends.destination, ends.destination_port),
+                (ends.source, ends.source_port),
+                End::Destination,
+                Side::Inside,
+            ),
         };
-        let is_plain = number != NONE
-            && header.fragment == Fragment::Whole
-            && !(flags.syn() || flags.fin() || flags.rst())
-            // An identification that means something is the NAT's to choose.
-            && (from == Side::Outside || header.is_atomic())
-            && self.fits(to, packet, header)
-            // Hairpinned: two mappings are concerned.
-            && !self.ports.is_external(peer.0.into());
-        if !is_plain {
+        if self.ports.is_external(peer.0.into()) {
             return false;
         }
         let (tick, now) = (self.tick, self.now);
-        let mapping = self.table.get_mut(number);
-        let is_mine = match from {
-            Side::Inside => {
-                (mapping.realm, mapping.internal, mapping.internal_port)
-                    == (packet.realm, header.source, source)
-            }
-            Side::Outside => {
-                (mapping.external, mapping.external_port) == (header.destination, destination)
-            }
+        let mapping = self.table.get_mut(candidate);
+        let internal = (mapping.internal, mapping.internal_port);
+        let external = (mapping.external, mapping.external_port);
+        let (is_mine, new) = match from {
+            Side::Inside => (internal == own && mapping.realm == packet.realm, external),
+            Side::Outside => (external == own, internal),
         };
         let first = &mut mapping.first;
         let is_established = is_mine
-            && mapping.kind != Kind::Vacant
             && mapping.transport == Transport::Tcp
+            && mapping.kind != Kind::Vacant
             && mapping.pending == Pending::NONE
             && first.state == State::Established
             && (first.peer, first.peer_port) == peer;
@@ -75,17 +75,40 @@ impl Nat {
             mapping.touched = tick;
             self.ports.touch(now, mapping.block);
         }
-        let (end, address, port) = match from {
-            Side::Inside => (End::Source, mapping.external, mapping.external_port),
-            Side::Outside => (End::Destination, mapping.internal, mapping.internal_port),
-        };
         packet.realm = mapping.realm;
-        rewrite::set_end(packet.data, header, end, address, port, packet.offload);
+        rewrite::set_segment_end(head, end, new.0, new.1, packet.offload);
         packet.verdict = Verdict::Forward {
             to,
             realm: packet.realm,
             after: EventNumber(0),
         };
         true
+    }
+
+    /// Whether a packet without IPv4 options is a well-formed, whole TCP segment that fits the
+    /// next link and opens, closes or resets nothing.
+    fn is_plain(&self, from: Side, head: &[u8; 40], length: usize, offload: Offload) -> bool {
+        let total = usize::from(word(head, 2));
+        let fragmentation = word(head, 6);
+        let (mtu, is_whole) = match from {
+            // An identification that means something is the NAT's to choose (RFC 6864 §5.3.1).
+            Side::Inside => (self.config.mtu.outside, fragmentation & 0x7FFF == 0x4000),
+            Side::Outside => (self.config.mtu.inside, fragmentation & 0x3FFF == 0),
+        };
+        let fits = match offload {
+            Offload::None | Offload::Checksum => total <= usize::from(mtu),
+            Offload::Segments(_) => mtu == u16::MAX,
+        };
+        let flags = TcpFlags(head[33]);
+        let (ip, _) = head
+            .split_first_chunk::<20>()
+            .map_or((&[0; 20], &[][..]), |split| split);
+        head[9] == 6
+            && is_whole
+            && fits
+            && (40..=length).contains(&total)
+            && head[32] >> 4 >= 5
+            && !(flags.syn() || flags.fin() || flags.rst())
+            && is_right(ip)
     }
 }

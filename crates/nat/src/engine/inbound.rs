@@ -2,7 +2,7 @@
 
 use portledger_ports::EventNumber;
 
-use super::{Nat, Staged, destination_endpoint, outbound::is_forwardable, sessions::Peer};
+use super::{Nat, destination_endpoint, outbound::is_forwardable, sessions::Peer};
 use crate::{
     DropReason, Offload, Output, Packet, Side, Verdict,
     fragment::{DatagramKey, cut},
@@ -16,10 +16,10 @@ impl Nat {
     pub(super) fn inbound(
         &mut self,
         packet: &mut Packet<'_>,
-        staged: &Staged,
+        header: &Header,
+        candidate: u32,
         output: &mut Output,
     ) -> Result<(), DropReason> {
-        let header = &staged.header;
         if !self.ports.is_external(header.destination.into()) {
             // RFC 6888 REQ-6: what went out untranslated comes back so.
             if self.is_exempt(header.source)
@@ -47,7 +47,7 @@ impl Nat {
             _ => {}
         }
         let realm = packet.realm;
-        let translated = self.inbound_first(packet, staged, output);
+        let translated = self.inbound_first(packet, header, candidate, output);
         if header.fragment == Fragment::First {
             let key = DatagramKey::new(Side::Outside, realm, header);
             self.settle_fragments(key, packet, translated, output);
@@ -58,11 +58,11 @@ impl Nat {
     fn inbound_first(
         &mut self,
         packet: &mut Packet<'_>,
-        staged: &Staged,
+        header: &Header,
+        candidate: u32,
         output: &mut Output,
     ) -> Result<(), DropReason> {
-        let header = &staged.header;
-        let found = self.inbound_mapping(header, staged.candidate);
+        let found = self.inbound_mapping(header, candidate);
         let number = match found {
             Some(number) if self.passes_filter(number, header.source) => number,
             refused => {

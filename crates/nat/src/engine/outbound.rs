@@ -3,7 +3,7 @@
 use portledger_model::{Limit, Transport};
 use portledger_ports::{EventNumber, Handle, Refusal};
 
-use super::{IDENTIFICATIONS, Nat, Staged, inside, sessions::Peer, source_endpoint};
+use super::{IDENTIFICATIONS, Nat, inside, sessions::Peer, source_endpoint};
 use crate::{
     DropReason, IcmpRefusal, Output, Packet, Side, Verdict,
     fragment::DatagramKey,
@@ -19,10 +19,10 @@ impl Nat {
     pub(super) fn outbound(
         &mut self,
         packet: &mut Packet<'_>,
-        staged: &Staged,
+        header: &Header,
+        candidate: u32,
         output: &mut Output,
     ) -> Result<(), DropReason> {
-        let header = &staged.header;
         if !self.is_subscriber(packet.realm, header.source) {
             return Err(DropReason::NotASubscriber);
         }
@@ -49,7 +49,7 @@ impl Nat {
             _ => {}
         }
         let realm = packet.realm;
-        let translated = self.outbound_first(packet, staged, output);
+        let translated = self.outbound_first(packet, header, candidate, output);
         if header.fragment == Fragment::First {
             let key = DatagramKey::new(Side::Inside, realm, header);
             self.settle_fragments(key, packet, translated, output);
@@ -61,10 +61,10 @@ impl Nat {
     fn outbound_first(
         &mut self,
         packet: &mut Packet<'_>,
-        staged: &Staged,
+        header: &Header,
+        candidate: u32,
         output: &mut Output,
     ) -> Result<(), DropReason> {
-        let header = &staged.header;
         let hairpins = self.ports.is_external(header.destination.into());
         let to = if hairpins {
             Side::Inside
@@ -72,7 +72,7 @@ impl Nat {
             Side::Outside
         };
         self.refuse_too_big(Side::Inside, to, packet, header, output)?;
-        let number = self.outbound_mapping(packet, staged, output)?;
+        let number = self.outbound_mapping(packet, header, candidate, output)?;
         self.outbound_session(number, header)?;
         self.touch(number);
         let after = self.pending(number);
@@ -101,23 +101,22 @@ impl Nat {
     fn outbound_mapping(
         &mut self,
         packet: &Packet<'_>,
-        staged: &Staged,
+        header: &Header,
+        candidate: u32,
         output: &mut Output,
     ) -> Result<u32, DropReason> {
-        let header = &staged.header;
         let Some((transport, port)) = source_endpoint(&header.content) else {
             return Err(DropReason::Malformed);
         };
         let key = InternalKey::new(packet.realm, transport, header.source, port);
         // The stage's guess is right unless a packet before this one has changed the tables.
-        let candidate = staged.candidate;
         if candidate != crate::wheel::NONE {
             let mapping = self.table.get(candidate);
             if mapping.kind != Kind::Vacant && mapping.key() == key {
                 return Ok(candidate);
             }
         }
-        if let Some(found) = self.table.find(staged.hash, key) {
+        if let Some(found) = self.table.find(self.table.hash(key), key) {
             return Ok(found);
         }
         self.open_mapping(packet, header, transport, port)
