@@ -136,11 +136,12 @@ impl<'a> Replay<'a> {
         Ok(())
     }
 
-    /// Ends the run: the device stops, and its ledger is made durable.
+    /// Ends the run: the device stops, and its ledger is made durable. The engine, and how many
+    /// events there were in all.
     ///
     /// # Errors
     /// When the ledger refuses.
-    pub fn finish(mut self) -> Result<Nat, ReplayError> {
+    pub fn finish(mut self) -> Result<(Nat, u64), ReplayError> {
         if let Some(last) = self.last {
             self.nat.tell(last, Event::Stopped, &mut self.output);
             self.write_events()?;
@@ -148,7 +149,7 @@ impl<'a> Replay<'a> {
         if let Some(ledger) = &mut self.ledger {
             ledger.sync()?;
         }
-        Ok(self.nat)
+        Ok((self.nat, self.events))
     }
 
     fn begin(&mut self, at: Timestamp) -> Result<(), ReplayError> {

@@ -206,6 +206,8 @@ struct Hub {
     /// Records that the committer has not taken yet, in order.
     backlog: VecDeque<Record>,
     clock_steps: u64,
+    /// What the threads have counted until they last came here.
+    device: DeviceCounters,
     told: EventNumber,
     heartbeat_at: Timestamp,
     interim_at: Timestamp,
@@ -231,7 +233,7 @@ pub fn run(
     hub.submit(&committer);
     let hub = Mutex::new(hub);
     notice(Notice::Ready);
-    let ended = thread::scope(|scope| {
+    let failure = thread::scope(|scope| {
         let workers: Vec<_> = queues
             .into_iter()
             .zip(&control.0.wakes)
@@ -253,7 +255,6 @@ pub fn run(
                     .spawn_scoped(scope, move || worker.run())
             })
             .collect();
-        let mut device = DeviceCounters::default();
         let mut failure = None;
         for worker in workers {
             let ended = match worker.map(thread::ScopedJoinHandle::join) {
@@ -262,22 +263,20 @@ pub fn run(
                 Err(error) => Err(RunError::Thread(error)),
             };
             match ended {
-                Ok(counters) => device.add(counters),
+                Ok(()) => {}
                 Err(error) => {
                     control.stop();
                     failure.get_or_insert(error);
                 }
             }
         }
-        (device, failure)
+        failure
     });
     let mut hub = hub.into_inner().unwrap_or_else(PoisonError::into_inner);
-    let (device, failure) = ended;
     if failure.is_none() {
         hub.end(&committer);
     }
     let mut report = hub.report(&committer);
-    report.device = device;
     // Closing makes durable what was submitted.
     let closed = committer.close();
     if let Some(error) = failure {
@@ -307,6 +306,7 @@ impl Hub {
             declared: declared.clone(),
             backlog: VecDeque::new(),
             clock_steps: 0,
+            device: DeviceCounters::default(),
             told: EventNumber(0),
             heartbeat_at: now,
             interim_at: now,
@@ -388,7 +388,7 @@ impl Hub {
             events: self.told.0,
             durable: committer.durable(),
             clock_steps: self.clock_steps,
-            device: DeviceCounters::default(),
+            device: self.device,
         }
     }
 }

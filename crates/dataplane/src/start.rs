@@ -81,7 +81,8 @@ impl Declared {
                 .map(|rested| (now, rested.block))
                 .collect(),
             // What is durable before it is used is never lost; what may be lost may be in use.
-            events_lost: !resume.stopped && matches!(self.durability, Durability::BoundedLoss(_)),
+            // What counts is what was promised then, not what is promised from now on.
+            events_lost: !resume.stopped && resume.durability != Some(Durability::LogBeforeUse),
         })
     }
 
@@ -102,5 +103,56 @@ impl Declared {
             device: self.device.clone(),
             event: told.event,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use portledger_ports::Pool;
+
+    fn declared(durability: Durability) -> Declared {
+        let ports = portledger_ports::Config::new(Pool::parse(&["203.0.113.1"]).unwrap());
+        let config = Config::new(ports, &["100.64.0.0/10".parse().unwrap()]);
+        Declared::new(Device::new("cgn1").unwrap(), &config, durability)
+    }
+
+    fn resume(stopped: bool, durability: Option<Durability>) -> Resume {
+        let last = Timestamp::from_secs(1_000);
+        Resume {
+            open: Vec::new(),
+            released: Vec::new(),
+            stopped,
+            durability,
+            last,
+        }
+    }
+
+    /// After a crash the promise of before the crash counts, whatever is promised now.
+    #[test]
+    fn events_are_lost_when_they_might_have_been() {
+        let lossy = Some(Durability::BoundedLoss(Duration::from_secs(1)));
+        let sure = Some(Durability::LogBeforeUse);
+        for now in [
+            Durability::LogBeforeUse,
+            Durability::BoundedLoss(Duration::from_secs(1)),
+        ] {
+            let lost = |stopped, promised| {
+                let at = Timestamp::from_secs(1_010);
+                declared(now)
+                    .past(Some(resume(stopped, promised)), at)
+                    .unwrap()
+                    .events_lost
+            };
+            assert!(lost(false, lossy) && lost(false, None));
+            assert!(!lost(false, sure) && !lost(true, lossy));
+        }
+    }
+
+    #[test]
+    fn a_device_behind_its_own_ledger_does_not_begin() {
+        let at = Timestamp::from_secs(999);
+        let refused = declared(Durability::LogBeforeUse).past(Some(resume(true, None)), at);
+        assert!(matches!(refused, Err(StartError::BehindLedger { .. })));
     }
 }

@@ -8,8 +8,8 @@ use std::{
 };
 
 use portledger_model::{
-    Allocation, Block, Coverage, Device, Evidence, External, Gap, GapReason, Nearest, Record,
-    RecordNumber, Span, Subscriber, Timestamp,
+    Allocation, Block, Coverage, Device, Durability, Evidence, External, Gap, GapReason, Nearest,
+    Record, RecordNumber, Span, Subscriber, Timestamp,
 };
 
 use crate::{
@@ -71,6 +71,8 @@ pub struct Resume {
     pub released: Vec<Rested>,
     /// The last record says that the device stopped of its own will.
     pub stopped: bool,
+    /// What its last start promised of the log; `None` where it never said that it started.
+    pub durability: Option<Durability>,
     /// The last record's time.
     pub last: Timestamp,
 }
@@ -139,7 +141,8 @@ impl Ledger {
     /// What `device` needs to go on: what it held, and what it took back at `released_since` or
     /// later (now less the guard time). `None` where the log has no record of it.
     pub fn resume(&self, device: &Device, released_since: Timestamp) -> Option<Resume> {
-        let last = self.index.timeline(device)?.last()?;
+        let timeline = self.index.timeline(device)?;
+        let last = timeline.last()?;
         let open = self.index.open_of(device).into_iter().map(|open| Held {
             block: open.block,
             since: open.from,
@@ -156,6 +159,7 @@ impl Ledger {
             open: open.collect(),
             released: released.collect(),
             stopped: last.stopped,
+            durability: timeline.promised(),
             last: last.at,
         })
     }

@@ -120,6 +120,13 @@ impl FromStr for Timestamp {
                 text: text.to_owned(),
             });
         }
+        if let Some(offset) = far_offset(&upper) {
+            let reason = format!("no zone is {offset} from UTC");
+            return Err(TimestampError::Malformed {
+                text: text.to_owned(),
+                reason,
+            });
+        }
         match text.parse::<jiff::Timestamp>() {
             Ok(at) => Ok(Self(at.as_microsecond())),
             Err(_) if text.parse::<jiff::civil::DateTime>().is_ok() => {
@@ -133,6 +140,16 @@ impl FromStr for Timestamp {
             }),
         }
     }
+}
+
+/// An offset of more than 14 hours, which no zone has: a slip of the hand.
+fn far_offset(text: &str) -> Option<&str> {
+    let at = text.rfind(['+', '-'])?;
+    let offset = text
+        .get(at..)
+        .filter(|_| text.get(..at).is_some_and(|time| time.contains(':')))?;
+    let hours: u32 = offset.get(1..3)?.parse().ok()?;
+    (hours > 14).then_some(offset)
 }
 
 impl Serialize for Timestamp {
@@ -188,6 +205,18 @@ mod tests {
     fn a_twelve_hour_time_is_refused() {
         let error = "2026-11-01 12:00:00 PM".parse::<Timestamp>().unwrap_err();
         assert!(matches!(error, TimestampError::TwelveHour { .. }));
+    }
+
+    #[test]
+    fn an_offset_that_no_zone_has_is_refused() {
+        let error = "2026-11-01T12:00:00+25:00"
+            .parse::<Timestamp>()
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("no zone is +25:00 from UTC"),
+            "{error}"
+        );
+        assert!("2026-11-01T12:00:00+14:00".parse::<Timestamp>().is_ok());
     }
 
     #[test]

@@ -3,7 +3,7 @@
 mod definition;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, VecDeque},
     fs::{self, File},
     io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _},
     path::{Path, PathBuf},
@@ -13,7 +13,8 @@ use jiff::tz::TimeZone;
 use portledger_dataplane::capture::{Reader as CaptureReader, ip_packet};
 use portledger_model::Sighting;
 use portledger_servers::{
-    ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip, guess,
+    ConnectionOptions, Connections, Counts, Format, GuessError, Options, Reader, Reading as Line,
+    Skip, guess,
 };
 
 use crate::{
@@ -106,8 +107,19 @@ pub(crate) fn read(
         progress: Progress::counting("sightings"),
         args,
     };
+    // What every file is, before the first gives an answer: never a part of the answers.
+    let mut sources = Vec::new();
     for path in &args.files {
-        input.file(path, &mut sighted)?;
+        sources.push(input.open(path)?);
+    }
+    for source in sources {
+        match source {
+            Source::Capture { path, input: bytes } => {
+                input.capture(path, bytes, &mut sighted)?;
+            }
+            Source::Log { lines, format } => input.log(lines, format, &mut sighted)?,
+            Source::Empty => {}
+        }
     }
     if let Some((path, rejects)) = &mut input.rejects {
         rejects
@@ -129,17 +141,36 @@ struct Input<'a> {
 /// Where sightings go.
 type Sighted<'a> = &'a mut dyn FnMut(Sighting) -> Result<(), Failure>;
 
-impl Input<'_> {
-    fn file(&mut self, path: &Path, sighted: Sighted<'_>) -> Result<(), Failure> {
+/// A file that is open, and what it is.
+enum Source<'a> {
+    Capture {
+        path: &'a Path,
+        input: BufReader<Box<dyn Read>>,
+    },
+    Log {
+        lines: Lines<'a>,
+        format: Format,
+    },
+    /// A log without a line, which may be of any format.
+    Empty,
+}
+
+impl<'a> Input<'a> {
+    fn open(&self, path: &'a Path) -> Result<Source<'a>, Failure> {
         let mut input = BufReader::with_capacity(1 << 16, open(path)?);
         let begin = input
             .fill_buf()
             .map_err(|error| unusable(path, "read", &error))?;
         if is_capture(begin) {
-            self.capture(path, input, sighted)
-        } else {
-            self.log(path, input, sighted)
+            return Ok(Source::Capture { path, input });
         }
+        let mut lines = Lines {
+            path,
+            input,
+            ahead: VecDeque::new(),
+        };
+        let format = self.format(path, &mut lines)?;
+        Ok(format.map_or(Source::Empty, |format| Source::Log { lines, format }))
     }
 
     fn capture(
@@ -176,17 +207,11 @@ impl Input<'_> {
 
     fn log(
         &mut self,
-        path: &Path,
-        mut input: impl io::BufRead,
+        mut lines: Lines<'_>,
+        format: Format,
         sighted: Sighted<'_>,
     ) -> Result<(), Failure> {
-        let name = path.display().to_string();
-        let mut lines = Lines {
-            path,
-            input: &mut input,
-            ahead: Vec::new(),
-        };
-        let format = self.format(path, &mut lines)?;
+        let name = lines.path.display().to_string();
         let mut options = Options::new(name.clone());
         options.zone.clone_from(&self.zone);
         options.reference = Some(now());
@@ -216,40 +241,46 @@ impl Input<'_> {
     }
 
     /// The format: as given, as the server's configuration says, or guessed, and the guess said.
-    fn format(&self, path: &Path, lines: &mut Lines<'_>) -> Result<Format, Failure> {
+    /// `None` where there is nothing to guess from, and nothing to read.
+    fn format(&self, path: &Path, lines: &mut Lines<'_>) -> Result<Option<Format>, Failure> {
         if let Some(format) = &self.args.format {
-            return Format::parse(format)
+            let format = Format::parse(format);
+            return format
+                .map(Some)
                 .map_err(|error| Failure::usage(format!("--format: {error}")));
         }
         if let Some(config) = &self.args.config {
-            return definition::format(config, path);
+            return definition::format(config, path).map(Some);
         }
         lines.look_ahead()?;
         let first: Vec<&[u8]> = lines.ahead.iter().map(Vec::as_slice).collect();
-        let guessed = guess(&first)
-            .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))?;
-        eprintln!(
-            "portledger: {}: read as {}: {}",
-            path.display(),
-            guessed.format,
-            guessed.why
-        );
-        Ok(guessed.format)
+        match guess(&first) {
+            Ok(guessed) => {
+                let (format, why) = (guessed.format, guessed.why);
+                eprintln!("portledger: {}: read as {format}: {why}", path.display());
+                Ok(Some(format))
+            }
+            Err(GuessError::Empty) => {
+                eprintln!("portledger: {}: no lines", path.display());
+                Ok(None)
+            }
+            Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
+        }
     }
 }
 
 /// The lines of a log, of any bytes, with their ends.
 struct Lines<'a> {
     path: &'a Path,
-    input: &'a mut dyn io::BufRead,
-    /// Lines read already to guess from, the next one first.
-    ahead: Vec<Vec<u8>>,
+    input: BufReader<Box<dyn Read>>,
+    /// Lines read already to guess from.
+    ahead: VecDeque<Vec<u8>>,
 }
 
 impl Lines<'_> {
     fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        if !self.ahead.is_empty() {
-            return Ok(Some(self.ahead.remove(0)));
+        if let Some(line) = self.ahead.pop_front() {
+            return Ok(Some(line));
         }
         let mut line = Vec::new();
         let read = self.input.read_until(b'\n', &mut line);
@@ -258,11 +289,11 @@ impl Lines<'_> {
     }
 
     fn look_ahead(&mut self) -> Result<(), Failure> {
-        let mut ahead = Vec::new();
+        let mut ahead = VecDeque::new();
         while ahead.len() < GUESSED_FROM
             && let Some(line) = self.next()?
         {
-            ahead.push(line);
+            ahead.push_back(line);
         }
         self.ahead = ahead;
         Ok(())

@@ -151,6 +151,11 @@ fn find_offset(
             offset.left_out,
         );
     }
+    if offset.reaches_the_edge() {
+        return Err(Failure::usage(
+            "--offset auto: the sightings leave the offset open on one side, so none is applied; trace more of them together, or give an offset that is known",
+        ));
+    }
     offset.agreed().ok_or_else(|| {
         Failure::usage(
             "--offset auto: the sightings do not agree on one offset, so none is applied; give one that is known, or none",

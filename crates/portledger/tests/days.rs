@@ -1,7 +1,11 @@
 //! Whole days of a NAT with its ledger, in seconds: subscribers come and go on a pool that is too
 //! small for them, servers' clocks are wrong, the device stops, crashes, and loses the end of its
 //! log. Afterwards every sighting is asked for. Whatever happened, no answer names the wrong one.
-#![expect(clippy::unwrap_used, reason = "a test fails by panicking")]
+#![expect(
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "a test fails by panicking"
+)]
 
 use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 

@@ -142,11 +142,23 @@ fn a_format_is_found_in_every_way_it_can_be_said() {
 }
 
 #[test]
+fn an_empty_log_has_no_sightings() {
+    let place = Place::new();
+    place.write("empty.log", "");
+    let ended = run(&place, "sightings --json empty.log").with_status(0);
+    assert_eq!(ended.stdout, "");
+    assert!(
+        ended.stderr.contains("empty.log: no lines"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
 fn a_format_that_cannot_be_is_wrong_usage() {
     let place = Place::new();
     place.write("access.log", NGINX);
     place.write("prose.log", "Dear diary,\ntoday nothing was logged.\n");
-    place.write("empty.log", "");
     place.write(
         "nginx.conf",
         "http {\n access_log /var/log/other.log mine;\n}\n",
@@ -166,7 +178,11 @@ fn a_format_that_cannot_be_is_wrong_usage() {
             "prose.log",
             "prose.log: the lines are of no format that is known",
         ),
-        ("empty.log", "empty.log: nothing to guess a format from"),
+        // Neither does the first log give answers when the second cannot be read.
+        (
+            "access.log prose.log",
+            "prose.log: the lines are of no format that is known",
+        ),
         (
             "access.log --zone Mars/Phobos",
             "'Mars/Phobos' is not a zone",

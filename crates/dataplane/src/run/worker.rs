@@ -35,7 +35,7 @@ const BATCH: usize = 64;
 const TICK: Duration = Duration::from_millis(250);
 
 impl Worker<'_> {
-    pub(super) fn run(mut self) -> Result<DeviceCounters, RunError> {
+    pub(super) fn run(mut self) -> Result<(), RunError> {
         let mut batch = Batch::new(BATCH);
         let mut waiting = Waiting::default();
         let mut counters = DeviceCounters::default();
@@ -44,7 +44,8 @@ impl Worker<'_> {
             // The others must not run on without this one.
             self.control.stop();
         }
-        result.map(|()| counters)
+        lock(self.hub).device.add(counters);
+        result
     }
 
     fn serve(
@@ -98,6 +99,7 @@ impl Worker<'_> {
             });
         }
         let mut hub = lock(self.hub);
+        hub.device.add(std::mem::take(counters));
         let durable = EventNumber(self.committer.durable());
         hub.nat.durable(durable);
         let (now, step) = hub.now();
@@ -132,6 +134,7 @@ impl Worker<'_> {
     /// Lets time pass.
     fn tick(&self, waiting: &mut Waiting, counters: &mut DeviceCounters) {
         let mut hub = lock(self.hub);
+        hub.device.add(std::mem::take(counters));
         let durable = EventNumber(self.committer.durable());
         hub.nat.durable(durable);
         let (now, step) = hub.now();

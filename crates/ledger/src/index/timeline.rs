@@ -47,6 +47,11 @@ impl Timeline {
         self.last
     }
 
+    /// What the last start promised.
+    pub(crate) fn promised(&self) -> Option<Durability> {
+        self.starts.last().map(|begin| begin.start.durability)
+    }
+
     /// The times for which the log is not known to be complete. `alive_until`: a live process
     /// was writing this log at that time.
     pub(crate) fn gaps(&self, alive_until: Option<Timestamp>) -> Vec<(Span, GapReason)> {

@@ -301,6 +301,7 @@ fn a_restarting_device_finds_what_it_held() {
             at: at(200),
         }],
         stopped: true,
+        durability: Some(start().durability),
         last: at(210),
     };
     assert_eq!(ledger.resume(&cgn1, at(100)), Some(expected));

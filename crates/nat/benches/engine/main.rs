@@ -160,14 +160,19 @@ impl Bench {
             bare.open(&packet);
         }
         self.bare = Some(bare);
-        let mut rounds = [[0.0; ROUNDS]; 3];
-        for round in 0..ROUNDS {
-            let making = [Side::Inside, Side::Outside].map(|side| self.pass(side, Work::Nothing));
-            rounds[0][round] = self.pass(Side::Inside, Work::Engine) - making[0];
-            rounds[1][round] = self.pass(Side::Outside, Work::Engine) - making[1];
-            rounds[2][round] = self.pass(Side::Inside, Work::Bare) - making[0];
-        }
-        rounds.map(|mut times| {
+        let rounds: Vec<[f64; 3]> = (0..ROUNDS)
+            .map(|_| {
+                let making =
+                    [Side::Inside, Side::Outside].map(|side| self.pass(side, Work::Nothing));
+                [
+                    self.pass(Side::Inside, Work::Engine) - making[0],
+                    self.pass(Side::Outside, Work::Engine) - making[1],
+                    self.pass(Side::Inside, Work::Bare) - making[0],
+                ]
+            })
+            .collect();
+        [0, 1, 2].map(|which| {
+            let mut times: Vec<f64> = rounds.iter().map(|round| round[which]).collect();
             times.sort_by(f64::total_cmp);
             times[ROUNDS / 2] * 1e9 / (self.packets / ROUNDS) as f64
         })

@@ -54,8 +54,7 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
         &mut to_outside,
         |frames| progress.at(frames),
     )?;
-    let events = replay.events;
-    let mut nat = replay.finish()?;
+    let (mut nat, events) = replay.finish()?;
     progress.done();
     for written in [to_inside, to_outside].into_iter().flatten() {
         let Written { file, writer } = written;
