@@ -15,6 +15,8 @@ use std::process::ExitCode;
 mod command;
 mod packages;
 mod steps;
+#[cfg(test)]
+mod tidy;
 
 const USAGE: &str = "\
 usage: cargo xtask test [--only STEP,STEP…] [--seconds N]

@@ -4,10 +4,10 @@ mod cost;
 mod mirror;
 mod page;
 
-use std::{collections::HashMap, net::IpAddr, process::ExitCode, time::Duration};
+use std::{collections::HashSet, net::IpAddr, process::ExitCode, time::Duration};
 
 use portledger_dataplane::{
-    capture::{Reader, ip_packet},
+    capture::{IpPacket, Reader, ip_packet},
     replay::{Replay, Sent},
     start::Declared,
 };
@@ -19,7 +19,10 @@ use portledger_servers::{ConnectionOptions, Connections, Reading};
 use portledger_trace::{Options, Outcome, Tally, Verdict, trace};
 use serde::Serialize;
 
-use crate::{args::DemoArgs, failure::Ended};
+use crate::{
+    args::DemoArgs,
+    failure::{Ended, Failure},
+};
 use cost::Cost;
 use mirror::Mirror;
 
@@ -91,7 +94,7 @@ struct Seen {
 
 /// Sends the capture through the NAT. Its clients are the inside; what the servers answered comes
 /// back to the endpoints that the NAT gave.
-fn translate(writer: &mut Writer) -> Result<Seen, crate::failure::Failure> {
+fn translate(writer: &mut Writer) -> Result<Seen, Failure> {
     let config = config()?;
     let addresses = config.ports.pool.count();
     let clients = config.inside.clone();
@@ -99,40 +102,28 @@ fn translate(writer: &mut Writer) -> Result<Seen, crate::failure::Failure> {
     let declared = Declared::new(Device::new("demo")?, &config, Durability::LogBeforeUse);
     let nat = Nat::new(config, *b"portledger: the seed of the demo")?;
     let mut replay = Replay::new(nat, declared, Some(writer));
-    let mut servers = Connections::new(ConnectionOptions::new("servers"));
     let mut mirror = Mirror::default();
-    let mut truth: HashMap<u64, IpAddr> = HashMap::new();
-    let mut sightings = Vec::new();
-    let mut on_the_wire = 0;
-    let (mut first, mut last) = (Timestamp::MAX, Timestamp::MIN);
+    let mut wire = Wire::new();
+    let (mut packets, mut first, mut last) = (0, Timestamp::MAX, Timestamp::MIN);
 
     let mut capture = Reader::new("the demo's capture", CAPTURE)?;
-    let mut packets = 0;
     while let Some(frame) = capture.next_frame()? {
         let Ok(packet) = ip_packet(frame.link, frame.data) else {
             continue;
         };
-        let at = frame.at;
+        let (at, from) = (frame.at, mirror::source(packet.bytes));
         packets += 1;
         (first, last) = (first.min(at), last.max(at));
-        if is_client(mirror::source(packet.bytes)) {
-            let client = mirror::source(packet.bytes);
+        if is_client(from) {
             replay.packet(at, Side::Inside, packet, |sent: Sent<'_>| {
-                if sent.to != Side::Outside {
-                    return;
-                }
-                mirror.learn(packet.bytes, sent.data);
-                on_the_wire += 1;
-                truth.insert(on_the_wire, client.into());
-                if let Reading::Sighting(sighting) = servers.packet(on_the_wire, at, sent.data) {
-                    sightings.push(sighting);
+                if sent.to == Side::Outside {
+                    mirror.learn(packet.bytes, sent.data);
+                    wire.carry(at, sent.data, Some(from.into()));
                 }
             })?;
         } else if let Some(answer) = mirror.answer(packet.bytes) {
-            on_the_wire += 1;
-            // What a server sends is its own; only a flow that a client began is a sighting.
-            let _ = servers.packet(on_the_wire, at, &answer);
-            let packet = portledger_dataplane::capture::IpPacket {
+            wire.carry(at, &answer, None);
+            let packet = IpPacket {
                 bytes: &answer,
                 start: 0,
                 missing: 0,
@@ -143,16 +134,10 @@ fn translate(writer: &mut Writer) -> Result<Seen, crate::failure::Failure> {
     replay.advance(last.after(AFTERWARDS), |_| {})?;
     replay.finish()?;
     let stats = writer.ledger().stats();
-    let sightings: Vec<_> = sightings
-        .into_iter()
-        .filter_map(|sighting| Some((truth.get(&sighting.source.line).copied()?, sighting)))
-        .map(|(client, sighting)| (sighting, client))
-        .collect();
-    let subscribers: std::collections::HashSet<IpAddr> =
-        sightings.iter().map(|(_, client)| *client).collect();
+    let clients: HashSet<IpAddr> = wire.seen.iter().map(|(_, client)| *client).collect();
     Ok(Seen {
-        sightings,
-        subscribers: subscribers.len(),
+        subscribers: clients.len(),
+        sightings: wire.seen,
         // Each allocation is an event, and each release one more.
         block_events: 2 * stats.allocations - stats.open,
         packets,
@@ -162,14 +147,41 @@ fn translate(writer: &mut Writer) -> Result<Seen, crate::failure::Failure> {
     })
 }
 
-fn config() -> Result<Config, crate::failure::Failure> {
+/// The link between the NAT and the servers, where they see who comes.
+struct Wire {
+    servers: Connections,
+    packets: u64,
+    /// The connections that clients began, and who truly began each.
+    seen: Vec<(Sighting, IpAddr)>,
+}
+
+impl Wire {
+    fn new() -> Self {
+        Self {
+            servers: Connections::new(ConnectionOptions::new("servers")),
+            packets: 0,
+            seen: Vec::new(),
+        }
+    }
+
+    /// Carries a packet of `client`, or of a server.
+    fn carry(&mut self, at: Timestamp, packet: &[u8], client: Option<IpAddr>) {
+        self.packets += 1;
+        let reading = self.servers.packet(self.packets, at, packet);
+        if let (Reading::Sighting(sighting), Some(client)) = (reading, client) {
+            self.seen.push((sighting, client));
+        }
+    }
+}
+
+fn config() -> Result<Config, Failure> {
     let ports = PortsConfig::new(Pool::parse(&POOL)?);
     let clients: Result<Vec<_>, _> = CLIENTS.iter().map(|prefix| prefix.parse()).collect();
     Ok(Config::new(ports, &clients?))
 }
 
 /// Asks the ledger for each connection that the servers saw, with and without its port.
-fn trace_back(writer: &Writer, seen: Seen) -> Result<Story, crate::failure::Failure> {
+fn trace_back(writer: &Writer, seen: Seen) -> Result<Story, Failure> {
     let ledger = writer.ledger();
     let options = Options {
         within: Duration::from_secs(2),
