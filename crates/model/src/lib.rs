@@ -39,5 +39,5 @@ pub use evidence::{Coverage, Evidence, External, Gap, GapReason, Nearest};
 pub use port::{PortRange, PortRangeError};
 pub use sighting::{Destination, Moment, Sighting, Source, Zone};
 pub use subscriber::{Realm, RealmError, Subscriber};
-pub use time::{Span, Timestamp, TimestampError};
+pub use time::{Millis, Span, Timestamp, TimestampError};
 pub use transport::{Transport, TransportError};

@@ -4,7 +4,7 @@ use std::{net::IpAddr, time::Duration};
 
 use serde::Serialize;
 
-use crate::{Timestamp, Transport};
+use crate::{Millis, Timestamp, Transport};
 
 /// A remote endpoint seen at a time: what a server's log line, an abuse report or a capture says.
 /// `None` is what the source does not say; nothing is guessed.
@@ -100,19 +100,6 @@ impl Serialize for Sighting {
         object.serialize_field("moment", &self.moment)?;
         object.serialize_field("lasted_ms", &self.lasted.map(Millis))?;
         object.end()
-    }
-}
-
-/// A duration in milliseconds: an integer in JSON, or a fraction where it is finer than that.
-struct Millis(Duration);
-
-impl Serialize for Millis {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.subsec_nanos().is_multiple_of(1_000_000) {
-            serializer.serialize_u64(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX))
-        } else {
-            serializer.serialize_f64(self.0.as_secs_f64() * 1_000.0)
-        }
     }
 }
 

@@ -189,6 +189,20 @@ impl Span {
     }
 }
 
+/// A duration in milliseconds: an integer in JSON, or a fraction where it is finer than that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Millis(pub Duration);
+
+impl Serialize for Millis {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if self.0.subsec_nanos().is_multiple_of(1_000_000) {
+            serializer.serialize_u64(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX))
+        } else {
+            serializer.serialize_f64(self.0.as_secs_f64() * 1_000.0)
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portledger_model::{Allocation, Gap};
+use portledger_model::{Allocation, Gap, Millis};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::{Answer, Margin, Offset, Outcome, Query};
@@ -135,19 +135,6 @@ impl Serialize for Completeness<'_> {
         let mut object = serializer.serialize_struct("Coverage", 1)?;
         object.serialize_field("gaps", self.0)?;
         object.end()
-    }
-}
-
-/// A duration in milliseconds: an integer, or a fraction where it is finer than that.
-struct Millis(Duration);
-
-impl Serialize for Millis {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        if self.0.subsec_nanos().is_multiple_of(1_000_000) {
-            serializer.serialize_u64(u64::try_from(self.0.as_millis()).unwrap_or(u64::MAX))
-        } else {
-            serializer.serialize_f64(self.0.as_secs_f64() * 1_000.0)
-        }
     }
 }
 
