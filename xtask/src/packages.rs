@@ -11,6 +11,8 @@ use crate::command;
 /// A program the tests start, and the package it comes in.
 const NEEDED: &[(&str, &str)] = &[
     ("apache2", "apache2"),
+    // libFuzzer is C++.
+    ("c++", "g++"),
     ("curl", "curl"),
     ("dig", "bind9-dnsutils"),
     ("dnsmasq", "dnsmasq-base"),
