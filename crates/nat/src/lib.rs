@@ -7,9 +7,11 @@
 //!
 //! ```text
 //!   batch(now, side, packets)
-//!     │ header    what a packet is: addresses, ports, flags; malformed ones end here
+//!     │ ends      addresses and ports, unchecked: enough to bring the memory near
 //!     │ lookup    outbound: hash of the internal endpoint -> mapping (64 bytes, one cache line)
 //!     │           inbound:  address and port -> block, offset -> mapping, by arithmetic
+//!     │ established  a plain segment of a known connection goes the short way to rewrite
+//!     │ header    all others: what the packet is; malformed ones end here
 //!     │ translate new mapping from `ports`, sessions and TCP state, filtering, hairpinning
 //!     │ rewrite   addresses, ports, identification; checksums by difference (RFC 1624)
 //!     └ verdict   forward (after which event is durable), keep, or drop for a counted reason

@@ -21,7 +21,7 @@ use crate::{
     args::Reading,
     failure::Failure,
     output::{Progress, refuse_to_overwrite},
-    who::now,
+    questions::now,
 };
 
 /// What reading came to, besides the sightings.

@@ -47,6 +47,11 @@ pub(crate) fn record(
     })
 }
 
+/// When a question is put. Taken before the ledger is read, which knows nothing of later times.
+pub(crate) fn now() -> Timestamp {
+    Timestamp::from_micros(jiff::Timestamp::now().as_microsecond())
+}
+
 /// Who runs this program, as far as the system tells: the number always, the name where a login
 /// set it.
 fn user() -> Value {

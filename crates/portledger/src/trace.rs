@@ -16,11 +16,10 @@ use crate::{
     config::parse_duration,
     failure::{Ended, Failure},
     input, ledger, questions,
-    who::now,
 };
 
 pub(crate) fn run(args: &TraceArgs) -> Ended {
-    let asked_at = now();
+    let asked_at = questions::now();
     let asking = &args.asking;
     let correction = args.offset.as_deref().map(Correction::parse).transpose()?;
     let ledger = ledger::read(&asking.ledger)?;

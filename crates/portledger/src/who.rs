@@ -2,8 +2,6 @@
 
 use std::process::ExitCode;
 
-use jiff::Timestamp as Instant;
-use portledger_model::Timestamp;
 use portledger_trace::{AskError, Query, ask};
 use serde_json::json;
 
@@ -14,7 +12,7 @@ use crate::{
 };
 
 pub(crate) fn run(args: &WhoArgs) -> Ended {
-    let asked_at = now();
+    let asked_at = questions::now();
     let (address, port) = args.endpoint;
     let asking = &args.asking;
     let query =
@@ -38,9 +36,4 @@ pub(crate) fn run(args: &WhoArgs) -> Ended {
         print!("{}", answer.text());
     }
     Ok(ExitCode::from(answer.verdict.exit_status()))
-}
-
-/// When a question is put. Taken before the ledger is read, which knows nothing of later times.
-pub(crate) fn now() -> Timestamp {
-    Timestamp::from_micros(Instant::now().as_microsecond())
 }
