@@ -70,8 +70,7 @@ impl Ports {
 
     fn rest_overlapping(&mut self, since: Timestamp, block: &Block) {
         let blocks: Vec<BlockIndex> = self
-            .policy
-            .layout()
+            .layout
             .overlapping(block.external, block.ports)
             .collect();
         for index in blocks {
