@@ -1,0 +1,2 @@
+//! Which customer stood behind a subscriber, and when: kept apart and encrypted.
+#![forbid(unsafe_code)]
