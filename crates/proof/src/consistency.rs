@@ -57,7 +57,8 @@ impl Consistency {
     }
 
     /// Whether it proves that the tree with the old root is the beginning of that with the new
-    /// (RFC 9162 §2.1.4.2).
+    /// (RFC 9162 §2.1.4.2). The roots' sizes have to be known as this proof's, from whoever
+    /// signed them: hashes alone do not tell sizes apart.
     ///
     /// # Errors
     /// When it does not, telling which of the two roots is another.

@@ -85,7 +85,8 @@ impl Inclusion {
         hash
     }
 
-    /// Whether it proves that leaf in the tree with that root.
+    /// Whether it proves that leaf in the tree with that root. The root's size has to be known
+    /// as this proof's, from whoever signed both: hashes alone do not tell sizes apart.
     ///
     /// # Errors
     /// When it does not.
