@@ -27,10 +27,10 @@ impl Access {
             .collect()
     }
 
-    /// The value of the variable `name`, when it is set and not empty.
+    /// The value of the variable `name`, when it is set.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
-        let (_, value) = self.0.iter().find(|(known, _)| known == name)?;
-        (!value.is_empty()).then_some(value.as_str())
+        self.iter()
+            .find_map(|(known, value)| (known == name).then_some(value))
     }
 
     pub(crate) fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
@@ -41,12 +41,14 @@ impl Access {
 }
 
 impl FromIterator<(String, String)> for Access {
-    /// Settings from elsewhere, by the names of their variables; what is not `AWS_…` is left out.
+    /// Settings from elsewhere, by the names of their variables; what is empty or
+    /// not `AWS_…` is left out.
     fn from_iter<T: IntoIterator<Item = (String, String)>>(pairs: T) -> Self {
         Self(
             pairs
                 .into_iter()
-                .filter(|(name, _)| name.starts_with("AWS_"))
+                // Empty is as good as not set: how else would one unset it in a unit file?
+                .filter(|(name, value)| name.starts_with("AWS_") && !value.is_empty())
                 .collect(),
         )
     }
@@ -73,8 +75,9 @@ mod tests {
 
     #[test]
     fn only_the_settings_of_stores_are_kept() {
-        let access: Access = [("HOME".to_owned(), "/root".to_owned())]
+        let access: Access = [("HOME", "/root"), ("AWS_REGION", "")]
             .into_iter()
+            .map(|(name, value)| (name.to_owned(), value.to_owned()))
             .collect();
         assert_eq!(access.iter().count(), 0);
     }

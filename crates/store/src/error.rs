@@ -50,6 +50,16 @@ pub enum Error {
         /// What is wrong with it, and what to write instead.
         flaw: &'static str,
     },
+    /// The settings in the environment cannot be used together, or one of them not at all.
+    #[error(
+        "the AWS_… variables in the environment cannot be used for {location}: {reason}; correct them"
+    )]
+    Settings {
+        /// The store.
+        location: Location,
+        /// What is wrong with them.
+        reason: Reason,
+    },
     /// The store knows who asks, or does not, and says no.
     #[error(
         "cannot {action} {spot}: the store does not allow it ({reason}); check the credentials and what they may do there"
@@ -161,7 +171,7 @@ pub enum Action {
     List,
     /// Delete files.
     Delete,
-    /// Open the store.
+    /// Open the store, or make its folder.
     Open,
 }
 
@@ -217,7 +227,7 @@ impl From<Error> for io::Error {
             Error::Unreachable { .. } => io::ErrorKind::HostUnreachable,
             Error::Answer { .. } | Error::Changed { .. } => io::ErrorKind::InvalidData,
             Error::Io { source, .. } | Error::Source { source, .. } => source.kind(),
-            Error::Setting { .. } => io::ErrorKind::InvalidInput,
+            Error::Setting { .. } | Error::Settings { .. } => io::ErrorKind::InvalidInput,
             Error::TooLarge { .. } | Error::Threads { .. } => io::ErrorKind::Other,
         };
         Self::new(kind, error)

@@ -112,26 +112,30 @@ impl Remote {
 
     pub(crate) fn list(&self, prefix: Option<&StorePath>) -> Result<Vec<Entry>, Error> {
         let shared = &self.0;
-        let (client, below) = (Arc::clone(&shared.client), shared.folder(prefix));
-        let start = shared.prefix.as_ref().map(|prefix| format!("{prefix}/"));
+        let client = Arc::clone(&shared.client);
+        let below = shared.folder(prefix);
+        let ours = shared.folder(None);
         shared.run(prefix, Action::List, async move {
-            client
-                .list(below.as_ref())
-                .try_filter_map(|object| {
-                    let key = object.location.as_ref();
-                    // Others' keys that are no names of ours are not ours.
-                    let name = match &start {
-                        Some(start) => key.strip_prefix(start.as_str()),
-                        None => Some(key),
-                    };
-                    let entry = name.and_then(|name| name.parse().ok()).map(|path| Entry {
+            let mut objects = client.list(below.as_ref());
+            let mut entries = Vec::new();
+            while let Some(object) = objects.try_next().await? {
+                let key = &object.location;
+                // Others' keys that are no names of ours are not ours.
+                let Some(path) = name_below(key, ours.as_ref()) else {
+                    continue;
+                };
+                // Consoles mark a folder by an empty object `folder/`, and the library drops the
+                // slash. Sealed files are not empty, so asking costs nothing in practice.
+                let marker = name_below(key, below.as_ref()).is_none()
+                    || object.size == 0 && is_absent(client.head(key).await)?;
+                if !marker {
+                    entries.push(Entry {
                         path,
                         bytes: object.size,
                     });
-                    std::future::ready(Ok(entry))
-                })
-                .try_collect()
-                .await
+                }
+            }
+            Ok(entries)
         })
     }
 
@@ -230,6 +234,25 @@ impl Shared {
             Some(prefix) => Some(self.key(prefix)),
             None => self.prefix.as_ref().map(|all| Key::from(all.as_str())),
         }
+    }
+}
+
+/// What `key` is called below `folder`, when it is there and that is a name of ours.
+fn name_below(key: &Key, folder: Option<&Key>) -> Option<StorePath> {
+    let key = key.as_ref();
+    match folder {
+        Some(folder) => key.strip_prefix(folder.as_ref())?.strip_prefix('/')?,
+        None => key,
+    }
+    .parse()
+    .ok()
+}
+
+fn is_absent<T>(found: object_store::Result<T>) -> object_store::Result<bool> {
+    match found {
+        Ok(_) => Ok(false),
+        Err(object_store::Error::NotFound { .. }) => Ok(true),
+        Err(error) => Err(error),
     }
 }
 

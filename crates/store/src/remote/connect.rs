@@ -10,7 +10,7 @@ use reqwest::header::{HeaderMap, HeaderValue, IF_NONE_MATCH};
 
 use crate::{
     access::Access,
-    error::{Action, Error, Reason, Spot},
+    error::{Error, Reason},
     location::Location,
 };
 
@@ -55,12 +55,8 @@ pub(super) fn connect(
             // The URL's bucket, whatever the environment says.
             .with_bucket_name(bucket)
             .build()
-            .map_err(|error| Error::Answer {
-                spot: Spot {
-                    location: location.clone(),
-                    path: None,
-                },
-                action: Action::Open,
+            .map_err(|error| Error::Settings {
+                location: location.clone(),
                 reason: Reason::new(error),
             })
     };

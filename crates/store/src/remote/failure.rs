@@ -27,6 +27,12 @@ pub(super) fn explain(spot: Spot, action: Action, error: &object_store::Error) -
             action,
             reason,
         },
+        // Of a list and of many deletions the library gives no status, only its text.
+        _ if is_refusal(error) => Error::Refused {
+            spot,
+            action,
+            reason,
+        },
         _ if is_out_of_reach(error) => Error::Unreachable {
             spot,
             action,
@@ -69,6 +75,13 @@ pub(super) fn is_no_bucket(error: &(dyn StdError + 'static)) -> bool {
 /// Whether the server's answer has this code. The library keeps an answer as text only.
 fn says(error: &(dyn StdError + 'static), code: &str) -> bool {
     error.to_string().contains(&format!("<Code>{code}</Code>"))
+}
+
+fn is_refusal(error: &object_store::Error) -> bool {
+    let text = error.to_string();
+    ["status code: 401", "status code: 403", "AccessDenied"]
+        .iter()
+        .any(|sign| text.contains(sign))
 }
 
 fn is_out_of_reach(error: &object_store::Error) -> bool {
