@@ -1,0 +1,242 @@
+//! DELTA_BINARY_PACKED and the encodings of texts built on it.
+//!
+//! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>
+
+use super::thrift::{Malformed, Parsed, Reader};
+
+/// Values of a mini block that are unpacked at once.
+const RUN: usize = 32;
+/// Bytes that a run takes at most, and what a load of eight may touch beyond it.
+const RUN_BYTES: usize = RUN * 8 + 8;
+
+/// A type that a column of deltas is decoded to. Arithmetic wraps, as the encoding demands, so
+/// the low 32 bits are right whatever the width they were encoded in.
+pub(crate) trait Value: Copy {
+    fn from_wrapped(value: i64) -> Self;
+}
+
+impl Value for i64 {
+    fn from_wrapped(value: i64) -> Self {
+        value
+    }
+}
+
+impl Value for u32 {
+    fn from_wrapped(value: i64) -> Self {
+        value as Self
+    }
+}
+
+/// Appends the `count` values encoded at the start of `bytes`; returns the bytes after them.
+pub(crate) fn decode<'a, T: Value>(
+    bytes: &'a [u8],
+    count: usize,
+    values: &mut Vec<T>,
+) -> Parsed<&'a [u8]> {
+    let mut reader = Reader::new(bytes);
+    let block = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    let minis = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    let total = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+    let mut value = reader.integer()?;
+    if block == 0 || block > 1 << 16 || minis == 0 || !block.is_multiple_of(minis) {
+        return Err(Malformed("blocks of deltas of no known size"));
+    }
+    let mini = block / minis;
+    if !mini.is_multiple_of(RUN) {
+        return Err(Malformed("blocks of deltas of no known size"));
+    }
+    if total != count {
+        return Err(Malformed("another number of values than the page says"));
+    }
+    values.reserve(count);
+    let mut rest = reader.rest();
+    let mut left = count;
+    if left > 0 {
+        values.push(T::from_wrapped(value));
+        left -= 1;
+    }
+    while left > 0 {
+        let mut reader = Reader::new(rest);
+        let least = reader.integer()?;
+        let (widths, packed) = reader.rest().split_at_checked(minis).ok_or(CUT_OFF)?;
+        rest = packed;
+        for &width in widths {
+            // Mini blocks after the last value have a width but no bytes.
+            if left == 0 {
+                break;
+            }
+            let length = mini / 8 * usize::from(width);
+            let (packed, after) = rest.split_at_checked(length).ok_or(CUT_OFF)?;
+            rest = after;
+            let taken = left.min(mini);
+            mini_block(packed, width, least, taken, &mut value, values)?;
+            left -= taken;
+        }
+    }
+    Ok(rest)
+}
+
+const CUT_OFF: Malformed = Malformed("deltas end too early");
+
+fn mini_block<T: Value>(
+    packed: &[u8],
+    width: u8,
+    least: i64,
+    count: usize,
+    value: &mut i64,
+    values: &mut Vec<T>,
+) -> Parsed<()> {
+    if width == 0 {
+        values.extend((0..count).map(|_| {
+            *value = value.wrapping_add(least);
+            T::from_wrapped(*value)
+        }));
+        return Ok(());
+    }
+    let unpack = UNPACK
+        .get(usize::from(width))
+        .ok_or(Malformed("deltas of more than 64 bits"))?;
+    let mut deltas = [0_u64; RUN];
+    for (run, packed) in packed.chunks(RUN / 8 * usize::from(width)).enumerate() {
+        let Some(left) = count.checked_sub(run * RUN).filter(|&left| left > 0) else {
+            break;
+        };
+        let mut padded = [0; RUN_BYTES];
+        padded
+            .get_mut(..packed.len())
+            .ok_or(CUT_OFF)?
+            .copy_from_slice(packed);
+        unpack(&padded, &mut deltas);
+        values.extend(deltas.iter().take(left).map(|&delta| {
+            *value = value.wrapping_add(least).wrapping_add(delta.cast_signed());
+            T::from_wrapped(*value)
+        }));
+    }
+    Ok(())
+}
+
+/// Unpacks 32 values of `WIDTH` bits. The width is known to the compiler, which turns every place
+/// into a constant: three times as fast as one function for all widths.
+fn unpack<const WIDTH: usize>(packed: &[u8; RUN_BYTES], values: &mut [u64; RUN]) {
+    let mask = if WIDTH == 64 {
+        u64::MAX
+    } else {
+        (1_u64 << WIDTH) - 1
+    };
+    for (at, value) in values.iter_mut().enumerate() {
+        let (byte, bit) = (at * WIDTH / 8, at * WIDTH % 8);
+        let mut eight = [0; 8];
+        eight.copy_from_slice(&packed[byte..byte + 8]);
+        let mut word = u64::from_le_bytes(eight) >> bit;
+        if bit + WIDTH > 64 {
+            word |= u64::from(packed[byte + 8]) << (64 - bit);
+        }
+        *value = word & mask;
+    }
+}
+
+type Unpack = fn(&[u8; RUN_BYTES], &mut [u64; RUN]);
+
+macro_rules! widths {
+    ($($width:literal)*) => { [$(unpack::<$width>),*] };
+}
+
+static UNPACK: [Unpack; 65] = widths!(
+    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+    33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
+);
+
+/// Texts one after the other.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub(crate) struct Texts {
+    bytes: String,
+    ends: Vec<u32>,
+}
+
+impl Texts {
+    pub(crate) fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    pub(crate) fn get(&self, at: usize) -> Option<&str> {
+        let end = *self.ends.get(at)? as usize;
+        let start = match at.checked_sub(1) {
+            Some(before) => *self.ends.get(before)? as usize,
+            None => 0,
+        };
+        self.bytes.get(start..end)
+    }
+
+    /// The bytes of memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        self.bytes.capacity() + self.ends.capacity() * 4
+    }
+
+    /// Puts an empty text where a level is not 1.
+    pub(crate) fn spread(self, levels: &[u32]) -> Self {
+        let mut ends = self.ends.into_iter();
+        let mut end = 0;
+        let spread = levels.iter().map(|&level| {
+            if level == 1 {
+                end = ends.next().unwrap_or(end);
+            }
+            end
+        });
+        Self {
+            ends: spread.collect(),
+            bytes: self.bytes,
+        }
+    }
+
+    fn from_parts(bytes: Vec<u8>, ends: Vec<u32>) -> Parsed<Self> {
+        let bytes = String::from_utf8(bytes).map_err(|_| Malformed("a text that is not UTF-8"))?;
+        if !ends.iter().all(|&end| bytes.is_char_boundary(end as usize)) {
+            return Err(Malformed("a text that is not UTF-8"));
+        }
+        Ok(Self { bytes, ends })
+    }
+
+    /// Reads all texts of a page in PLAIN encoding: the length in four bytes, then the text.
+    pub(crate) fn plain(mut bytes: &[u8]) -> Parsed<Self> {
+        let (mut all, mut ends) = (Vec::with_capacity(bytes.len()), Vec::new());
+        while !bytes.is_empty() {
+            let (length, rest) = bytes.split_first_chunk().ok_or(CUT_OFF_TEXT)?;
+            let length = u32::from_le_bytes(*length) as usize;
+            let (text, rest) = rest.split_at_checked(length).ok_or(CUT_OFF_TEXT)?;
+            all.extend_from_slice(text);
+            ends.push(u32::try_from(all.len()).map_err(|_| TOO_LONG)?);
+            bytes = rest;
+        }
+        Self::from_parts(all, ends)
+    }
+
+    /// Reads `count` texts in DELTA_BYTE_ARRAY encoding: what each shares with the one before it,
+    /// then what it adds. `most` is how many bytes they may come to.
+    pub(crate) fn deltas(bytes: &[u8], count: usize, most: usize) -> Parsed<Self> {
+        let (mut shared, mut added) = (Vec::<i64>::new(), Vec::<i64>::new());
+        let rest = decode(bytes, count, &mut shared)?;
+        let mut rest = decode(rest, count, &mut added)?;
+        let (mut all, mut ends) = (Vec::with_capacity(rest.len()), Vec::with_capacity(count));
+        let mut start = 0;
+        for (shared, added) in shared.into_iter().zip(added) {
+            let end = all.len();
+            let shared = usize::try_from(shared).map_err(|_| CUT_OFF_TEXT)?;
+            let added = usize::try_from(added).map_err(|_| CUT_OFF_TEXT)?;
+            let (text, after) = rest.split_at_checked(added).ok_or(CUT_OFF_TEXT)?;
+            if shared > end - start {
+                return Err(Malformed("a text that shares more than there is"));
+            }
+            if shared + added > most.saturating_sub(end) {
+                return Err(TOO_LONG);
+            }
+            all.extend_from_within(start..start + shared);
+            all.extend_from_slice(text);
+            ends.push(u32::try_from(all.len()).map_err(|_| TOO_LONG)?);
+            (start, rest) = (end, after);
+        }
+        Self::from_parts(all, ends)
+    }
+}
+
+const CUT_OFF_TEXT: Malformed = Malformed("texts end too early");
+const TOO_LONG: Malformed = Malformed("texts longer than a page may be");

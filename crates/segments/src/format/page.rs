@@ -1,0 +1,179 @@
+//! The values of one page.
+
+use super::{
+    delta::{self, Texts, Value},
+    hybrid::{self, Present},
+    thrift::{Malformed, Parsed},
+};
+use crate::layout::{Column, Encoding, Kind, TEXT_BYTES};
+
+/// The values of one page. Null is the greatest value of the type.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Values {
+    /// Numbers of up to 32 bits, or places in the chunk's dictionary.
+    Narrow(Box<[u32]>),
+    /// Times, record numbers, and numbers of 32 bits that may be null.
+    Wide(Box<[i64]>),
+    /// Texts; null is empty.
+    Texts(Texts),
+}
+
+impl Values {
+    pub(crate) fn narrow(&self) -> &[u32] {
+        match self {
+            Self::Narrow(values) => values,
+            Self::Wide(_) | Self::Texts(_) => &[],
+        }
+    }
+
+    pub(crate) fn wide(&self) -> &[i64] {
+        match self {
+            Self::Wide(values) => values,
+            Self::Narrow(_) | Self::Texts(_) => &[],
+        }
+    }
+
+    pub(crate) fn text(&self, at: usize) -> Option<&str> {
+        match self {
+            Self::Texts(texts) => texts.get(at),
+            Self::Narrow(_) | Self::Wide(_) => None,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        match self {
+            Self::Narrow(values) => values.len(),
+            Self::Wide(values) => values.len(),
+            Self::Texts(texts) => texts.len(),
+        }
+    }
+
+    /// The bytes of memory they take.
+    pub(crate) fn memory(&self) -> usize {
+        size_of::<Self>()
+            + match self {
+                Self::Narrow(values) => size_of_val(&**values),
+                Self::Wide(values) => size_of_val(&**values),
+                Self::Texts(texts) => texts.memory(),
+            }
+    }
+}
+
+/// The bytes that a page of `rows` rows may unpack to: no more are made room for.
+pub(crate) const fn most_bytes(column: &Column, rows: usize) -> usize {
+    let a_row = match column.kind {
+        Kind::Text if !matches!(column.encoding, Encoding::Dictionary) => TEXT_BYTES + 16,
+        Kind::Text | Kind::Number(_) | Kind::Time => 12,
+    };
+    rows * a_row + 4_096
+}
+
+/// The number that stands for an encoding in a page's header.
+pub(crate) const fn code(encoding: Encoding) -> i64 {
+    match encoding {
+        Encoding::Plain => 0,
+        Encoding::Delta => 5,
+        Encoding::DeltaText => 7,
+        Encoding::Dictionary => 8,
+        Encoding::Split => 9,
+    }
+}
+
+/// Decodes a page of `rows` rows, unpacked and checked.
+pub(crate) fn decode(column: &Column, bytes: &[u8], rows: usize) -> Parsed<Values> {
+    let (present, bytes) = if column.optional {
+        hybrid::present(bytes, rows)?
+    } else {
+        (Present::All, bytes)
+    };
+    let count = match &present {
+        Present::All => rows,
+        Present::None => 0,
+        Present::Some(levels) => levels.iter().filter(|&&level| level == 1).count(),
+    };
+    Ok(match column.encoding {
+        Encoding::Delta if column.is_narrow() => {
+            Values::Narrow(spread(deltas(bytes, count)?, &present, rows, u32::MAX))
+        }
+        Encoding::Delta => {
+            let values = match column.kind {
+                Kind::Number(32) => deltas::<u32>(bytes, count)?
+                    .into_iter()
+                    .map(i64::from)
+                    .collect(),
+                _ => deltas(bytes, count)?,
+            };
+            Values::Wide(spread(values, &present, rows, i64::MAX))
+        }
+        Encoding::Plain => Values::Narrow(spread(plain(bytes, count)?, &present, rows, u32::MAX)),
+        Encoding::Split => Values::Narrow(spread(split(bytes, count)?, &present, rows, u32::MAX)),
+        Encoding::DeltaText => {
+            let texts = match count {
+                0 => Texts::default(),
+                count => Texts::deltas(bytes, count, most_bytes(column, rows))?,
+            };
+            Values::Texts(match present {
+                Present::All => texts,
+                Present::None => texts.spread(&vec![0; rows]),
+                Present::Some(levels) => texts.spread(&levels),
+            })
+        }
+        Encoding::Dictionary => {
+            let places = match bytes.split_first() {
+                _ if count == 0 => Vec::new(),
+                Some((&width, packed)) => hybrid::decode(packed, width, count)?,
+                None => return Err(CUT_OFF),
+            };
+            Values::Narrow(spread(places, &present, rows, u32::MAX))
+        }
+    })
+}
+
+const CUT_OFF: Malformed = Malformed("values end too early");
+
+/// A page without values may leave out even the deltas' head.
+fn deltas<T: Value>(bytes: &[u8], count: usize) -> Parsed<Vec<T>> {
+    let mut values = Vec::with_capacity(count);
+    if count > 0 {
+        delta::decode(bytes, count, &mut values)?;
+    }
+    Ok(values)
+}
+
+fn plain(bytes: &[u8], count: usize) -> Parsed<Vec<u32>> {
+    let (values, _) = bytes.as_chunks::<4>();
+    let values = values.get(..count).ok_or(CUT_OFF)?;
+    Ok(values
+        .iter()
+        .map(|value| u32::from_le_bytes(*value))
+        .collect())
+}
+
+/// First the lowest byte of every value, then the next.
+fn split(bytes: &[u8], count: usize) -> Parsed<Vec<u32>> {
+    let (a, rest) = bytes.split_at_checked(count).ok_or(CUT_OFF)?;
+    let (b, rest) = rest.split_at_checked(count).ok_or(CUT_OFF)?;
+    let (c, rest) = rest.split_at_checked(count).ok_or(CUT_OFF)?;
+    let d = rest.get(..count).ok_or(CUT_OFF)?;
+    let values = a.iter().zip(b).zip(c).zip(d);
+    Ok(values
+        .map(|(((&a, &b), &c), &d)| u32::from_le_bytes([a, b, c, d]))
+        .collect())
+}
+
+/// Puts null where no value is.
+fn spread<T: Copy>(values: Vec<T>, present: &Present, rows: usize, null: T) -> Box<[T]> {
+    match present {
+        Present::All => values.into(),
+        Present::None => vec![null; rows].into(),
+        Present::Some(levels) => {
+            let mut values = values.into_iter();
+            let of = |&level: &u32| if level == 1 { values.next() } else { None };
+            levels
+                .iter()
+                .map(of)
+                .map(|value| value.unwrap_or(null))
+                .collect()
+        }
+    }
+}

@@ -1,0 +1,95 @@
+//! One allocation as a segment keeps it.
+
+use std::net::Ipv4Addr;
+
+use portledger_model::{PortRange, RecordNumber, Span, Timestamp, Transport};
+
+/// A subscriber's place in the segment's [`Dictionary`](crate::Dictionary), from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct SubscriberNumber(pub u32);
+
+/// A device's place in the segment's [`Dictionary`](crate::Dictionary), from 0.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct DeviceNumber(pub u16);
+
+/// One allocation as a segment keeps it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Row {
+    /// The shared address.
+    pub external: Ipv4Addr,
+    /// The ports, which are identifiers for ICMP.
+    pub ports: PortRange,
+    /// The one transport it is for; `None` is every transport.
+    pub transport: Option<Transport>,
+    /// When it was handed out, by the device's clock.
+    pub from: Timestamp,
+    /// When it was released; `None` where it was held on beyond this segment.
+    pub to: Option<Timestamp>,
+    /// Who held it.
+    pub subscriber: SubscriberNumber,
+    /// The device that handed it out.
+    pub device: DeviceNumber,
+    /// The record that told of it first.
+    pub opened: RecordNumber,
+}
+
+impl Row {
+    /// What rows are sorted by: external address, first port, start. Rows equal in all three may
+    /// stand in any order.
+    pub const fn order(&self) -> (u32, u16, i64) {
+        (
+            self.external.to_bits(),
+            self.ports.first(),
+            self.from.as_micros(),
+        )
+    }
+
+    /// The time for which it was held: a microsecond at least, as
+    /// [`Allocation::span`](portledger_model::Allocation::span).
+    pub fn span(&self) -> Span {
+        span(self.from, self.to)
+    }
+}
+
+/// The time from `from` to `to`, a microsecond at least.
+pub(crate) fn span(from: Timestamp, to: Option<Timestamp>) -> Span {
+    let to = to.unwrap_or(Timestamp::MAX);
+    Span::new(from, to.max(from.after(Span::TICK)))
+}
+
+/// How fine the times in a segment are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Resolution {
+    /// Whole milliseconds: an eighth smaller files than microseconds. The writer refuses a finer
+    /// time.
+    Millis,
+    /// Microseconds, which hold every time.
+    #[default]
+    Micros,
+}
+
+impl Resolution {
+    /// The coarsest that holds all of `times`.
+    pub fn of(times: impl IntoIterator<Item = Timestamp>) -> Self {
+        if times.into_iter().all(|time| time.as_micros() % 1_000 == 0) {
+            Self::Millis
+        } else {
+            Self::Micros
+        }
+    }
+
+    /// Microseconds of one step.
+    pub(crate) const fn micros(self) -> i64 {
+        match self {
+            Self::Millis => 1_000,
+            Self::Micros => 1,
+        }
+    }
+}
+
+/// A transport by its protocol number in the IPv4 header, which is how the files keep it.
+pub(crate) fn transport(number: u32) -> Option<Transport> {
+    u8::try_from(number)
+        .ok()
+        .and_then(Transport::from_protocol_number)
+}

@@ -1,0 +1,217 @@
+//! The pages that hold the same rows in all columns, each decoded when it is first needed.
+
+use std::{cell::OnceCell, net::Ipv4Addr, ops::Range, sync::Arc};
+
+use portledger_model::{External, PortRange, RecordNumber, Span, Timestamp};
+
+use super::Segment;
+use crate::{
+    DeviceNumber, Error, Flaw, Row, SubscriberNumber,
+    format::page::Values,
+    layout::{ALLOCATIONS, allocation as at},
+    row::{self, transport},
+};
+
+const COLUMNS: usize = ALLOCATIONS_COLUMNS + 1;
+const ALLOCATIONS_COLUMNS: usize = 8;
+/// The place of the column that stands in a file of its own.
+const OPENED: usize = ALLOCATIONS_COLUMNS;
+
+/// The pages of a row group that hold the same rows.
+pub(super) struct RowPage<'a> {
+    segment: &'a Segment,
+    pub(super) group: u32,
+    pub(super) page: u32,
+    rows: usize,
+    /// Whether pages go through the cache; one sweep over everything would only empty it.
+    cached: bool,
+    columns: [OnceCell<Arc<Values>>; COLUMNS],
+}
+
+impl<'a> RowPage<'a> {
+    pub(super) fn new(segment: &'a Segment, group: u32, page: u32, cached: bool) -> Self {
+        debug_assert_eq!(ALLOCATIONS.columns.len(), ALLOCATIONS_COLUMNS);
+        Self {
+            segment,
+            group,
+            page,
+            rows: segment.allocations.page_rows(group, page),
+            cached,
+            columns: Default::default(),
+        }
+    }
+
+    /// How many rows it has.
+    pub(super) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The number of its first row in the segment.
+    pub(super) const fn first_row(&self) -> u64 {
+        self.group as u64 * crate::layout::GROUP_ROWS as u64
+            + self.page as u64 * ALLOCATIONS.page_rows as u64
+    }
+
+    fn column(&self, column: usize) -> Result<&Values, Error> {
+        let Some(slot) = self.columns.get(column) else {
+            return Err(self.damaged(0, column, Flaw::Mismatch("no such column")));
+        };
+        if let Some(values) = slot.get() {
+            return Ok(values);
+        }
+        let (table, place) = match column {
+            OPENED => (self.segment.numbers()?, 0),
+            column => (&self.segment.allocations, column),
+        };
+        let values = if self.cached {
+            table.page(&self.segment.cache, self.group, place, self.page)?
+        } else {
+            Arc::new(table.read_page(self.group, place, self.page)?)
+        };
+        if values.len() != self.rows {
+            return Err(self.damaged(0, column, Flaw::Mismatch("another number of rows")));
+        }
+        Ok(slot.get_or_init(|| values))
+    }
+
+    fn narrow(&self, column: usize) -> Result<&[u32], Error> {
+        Ok(self.column(column)?.narrow())
+    }
+
+    fn damaged(&self, place: usize, column: usize, flaw: Flaw) -> Error {
+        let row = self.first_row() + place as u64;
+        match (column, self.segment.numbers.get()) {
+            (OPENED, Some(numbers)) => numbers.damaged_row(row, 0, flaw),
+            _ => self.segment.allocations.damaged_row(row, column, flaw),
+        }
+    }
+
+    /// The rows of an address.
+    pub(super) fn of_address(&self, address: Ipv4Addr) -> Result<Range<usize>, Error> {
+        let (externals, address) = (self.narrow(at::EXTERNAL)?, address.to_bits());
+        let start = externals.partition_point(|&external| external < address);
+        let rest = externals.get(start..).unwrap_or(&[]);
+        let end = start + rest.partition_point(|&external| external == address);
+        Ok(start..end)
+    }
+
+    /// Calls `each` with the rows among `rows` that hold `port` and may be of the transport.
+    pub(super) fn covering(
+        &self,
+        rows: Range<usize>,
+        asked: External,
+        mut each: impl FnMut(usize) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let (firsts, lasts) = match asked.port {
+            Some(_) => (self.narrow(at::FIRST)?, self.narrow(at::LAST)?),
+            None => (&[][..], &[][..]),
+        };
+        let mut covers = |place: usize| {
+            let transport = match asked.transport {
+                Some(asked) => self.transport(place)?.is_none_or(|held| held == asked),
+                None => true,
+            };
+            if transport { each(place) } else { Ok(()) }
+        };
+        let Some(port) = asked.port.map(u32::from) else {
+            return rows.into_iter().try_for_each(covers);
+        };
+        let firsts = firsts.get(rows.clone()).unwrap_or(&[]);
+        let lasts = lasts.get(rows.clone()).unwrap_or(&[]);
+        // Rows are sorted by first port inside an address, so those after the last that begins
+        // at or below the port cannot hold it. Those before may, however large their blocks.
+        let firsts = firsts
+            .get(..firsts.partition_point(|&first| first <= port))
+            .unwrap_or(&[]);
+        for (place, _) in lasts
+            .iter()
+            .take(firsts.len())
+            .enumerate()
+            .filter(|&(_, &last)| port <= last)
+        {
+            covers(rows.start + place)?;
+        }
+        Ok(())
+    }
+
+    fn transport(&self, place: usize) -> Result<Option<portledger_model::Transport>, Error> {
+        match self.narrow(at::TRANSPORT)?.get(place) {
+            None | Some(&u32::MAX) => Ok(None),
+            Some(&number) => match transport(number) {
+                Some(transport) => Ok(Some(transport)),
+                None => Err(self.damaged(
+                    place,
+                    at::TRANSPORT,
+                    Flaw::Meaning("a transport of no name"),
+                )),
+            },
+        }
+    }
+
+    /// When the row was held.
+    pub(super) fn times(&self, place: usize) -> Result<(Timestamp, Option<Timestamp>), Error> {
+        let step = self.segment.allocations.stamp.resolution.micros();
+        let time = |value: i64| Timestamp::from_micros(value.saturating_mul(step));
+        let from = self
+            .column(at::FROM)?
+            .wide()
+            .get(place)
+            .copied()
+            .unwrap_or(i64::MIN);
+        let to = self
+            .column(at::TO)?
+            .wide()
+            .get(place)
+            .copied()
+            .unwrap_or(i64::MAX);
+        Ok((time(from), (to != i64::MAX).then(|| time(to))))
+    }
+
+    /// The time for which it was held, a microsecond at least.
+    pub(super) fn span(&self, place: usize) -> Result<Span, Error> {
+        let (from, to) = self.times(place)?;
+        Ok(row::span(from, to))
+    }
+
+    /// What rows are sorted by.
+    pub(super) fn order(&self, place: usize) -> Result<(u32, u32, Timestamp), Error> {
+        let of = |column| Ok(self.narrow(column)?.get(place).copied().unwrap_or(0));
+        let (from, _) = self.times(place)?;
+        Ok((of(at::EXTERNAL)?, of(at::FIRST)?, from))
+    }
+
+    /// The whole row.
+    pub(super) fn row(&self, place: usize) -> Result<Row, Error> {
+        let of = |column: usize| {
+            let value = self.narrow(column)?.get(place).copied();
+            value
+                .ok_or_else(|| self.damaged(place, column, Flaw::Mismatch("a row beyond the last")))
+        };
+        let port = |column| {
+            let port = u16::try_from(of(column)?);
+            port.map_err(|_| self.damaged(place, column, Flaw::Meaning("a port above 65,535")))
+        };
+        let ports = PortRange::new(port(at::FIRST)?, port(at::LAST)?);
+        let backwards = Flaw::Meaning("a port range that ends before it begins");
+        let ports = ports.map_err(|_| self.damaged(place, at::LAST, backwards))?;
+        let (from, to) = self.times(place)?;
+        let opened = self.column(OPENED)?.wide().get(place).copied().unwrap_or(0);
+        Ok(Row {
+            external: Ipv4Addr::from_bits(of(at::EXTERNAL)?),
+            ports,
+            transport: self.transport(place)?,
+            from,
+            to,
+            subscriber: SubscriberNumber(of(at::SUBSCRIBER)?),
+            device: self.device(place, of(at::DEVICE)?)?,
+            opened: RecordNumber(opened.cast_unsigned()),
+        })
+    }
+
+    fn device(&self, place: usize, in_group: u32) -> Result<DeviceNumber, Error> {
+        let devices = self.segment.group_devices(self.group)?;
+        let device = devices.get(in_group as usize).copied().map(DeviceNumber);
+        let flaw = Flaw::Mismatch("a device that the dictionary does not have");
+        device.ok_or_else(|| self.damaged(place, at::DEVICE, flaw))
+    }
+}

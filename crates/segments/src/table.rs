@@ -1,0 +1,604 @@
+//! One file of a segment, open for reading: its end, its indexes, and any page by its place.
+
+use std::{
+    cell::RefCell,
+    ops::Range,
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicU64, Ordering},
+    },
+};
+
+use crate::{
+    Cache, Error, Flaw, Key, Place, ReadAt,
+    cache::PageId,
+    format::{
+        Malformed,
+        cipher::{Cipher, Module, Ordinals, Sealed},
+        delta::Texts,
+        footer::{Crypto, Footer, PageHeader},
+        page::{self, Values},
+    },
+    index::GroupIndex,
+    layout::{Column, Encoding, GROUP_ROWS, Kind, Layout},
+    stamp::{Stamp, Unread},
+};
+
+/// One file of a segment.
+pub(crate) struct Table {
+    pub(crate) layout: &'static Layout,
+    pub(crate) stamp: Stamp,
+    source: Box<dyn ReadAt>,
+    cipher: Option<Cipher>,
+    pub(crate) footer: Footer,
+    indexes: Vec<OnceLock<GroupIndex>>,
+    /// Tells its pages from other files' in a cache.
+    id: u64,
+}
+
+/// The end of a file that is read at once: more than the footer of a day.
+const TAIL: u64 = 64 << 10;
+/// The length of the footer, and what the file ends in.
+const TRAILER: usize = 8;
+/// No footer or index is longer: 4,096 row groups, which is as many rows as a segment may have,
+/// come to a quarter of it.
+const LONGEST_PART: u64 = 64 << 20;
+const ZSTD: i64 = 6;
+
+static NEXT_ID: AtomicU64 = AtomicU64::new(0);
+
+impl Table {
+    /// Reads the end of the file.
+    pub(crate) fn open(
+        layout: &'static Layout,
+        source: Box<dyn ReadAt>,
+        key: Option<&Key>,
+    ) -> Result<Self, Error> {
+        let end = End::read(layout, &*source, key)?;
+        let damaged = |flaw| {
+            damage(
+                layout,
+                Place {
+                    offset: end.offset,
+                    ..Place::default()
+                },
+                flaw,
+            )
+        };
+        let footer = Footer::parse(&end.footer).map_err(|error| damaged(error.into()))?;
+        let stamp = footer.own.as_deref().ok_or(Unread::Malformed);
+        let stamp = stamp.and_then(Stamp::parse).map_err(|error| match error {
+            Unread::Version(version) => Error::Version {
+                file: layout.file,
+                version,
+            },
+            Unread::Checksum => damaged(Flaw::Checksum),
+            Unread::Malformed => damaged(Flaw::Meaning("no file of a segment ends so")),
+        })?;
+        fits(layout, &footer, &stamp, source.len(), end.cipher.is_some())
+            .map_err(|Malformed(what)| damaged(Flaw::Mismatch(what)))?;
+        let indexes = footer.groups.iter().map(|_| OnceLock::new()).collect();
+        Ok(Self {
+            layout,
+            stamp,
+            source,
+            cipher: end.cipher,
+            footer,
+            indexes,
+            id: NEXT_ID.fetch_add(1, Ordering::Relaxed),
+        })
+    }
+
+    /// How many rows it has.
+    pub(crate) const fn rows(&self) -> u64 {
+        self.stamp.rows
+    }
+
+    pub(crate) fn groups(&self) -> u32 {
+        self.footer.groups.len() as u32
+    }
+
+    /// The rows of a page, which are as many in every column.
+    pub(crate) fn page_rows(&self, group: u32, page: u32) -> usize {
+        let rows = self
+            .footer
+            .groups
+            .get(group as usize)
+            .map_or(0, |group| group.rows);
+        let before = page as usize * self.layout.page_rows;
+        (rows as usize)
+            .saturating_sub(before)
+            .min(self.layout.page_rows)
+    }
+
+    /// How many pages a row group has, in every column.
+    pub(crate) fn pages(&self, group: u32) -> u32 {
+        let rows = self
+            .footer
+            .groups
+            .get(group as usize)
+            .map_or(0, |group| group.rows);
+        (rows as usize).div_ceil(self.layout.page_rows) as u32
+    }
+
+    /// The row group, the page and the place in the page of a row.
+    pub(crate) const fn place_of(&self, row: u64) -> (u32, u32, usize) {
+        let (group, within) = (row / GROUP_ROWS as u64, row % GROUP_ROWS as u64);
+        let page_rows = self.layout.page_rows as u64;
+        (
+            group as u32,
+            (within / page_rows) as u32,
+            (within % page_rows) as usize,
+        )
+    }
+
+    /// What the indexes say of a row group; read when it is first asked for.
+    pub(crate) fn index(&self, group: u32) -> Result<&GroupIndex, Error> {
+        let (Some(slot), Some(meta), Some(stamp)) = (
+            self.indexes.get(group as usize),
+            self.footer.groups.get(group as usize),
+            self.stamp.groups.get(group as usize),
+        ) else {
+            return Err(self.damaged(Place::default(), Flaw::Mismatch("a row beyond the last")));
+        };
+        if let Some(index) = slot.get() {
+            return Ok(index);
+        }
+        let index = GroupIndex::read(self, group, meta)?;
+        if stamp.check.is_some_and(|check| check != index.check) {
+            let offset = meta.chunks.first().map_or(0, |chunk| chunk.offset_index.0);
+            let place = Place {
+                group: Some(group),
+                offset,
+                ..Place::default()
+            };
+            return Err(self.damaged(place, Flaw::Checksum));
+        }
+        Ok(slot.get_or_init(|| index))
+    }
+
+    /// A page out of the cache, or read and put there.
+    pub(crate) fn page(
+        &self,
+        cache: &Cache,
+        group: u32,
+        column: usize,
+        page: u32,
+    ) -> Result<Arc<Values>, Error> {
+        let id = PageId {
+            file: self.id,
+            group,
+            column: column as u16,
+            page,
+        };
+        if let Some(found) = cache.get(id) {
+            return Ok(found);
+        }
+        let values = Arc::new(self.read_page(group, column, page)?);
+        cache.put(id, Arc::clone(&values));
+        Ok(values)
+    }
+
+    /// Reads a page.
+    pub(crate) fn read_page(&self, group: u32, column: usize, page: u32) -> Result<Values, Error> {
+        let part = Part {
+            group,
+            column,
+            page: Some(page),
+        };
+        let bytes = self.index(group)?.page(column, page);
+        let spec = self.spec(column)?;
+        let rows = self.page_rows(group, page);
+        self.with_part(
+            part,
+            bytes,
+            rows as u64,
+            page::code(spec.encoding),
+            |bytes| page::decode(spec, bytes, rows),
+        )
+    }
+
+    /// Reads the dictionary of a column in a row group.
+    pub(crate) fn read_dictionary(&self, group: u32, column: usize) -> Result<Texts, Error> {
+        let part = Part {
+            group,
+            column,
+            page: None,
+        };
+        let bytes = self.index(group)?.dictionary(column);
+        self.with_part(part, bytes, 0, page::code(Encoding::Plain), Texts::plain)
+    }
+
+    fn spec(&self, column: usize) -> Result<&'static Column, Error> {
+        let spec = self.layout.columns.get(column);
+        spec.ok_or_else(|| self.damaged(Place::default(), Flaw::Mismatch("no such column")))
+    }
+
+    /// Reads, opens, checks and unpacks a page, and hands it to `decode`.
+    fn with_part<T>(
+        &self,
+        part: Part,
+        bytes: Option<Range<u64>>,
+        rows: u64,
+        encoding: i64,
+        decode: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
+        let spec = self.spec(part.column)?;
+        let place = Place {
+            group: Some(part.group),
+            column: Some(spec.name),
+            page: part.page,
+            offset: bytes.as_ref().map_or(0, |bytes| bytes.start),
+        };
+        let fail = |flaw| self.damaged(place, flaw);
+        let bytes = bytes.ok_or_else(|| fail(Flaw::Mismatch("no such page")))?;
+        let most = match part.page {
+            Some(_) => page::most_bytes(spec, rows as usize),
+            None => MOST_DICTIONARY,
+        };
+        // Packed bytes are hardly longer than what they unpack to.
+        let length = bytes.end.saturating_sub(bytes.start);
+        if length > (most + most / 8 + 4_096) as u64 {
+            return Err(fail(Flaw::Mismatch("a page longer than its rows can be")));
+        }
+        SCRATCH.with_borrow_mut(|scratch| {
+            scratch.raw.clear();
+            scratch.raw.resize(length as usize, 0);
+            self.read(&mut scratch.raw, bytes.start)?;
+            let (header, body) = self.open_part(&mut scratch.raw, part).map_err(fail)?;
+            let (header, body) = (&scratch.raw[header], &scratch.raw[body]);
+            let (header, header_length) =
+                PageHeader::parse(header).map_err(|error| fail(error.into()))?;
+            let body = match self.cipher {
+                Some(_) => body,
+                None => body.get(header_length..).unwrap_or(&[]),
+            };
+            header
+                .fits(part.page.is_some(), encoding, spec.optional, rows, most)
+                .map_err(|error| fail(error.into()))?;
+            if self.cipher.is_none() {
+                if header.packed != body.len() as u64 {
+                    return Err(fail(Flaw::Mismatch("a page of another length")));
+                }
+                if header.checksum != Some(crc32fast::hash(body)) {
+                    return Err(fail(Flaw::Checksum));
+                }
+            }
+            let plain = scratch
+                .unpacker
+                .unpack(&mut scratch.plain, body, header.unpacked as usize);
+            let plain = plain.ok_or_else(|| fail(Flaw::Compression))?;
+            decode(plain).map_err(|error| fail(error.into()))
+        })
+    }
+
+    /// Where in `raw` the header and the body are; the header may run into the body where
+    /// nothing is encrypted.
+    fn open_part(&self, raw: &mut [u8], part: Part) -> Result<(Range<usize>, Range<usize>), Flaw> {
+        let all = 0..raw.len();
+        let Some(cipher) = &self.cipher else {
+            return Ok((all.clone(), all));
+        };
+        let at = Ordinals {
+            group: part.group,
+            column: part.column as u16,
+            page: part.page.unwrap_or(0),
+        };
+        let (header, body) = match part.page {
+            Some(_) => (Module::DataPageHeader, Module::DataPage),
+            None => (Module::DictionaryPageHeader, Module::DictionaryPage),
+        };
+        let (header, end) = cipher.open(raw, header, at)?;
+        let (_, rest) = raw.split_at_mut_checked(end).ok_or(Flaw::Tag)?;
+        let (body, body_end) = cipher.open(rest, body, at)?;
+        if body_end != rest.len() {
+            return Err(Flaw::Mismatch("a page of another length"));
+        }
+        Ok((header, body.start + end..body.end + end))
+    }
+
+    /// Reads a part of an index and opens it.
+    pub(crate) fn module(
+        &self,
+        bytes: (u64, u64),
+        module: Module,
+        at: Ordinals,
+    ) -> Result<Vec<u8>, Flaw> {
+        let (offset, length) = bytes;
+        let end = offset
+            .checked_add(length)
+            .filter(|&end| end <= self.source.len());
+        if end.is_none() || length > LONGEST_PART {
+            return Err(Flaw::Mismatch("an index outside its file"));
+        }
+        let mut raw = vec![0; length as usize];
+        self.read(&mut raw, offset)
+            .map_err(|_| Flaw::Mismatch("an index that cannot be read"))?;
+        open_module(self.cipher.as_ref(), raw, module, at)
+    }
+
+    pub(crate) fn read(&self, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+        read(self.layout, &*self.source, buffer, offset)
+    }
+
+    pub(crate) fn len(&self) -> u64 {
+        self.source.len()
+    }
+
+    pub(crate) const fn is_encrypted(&self) -> bool {
+        self.cipher.is_some()
+    }
+
+    pub(crate) fn damaged(&self, place: Place, flaw: Flaw) -> Error {
+        damage(self.layout, place, flaw)
+    }
+
+    /// What is wrong with the value of a row.
+    pub(crate) fn damaged_row(&self, row: u64, column: usize, flaw: Flaw) -> Error {
+        let (group, page, _) = self.place_of(row);
+        let bytes = self
+            .index(group)
+            .ok()
+            .and_then(|index| index.page(column, page));
+        let place = Place {
+            group: Some(group),
+            column: self.layout.columns.get(column).map(|column| column.name),
+            page: Some(page),
+            offset: bytes.map_or(0, |bytes| bytes.start),
+        };
+        self.damaged(place, flaw)
+    }
+}
+
+/// The bytes that a dictionary may unpack to: 65,536 names of devices.
+const MOST_DICTIONARY: usize = 65_536 * (4 + 64);
+
+/// A page, or a dictionary.
+#[derive(Debug, Clone, Copy)]
+struct Part {
+    group: u32,
+    column: usize,
+    page: Option<u32>,
+}
+
+/// The end of a file: where the footer begins, and its bytes, opened.
+struct End {
+    offset: u64,
+    footer: Vec<u8>,
+    cipher: Option<Cipher>,
+}
+
+impl End {
+    fn read(layout: &Layout, source: &dyn ReadAt, key: Option<&Key>) -> Result<Self, Error> {
+        let len = source.len();
+        let at = |offset| Place {
+            offset,
+            ..Place::default()
+        };
+        let too_short = || {
+            damage(
+                layout,
+                at(0),
+                Flaw::Mismatch("too short for a Parquet file"),
+            )
+        };
+        let mut tail = vec![0; len.min(TAIL) as usize];
+        read(layout, source, &mut tail, len - len.min(TAIL))?;
+        let (_, trailer) = tail.split_last_chunk::<TRAILER>().ok_or_else(too_short)?;
+        let [a, b, c, d, magic @ ..] = *trailer;
+        let length = u64::from(u32::from_le_bytes([a, b, c, d]));
+        let trailer_offset = len - TRAILER as u64;
+        let encrypted = match &magic {
+            b"PAR1" => false,
+            b"PARE" => true,
+            _ => {
+                return Err(damage(
+                    layout,
+                    at(trailer_offset),
+                    Flaw::Mismatch("no Parquet file ends so"),
+                ));
+            }
+        };
+        let offset = trailer_offset
+            .checked_sub(length)
+            .filter(|_| length <= LONGEST_PART);
+        let offset = offset.ok_or_else(|| {
+            damage(
+                layout,
+                at(trailer_offset),
+                Flaw::Mismatch("a footer longer than its file"),
+            )
+        })?;
+        let within = tail.len().checked_sub(length as usize + TRAILER);
+        let mut footer = match within.and_then(|start| tail.get(start..tail.len() - TRAILER)) {
+            Some(footer) => footer.to_vec(),
+            None => {
+                let mut footer = vec![0; length as usize];
+                read(layout, source, &mut footer, offset)?;
+                footer
+            }
+        };
+        let cipher = match (encrypted, key) {
+            (false, None) => None,
+            (false, Some(_)) => return Err(Error::NotEncrypted { file: layout.file }),
+            (true, key) => {
+                let (cipher, plain) = open_footer(layout, &mut footer, key)?
+                    .map_err(|flaw| damage(layout, at(offset), flaw))?;
+                footer = plain;
+                Some(cipher)
+            }
+        };
+        Ok(Self {
+            offset,
+            footer,
+            cipher,
+        })
+    }
+}
+
+fn open_footer(
+    layout: &Layout,
+    bytes: &mut [u8],
+    key: Option<&Key>,
+) -> Result<Result<(Cipher, Vec<u8>), Flaw>, Error> {
+    let crypto = match Crypto::parse(bytes) {
+        Ok(crypto) if crypto.all_gcm => crypto,
+        Ok(_) => return Ok(Err(Flaw::Meaning("encrypted in a way that no segment is"))),
+        Err(error) => return Ok(Err(error.into())),
+    };
+    let (file, name) = (layout.file, crypto.key_name);
+    let Some(key) = key else {
+        return Err(Error::KeyMissing { file, name });
+    };
+    let cipher =
+        Cipher::new(key.bytes(), crypto.file).ok_or(Error::KeyLength(key.bytes().len()))?;
+    let sealed = bytes.get_mut(crypto.length..).unwrap_or(&mut []);
+    match cipher.open(sealed, Module::Footer, Ordinals::default()) {
+        Ok((plain, _)) => {
+            let plain = sealed.get(plain).unwrap_or(&[]).to_vec();
+            Ok(Ok((cipher, plain)))
+        }
+        Err(_) => Err(Error::KeyWrong { file, name }),
+    }
+}
+
+/// The plain bytes of a part that may be encrypted.
+pub(crate) fn open_module(
+    cipher: Option<&Cipher>,
+    mut raw: Vec<u8>,
+    module: Module,
+    at: Ordinals,
+) -> Result<Vec<u8>, Flaw> {
+    let Some(cipher) = cipher else {
+        return Ok(raw);
+    };
+    let (plain, end) = cipher.open(&mut raw, module, at)?;
+    if end != raw.len() {
+        return Err(Flaw::Mismatch("an index of another length"));
+    }
+    Ok(raw.get(plain).unwrap_or(&[]).to_vec())
+}
+
+impl From<Sealed> for Flaw {
+    fn from(sealed: Sealed) -> Self {
+        match sealed {
+            Sealed::Length => Self::Mismatch("an encrypted part of another length"),
+            Sealed::Tag => Self::Tag,
+        }
+    }
+}
+
+fn read(layout: &Layout, source: &dyn ReadAt, buffer: &mut [u8], offset: u64) -> Result<(), Error> {
+    source.read_at(buffer, offset).map_err(|source| Error::Io {
+        file: layout.file,
+        action: "read",
+        source,
+    })
+}
+
+fn damage(layout: &Layout, place: Place, flaw: Flaw) -> Error {
+    Error::Damaged {
+        file: layout.file,
+        place,
+        flaw,
+    }
+}
+
+/// Whether the footer is that of such a file, and says the same as the stamp.
+fn fits(
+    layout: &Layout,
+    footer: &Footer,
+    stamp: &Stamp,
+    len: u64,
+    encrypted: bool,
+) -> Result<(), Malformed> {
+    let is = |so, what| if so { Ok(()) } else { Err(Malformed(what)) };
+    is(
+        stamp.kind == layout.rows,
+        "another file of a segment under this name",
+    )?;
+    is(
+        footer.columns.len() == layout.columns.len(),
+        "another number of columns",
+    )?;
+    for (found, column) in footer.columns.iter().zip(layout.columns) {
+        let physical = match column.kind {
+            Kind::Number(..=32) => 1,
+            Kind::Number(_) | Kind::Time => 2,
+            Kind::Text => 6,
+        };
+        let same = found.name == column.name
+            && found.physical == physical
+            && found.optional == column.optional;
+        is(same, "another column than a segment has")?;
+    }
+    is(
+        footer.groups.len() == stamp.groups.len(),
+        "another number of row groups",
+    )?;
+    is(footer.groups.len() <= 4_096, "too many row groups")?;
+    let mut left = stamp.rows;
+    for (group, own) in footer.groups.iter().zip(&stamp.groups) {
+        is(group.rows == own.rows, "another number of rows")?;
+        is(
+            group.rows == left.min(GROUP_ROWS as u64) && group.rows > 0,
+            "row groups of another size",
+        )?;
+        is(
+            own.check.is_some() != encrypted,
+            "no checksum of the indexes",
+        )?;
+        left -= group.rows;
+        is(
+            group.chunks.len() == layout.columns.len(),
+            "another number of columns",
+        )?;
+        for chunk in &group.chunks {
+            let end = chunk.start().checked_add(chunk.bytes);
+            is(
+                end.is_some_and(|end| end <= len),
+                "a column outside its file",
+            )?;
+            is(chunk.codec == ZSTD, "another compression than zstd")?;
+            is(chunk.values == group.rows, "another number of values")?;
+        }
+    }
+    is(left == 0, "another number of rows")
+}
+
+thread_local! {
+    /// Memory that each page is read into and unpacked in, kept from page to page.
+    static SCRATCH: RefCell<Scratch> = RefCell::default();
+}
+
+#[derive(Default)]
+struct Scratch {
+    raw: Vec<u8>,
+    plain: Vec<u8>,
+    unpacker: Unpacker,
+}
+
+#[derive(Default)]
+struct Unpacker(Option<zstd::bulk::Decompressor<'static>>);
+
+impl Unpacker {
+    /// `None` when the bytes are not what packs to exactly `length`. The caller has checked that
+    /// there may be so many.
+    fn unpack<'a>(
+        &mut self,
+        plain: &'a mut Vec<u8>,
+        packed: &[u8],
+        length: usize,
+    ) -> Option<&'a [u8]> {
+        let unpacker = match &mut self.0 {
+            Some(unpacker) => unpacker,
+            none => none.insert(zstd::bulk::Decompressor::new().ok()?),
+        };
+        if plain.len() < length {
+            plain.resize(length, 0);
+        }
+        let plain = plain.get_mut(..length)?;
+        let found = unpacker.decompress_to_buffer(packed, plain).ok()?;
+        (found == length).then_some(plain)
+    }
+}

@@ -1,0 +1,10 @@
+//! Writing the files of a segment, through the `parquet` crate's column writers.
+
+mod page;
+mod segment;
+mod sink;
+mod table;
+
+pub use segment::{FileSummary, SegmentWriter, Summary};
+pub(crate) use sink::Sink;
+pub(crate) use table::{Column, TableWriter};
