@@ -123,7 +123,10 @@ impl KeyRing {
     /// When the folder cannot be read.
     pub fn names(&self) -> Result<Vec<KeyName>, Error> {
         let files = self.disk.names()?;
-        Ok(files.iter().filter_map(|file| key_name(file, "")).collect())
+        let mut names: Vec<_> = files.iter().filter_map(|file| key_name(file, "")).collect();
+        // The files are in another order: "a-b.key" comes before "a.key".
+        names.sort();
+        Ok(names)
     }
 
     /// Wraps all keys by another master key, which this ring uses from then on, and says how many

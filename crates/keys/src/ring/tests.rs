@@ -36,6 +36,16 @@ fn a_key_is_the_same_whenever_it_is_asked_for() {
 }
 
 #[test]
+fn names_are_in_order() {
+    let dir = tempfile::tempdir().unwrap();
+    let ring = open(dir.path());
+    for key in ["b", "a.b", "a", "a-b"] {
+        ring.get_or_create(&name(key)).unwrap();
+    }
+    assert_eq!(ring.names().unwrap(), ["a", "a-b", "a.b", "b"].map(name));
+}
+
+#[test]
 fn a_key_is_its_owners_alone() {
     use std::os::unix::fs::PermissionsExt;
     let dir = tempfile::tempdir().unwrap();
