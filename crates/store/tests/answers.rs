@@ -263,6 +263,21 @@ fn answers_that_are_none_are_errors_and_never_panics() {
 }
 
 #[test]
+fn a_body_that_ends_early_is_no_file() {
+    // HTTP itself sees nothing missing: the two headers contradict each other.
+    let server = Server::start(|_| {
+        let headers = "ETag: \"1\"\r\nContent-Range: bytes 0-9/10\r\nContent-Length: 5\r\n";
+        response("206 Partial Content", headers, b"12345")
+    });
+    let opened = server.store().open_file(&path()).map(drop);
+    let error = opened.unwrap_err();
+    assert!(
+        error.to_string().contains("promised 10 bytes and sent 5"),
+        "{error}"
+    );
+}
+
+#[test]
 fn a_refusal_says_so_and_to_look_at_the_credentials() {
     let body = b"<Error><Code>SignatureDoesNotMatch</Code></Error>";
     let server = Server::start(move |_| {

@@ -13,8 +13,8 @@ use std::{
 
 use portledger_store::{Access, Location, Store};
 
-/// How long it may take to come up.
-const START: Duration = Duration::from_secs(10);
+/// How long it may take to come up on a busy machine. Where it is missing, that is known at once.
+const START: Duration = Duration::from_secs(30);
 
 /// A running server. It ends when its standard input does: with this, or with the test's process.
 pub(crate) struct Moto {
@@ -77,7 +77,7 @@ impl Moto {
             Err(_) => {
                 let _ = child.kill();
                 let _ = child.wait();
-                Err("python3 has no moto[server], or it did not come up in 10 s".into())
+                Err("python3 has no moto[server], or it did not come up in 30 s".into())
             }
         }
     }
