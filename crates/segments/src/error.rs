@@ -79,6 +79,14 @@ pub enum Error {
         /// The row's place, from 0.
         row: u64,
     },
+    /// Questions that are put together are not sorted.
+    #[error(
+        "question {at} comes before the one ahead of it: sort questions by address, port and start"
+    )]
+    QuestionOutOfOrder {
+        /// Its place among the questions, from 0.
+        at: usize,
+    },
     /// A time that the segment's resolution cannot hold.
     #[error("row {row} has a time finer than milliseconds: write the segment in microseconds")]
     TooFine {

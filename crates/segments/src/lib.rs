@@ -21,5 +21,5 @@ pub use error::{Error, Flaw, Place};
 pub use key::Key;
 pub use read_at::{LocalFile, ReadAt};
 pub use row::{DeviceNumber, Resolution, Row, SubscriberNumber};
-pub use segment::{Files, Segment};
+pub use segment::{Files, Question, Rows, Segment};
 pub use write::{FileSummary, SegmentWriter, Summary};

@@ -321,10 +321,6 @@ impl Table {
         read(self.layout, &*self.source, buffer, offset)
     }
 
-    pub(crate) fn len(&self) -> u64 {
-        self.source.len()
-    }
-
     pub(crate) const fn is_encrypted(&self) -> bool {
         self.cipher.is_some()
     }

@@ -2,8 +2,12 @@
 
 mod support;
 
+use std::collections::HashMap;
+
 use portledger_model::{Nearest, Span, Timestamp};
-use portledger_segments::{Key, Row, Segment, SubscriberNumber};
+use portledger_segments::{
+    DeviceNumber, Error, Key, Question, Resolution, Row, Segment, SegmentWriter, SubscriberNumber,
+};
 use support::{Random, allocation, dictionary, expected, key, open, question, rows, write};
 
 fn written(rows: &[Row], key: Option<&Key>) -> Segment {
@@ -22,18 +26,6 @@ fn written(rows: &[Row], key: Option<&Key>) -> Segment {
     segment
         .rows_of_subscriber(SubscriberNumber(0), EVER)
         .unwrap();
-    if let Some(row) = rows.first() {
-        segment
-            .rows_of(
-                portledger_model::External {
-                    address: row.external,
-                    port: None,
-                    transport: None,
-                },
-                EVER,
-            )
-            .unwrap();
-    }
     segment
 }
 
@@ -94,6 +86,53 @@ fn agree(rows: &[Row], addresses: u64, key_of: Option<&Key>, questions: usize) {
         assert_eq!(found, held);
     }
     assert_eq!(segment.dictionary().unwrap(), dictionary);
+    segment.verify().unwrap();
+    let all: Vec<Row> = segment.rows().collect::<Result<_, _>>().unwrap();
+    let told = |row: &Row| (row.order(), row.opened.0);
+    assert!(all.is_sorted_by_key(Row::order));
+    let (mut all, mut pushed) = (all, rows.to_vec());
+    all.sort_by_key(told);
+    pushed.sort_by_key(told);
+    assert_eq!(all, pushed);
+    joined(&segment, rows, addresses, questions);
+}
+
+fn joined(segment: &Segment, rows: &[Row], addresses: u64, questions: usize) {
+    let dictionary = dictionary();
+    let mut random = Random(11);
+    let mut questions: Vec<Question> = (0..questions as u32)
+        .map(|index| {
+            let (external, span) = question(&mut random, addresses);
+            Question {
+                external,
+                span,
+                index,
+            }
+        })
+        .collect();
+    questions.sort_by_key(Question::order);
+    let mut answers: HashMap<u32, Vec<Row>> = HashMap::new();
+    segment
+        .join(&questions, &mut |index, row| {
+            answers.entry(index).or_default().push(*row)
+        })
+        .unwrap();
+    for question in &questions {
+        let found = answers.remove(&question.index).unwrap_or_default();
+        let mut found: Vec<_> = found
+            .iter()
+            .map(|row| allocation(row, &dictionary))
+            .collect();
+        found.sort_by_key(key);
+        let expected = expected(rows, &dictionary, question.external, question.span);
+        assert_eq!(found, expected, "{question:?}");
+    }
+    questions.reverse();
+    let unsorted = segment.join(&questions, &mut |_, _| {});
+    assert!(matches!(
+        unsorted,
+        Err(Error::QuestionOutOfOrder { at: 1.. })
+    ));
 }
 
 #[test]
@@ -121,4 +160,75 @@ fn a_segment_of_nothing_answers_nothing() {
     let mut found = Vec::new();
     segment.holders(asked, span, &mut found).unwrap();
     assert!(found.is_empty() && segment.is_empty() && segment.span().is_empty());
+}
+
+#[test]
+fn what_cannot_be_kept_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let dictionary = dictionary();
+    let rows = rows(2, 5, 1);
+    let mut writer = SegmentWriter::new(dir.path(), &dictionary, Resolution::Millis, None).unwrap();
+    writer.push(rows[1]).unwrap();
+    let mut push = |row| writer.push(row).unwrap_err();
+    assert!(matches!(push(rows[0]), Error::OutOfOrder { row: 1 }));
+    let fine = rows[1].from.after(Span::TICK);
+    assert!(matches!(
+        push(Row {
+            from: fine,
+            ..rows[1]
+        }),
+        Error::TooFine { row: 1 }
+    ));
+    let subscriber = SubscriberNumber(support::SUBSCRIBERS as u32);
+    let unknown = push(Row {
+        subscriber,
+        ..rows[1]
+    });
+    assert!(matches!(
+        unknown,
+        Error::Unknown {
+            what: "subscriber",
+            ..
+        }
+    ));
+    let unknown = push(Row {
+        device: DeviceNumber(3),
+        ..rows[1]
+    });
+    assert!(matches!(unknown, Error::Unknown { what: "device", .. }));
+    assert_eq!(writer.finish().unwrap().rows, 1);
+    // The files are there: nothing is written over.
+    let again = SegmentWriter::new(dir.path(), &dictionary, Resolution::Millis, None);
+    assert!(matches!(
+        again,
+        Err(Error::Io {
+            action: "create",
+            ..
+        })
+    ));
+}
+
+#[test]
+fn microseconds_are_kept_where_they_are_asked_for() {
+    let dir = tempfile::tempdir().unwrap();
+    let dictionary = dictionary();
+    let mut row = rows(1, 5, 1)[0];
+    (row.from, row.to) = (
+        Timestamp::from_micros(1_793_509_200_000_001),
+        Some(Timestamp::MAX),
+    );
+    let resolution = Resolution::of([row.from]);
+    assert_eq!(resolution, Resolution::Micros);
+    let mut writer = SegmentWriter::new(dir.path(), &dictionary, resolution, None).unwrap();
+    writer.push(row).unwrap();
+    let summary = writer.finish().unwrap();
+    assert_eq!(
+        (summary.first, summary.last),
+        (Some(row.from), Some(Timestamp::MAX))
+    );
+    let segment = open(dir.path(), None);
+    // An end that never comes is no end.
+    let kept = Row { to: None, ..row };
+    assert_eq!(segment.rows().next().unwrap().unwrap(), kept);
+    assert_eq!(segment.span(), Span::new(row.from, Timestamp::MAX));
 }

@@ -32,7 +32,7 @@ impl Segment {
         let mut rows = Vec::new();
         self.each_page(external, span, |page| {
             let of_address = page.of_address(external.address)?;
-            page.covering(of_address, external, |place| {
+            page.covering(&of_address, external, |place| {
                 if page.span(place)?.overlaps(span) {
                     rows.push(page.row(place)?);
                 }
@@ -62,7 +62,7 @@ impl Segment {
         let (mut before, mut after): (Option<Row>, Option<Row>) = (None, None);
         self.each_page(external, EVER, |page| {
             let of_address = page.of_address(external.address)?;
-            page.covering(of_address, external, |place| {
+            page.covering(&of_address, external, |place| {
                 let span = page.span(place)?;
                 if span.to <= at && before.is_none_or(|before| before.span().to < span.to) {
                     before = Some(page.row(place)?);
@@ -142,11 +142,6 @@ impl PageBounds<'_> {
             .external
             .partition_point(|&[least, _]| least <= address);
         start..end.max(start)
-    }
-
-    /// The addresses of a page.
-    pub(super) fn addresses(&self, page: usize) -> Option<[u32; 2]> {
-        self.external.get(page).copied()
     }
 
     /// Whether a block of the page may contain the port. This holds for blocks of any size, since

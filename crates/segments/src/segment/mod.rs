@@ -1,9 +1,12 @@
 //! A segment, open for questions.
 
 mod allocations;
+mod join;
 mod lookup;
 mod page;
+mod rows;
 mod subscribers;
+mod verify;
 
 use std::{
     fmt, io,
@@ -17,6 +20,9 @@ use crate::{
     layout::{ALLOCATIONS, BY_SUBSCRIBER, Layout, NUMBERS, SUBSCRIBERS},
     table::Table,
 };
+
+pub use join::Question;
+pub use rows::Rows;
 
 /// Opens the files of a segment by their names.
 pub type Files = Box<dyn Fn(&str) -> io::Result<Box<dyn ReadAt>> + Send + Sync>;

@@ -28,6 +28,14 @@ pub(super) struct RowPage<'a> {
     columns: [OnceCell<Arc<Values>>; COLUMNS],
 }
 
+/// The rows of one address in a page.
+#[derive(Debug, Clone)]
+pub(super) struct Run {
+    rows: Range<usize>,
+    /// The largest distance from a first to a last port.
+    widest: u32,
+}
+
 impl<'a> RowPage<'a> {
     pub(super) fn new(segment: &'a Segment, group: u32, page: u32, cached: bool) -> Self {
         debug_assert_eq!(ALLOCATIONS.columns.len(), ALLOCATIONS_COLUMNS);
@@ -74,11 +82,11 @@ impl<'a> RowPage<'a> {
         Ok(slot.get_or_init(|| values))
     }
 
-    fn narrow(&self, column: usize) -> Result<&[u32], Error> {
+    pub(super) fn narrow(&self, column: usize) -> Result<&[u32], Error> {
         Ok(self.column(column)?.narrow())
     }
 
-    fn damaged(&self, place: usize, column: usize, flaw: Flaw) -> Error {
+    pub(super) fn damaged(&self, place: usize, column: usize, flaw: Flaw) -> Error {
         let row = self.first_row() + place as u64;
         match (column, self.segment.numbers.get()) {
             (OPENED, Some(numbers)) => numbers.damaged_row(row, 0, flaw),
@@ -87,25 +95,30 @@ impl<'a> RowPage<'a> {
     }
 
     /// The rows of an address.
-    pub(super) fn of_address(&self, address: Ipv4Addr) -> Result<Range<usize>, Error> {
+    pub(super) fn of_address(&self, address: Ipv4Addr) -> Result<Run, Error> {
         let (externals, address) = (self.narrow(at::EXTERNAL)?, address.to_bits());
         let start = externals.partition_point(|&external| external < address);
         let rest = externals.get(start..).unwrap_or(&[]);
         let end = start + rest.partition_point(|&external| external == address);
-        Ok(start..end)
+        let firsts = self.narrow(at::FIRST)?.get(start..end).unwrap_or(&[]);
+        let lasts = self.narrow(at::LAST)?.get(start..end).unwrap_or(&[]);
+        let widths = firsts.iter().zip(lasts);
+        let widest = widths
+            .map(|(&first, &last)| last.saturating_sub(first))
+            .max();
+        Ok(Run {
+            rows: start..end,
+            widest: widest.unwrap_or(0),
+        })
     }
 
-    /// Calls `each` with the rows among `rows` that hold `port` and may be of the transport.
+    /// Calls `each` with the rows of an address that hold the port and may be of the transport.
     pub(super) fn covering(
         &self,
-        rows: Range<usize>,
+        run: &Run,
         asked: External,
         mut each: impl FnMut(usize) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let (firsts, lasts) = match asked.port {
-            Some(_) => (self.narrow(at::FIRST)?, self.narrow(at::LAST)?),
-            None => (&[][..], &[][..]),
-        };
         let mut covers = |place: usize| {
             let transport = match asked.transport {
                 Some(asked) => self.transport(place)?.is_none_or(|held| held == asked),
@@ -114,22 +127,18 @@ impl<'a> RowPage<'a> {
             if transport { each(place) } else { Ok(()) }
         };
         let Some(port) = asked.port.map(u32::from) else {
-            return rows.into_iter().try_for_each(covers);
+            return run.rows.clone().try_for_each(covers);
         };
-        let firsts = firsts.get(rows.clone()).unwrap_or(&[]);
-        let lasts = lasts.get(rows.clone()).unwrap_or(&[]);
-        // Rows are sorted by first port inside an address, so those after the last that begins
-        // at or below the port cannot hold it. Those before may, however large their blocks.
-        let firsts = firsts
-            .get(..firsts.partition_point(|&first| first <= port))
-            .unwrap_or(&[]);
-        for (place, _) in lasts
-            .iter()
-            .take(firsts.len())
-            .enumerate()
-            .filter(|&(_, &last)| port <= last)
-        {
-            covers(rows.start + place)?;
+        let firsts = self.narrow(at::FIRST)?.get(run.rows.clone()).unwrap_or(&[]);
+        let lasts = self.narrow(at::LAST)?.get(run.rows.clone()).unwrap_or(&[]);
+        // Rows are sorted by first port inside an address: those that begin above the port cannot
+        // hold it, nor those that begin below it by more than the widest block.
+        let end = firsts.partition_point(|&first| first <= port);
+        let start = firsts.partition_point(|&first| first.saturating_add(run.widest) < port);
+        for (place, &last) in lasts.iter().enumerate().take(end).skip(start) {
+            if port <= last {
+                covers(run.rows.start + place)?;
+            }
         }
         Ok(())
     }
@@ -171,13 +180,6 @@ impl<'a> RowPage<'a> {
     pub(super) fn span(&self, place: usize) -> Result<Span, Error> {
         let (from, to) = self.times(place)?;
         Ok(row::span(from, to))
-    }
-
-    /// What rows are sorted by.
-    pub(super) fn order(&self, place: usize) -> Result<(u32, u32, Timestamp), Error> {
-        let of = |column| Ok(self.narrow(column)?.get(place).copied().unwrap_or(0));
-        let (from, _) = self.times(place)?;
-        Ok((of(at::EXTERNAL)?, of(at::FIRST)?, from))
     }
 
     /// The whole row.
