@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used)] // Helpers of tests fail by panicking, as tests do.
 
+use base64::{Engine as _, engine::general_purpose::STANDARD};
 use portledger_proof::{
     Checkpoint, CosignerKey, Hash, KeyError, KeyName, KeyNameError, NoteError, SignatureError,
     SignatureKind, SignedNote, SignerKey, UnverifiedError, VerifierKey,
@@ -114,7 +115,6 @@ fn a_cosignature_has_its_time_and_is_wrong_under_another() {
 
 /// The line of a signature with other bytes, the key's ID among them.
 fn with_bytes(line: &str, bytes: &[u8]) -> String {
-    use base64::{Engine as _, engine::general_purpose::STANDARD};
     let (who, _) = line.rsplit_once(' ').unwrap();
     format!("{who} {}", STANDARD.encode(bytes))
 }
@@ -259,9 +259,64 @@ fn a_secret_key_is_not_shown() {
 
 #[test]
 fn keys_that_cannot_be_told_apart_are_refused_and_one_key_twice_is_not() {
+    let mut seen = std::collections::HashMap::new();
+    let key = |number: u32| {
+        let mut key = [0; 32];
+        key[..4].copy_from_slice(&number.to_be_bytes());
+        VerifierKey::new(name("a"), SignatureKind::Note, key)
+    };
+    // IDs are short: among some 80,000 keys two have the same.
+    let (one, other) = (0..)
+        .find_map(|number| {
+            seen.insert(key(number).id(), number)
+                .map(|first| (first, number))
+        })
+        .unwrap();
+    let keys = [key(one), key(other)];
+    let id = STANDARD.encode([keys[0].id().as_bytes(), &[0; 64][..]].concat());
+    let note: SignedNote = format!("text\n\n— a {id}\n").parse().unwrap();
+    assert_eq!(
+        note.verify(&keys),
+        Err(UnverifiedError::Ambiguous {
+            name: name("a"),
+            id: keys[0].id()
+        })
+    );
+
     let note: SignedNote = NOTE.parse().unwrap();
     let key: VerifierKey = VKEY.parse().unwrap();
     assert!(note.verify(&[key.clone(), key]).is_ok());
+}
+
+#[test]
+fn a_cosignature_of_an_impossible_time_is_wrong_though_it_is_signed() {
+    let seed = [9; 32];
+    let witness = CosignerKey::from_seed(name("witness.example"), &seed).unwrap();
+    let pair = ring::signature::Ed25519KeyPair::from_seed_unchecked(&seed).unwrap();
+    let signed_at = |time: u64| -> SignedNote {
+        let signature = pair.sign(format!("cosignature/v1\ntime {time}\ntext\n").as_bytes());
+        let id = witness.verifier().id();
+        let bytes = [id.as_bytes(), &time.to_be_bytes()[..], signature.as_ref()].concat();
+        let line = format!("— witness.example {}", STANDARD.encode(bytes));
+        format!("text\n\n{line}\n").parse().unwrap()
+    };
+    let keys = [witness.verifier().clone()];
+    let last = signed_at(i64::MAX as u64);
+    assert_eq!(last.verify(&keys).unwrap().1[0].time, Some(i64::MAX as u64));
+    assert!(matches!(
+        signed_at(1 << 63).verify(&keys),
+        Err(UnverifiedError::Wrong { .. })
+    ));
+}
+
+#[test]
+fn a_key_of_a_type_that_is_not_known_is_named() {
+    let material = [vec![0x06], vec![0; 1_312]].concat();
+    let text = format!("witness.example+00000000+{}", STANDARD.encode(material));
+    assert_eq!(
+        text.parse::<VerifierKey>(),
+        Err(KeyError::Kind { found: 0x06 })
+    );
 }
 
 proptest! {

@@ -4,6 +4,7 @@ use std::{fmt, str::FromStr, sync::Arc};
 
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use ring::digest::{Context, SHA256};
+use zeroize::Zeroizing;
 
 /// The name of a key: not empty, without space, plus or control character. By custom a URL
 /// without its scheme, such as `example.org/log`.
@@ -193,7 +194,7 @@ impl FromStr for VerifierKey {
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
         let (name, id, kind, key) = parse_key(text)?;
-        let read = Self::new(name, kind, key);
+        let read = Self::new(name, kind, *key);
         // A key that was copied with an error would only be found not to verify anything.
         if read.id.to_string() != id {
             return Err(KeyError::Id);
@@ -202,28 +203,34 @@ impl FromStr for VerifierKey {
     }
 }
 
-/// The three parts of a key's text; the ID is yet to be checked.
-pub(super) fn parse_key(text: &str) -> Result<(KeyName, &str, SignatureKind, [u8; 32]), KeyError> {
+/// What a key's text says. The ID is yet to be checked, and the key may be a secret one.
+type Parts<'a> = (KeyName, &'a str, SignatureKind, Zeroizing<[u8; 32]>);
+
+pub(super) fn parse_key(text: &str) -> Result<Parts<'_>, KeyError> {
     let mut parts = text.splitn(3, '+');
     let (Some(name), Some(id), Some(material)) = (parts.next(), parts.next(), parts.next()) else {
         return Err(KeyError::Parts);
     };
     let name = KeyName::new(name)?;
-    // What cannot be a type and 32 bytes is not decoded.
-    if material.len() > 64 {
+    // What no key of any type is as long as is not decoded.
+    if material.len() > MAX_MATERIAL {
         return Err(KeyError::Material);
     }
     let material = STANDARD.decode(material).map_err(|_| KeyError::Material)?;
+    let material = Zeroizing::new(material);
     let (&kind, key) = material.split_first().ok_or(KeyError::Material)?;
     let kind = SignatureKind::from_byte(kind).ok_or(KeyError::Kind { found: kind })?;
     let key = key.try_into().map_err(|_| KeyError::Material)?;
-    Ok((name, id, kind, key))
+    Ok((name, id, kind, Zeroizing::new(key)))
 }
 
+/// Longer than the base64 of an ML-DSA-44 key (1,313 bytes), which is refused by its type.
+const MAX_MATERIAL: usize = 2_048;
+
 pub(super) fn encode_key(kind: SignatureKind, key: &[u8; 32]) -> String {
-    let mut material = [kind.byte(); 33];
+    let mut material = Zeroizing::new([kind.byte(); 33]);
     material[1..].copy_from_slice(key);
-    STANDARD.encode(material)
+    STANDARD.encode(material.as_slice())
 }
 
 /// Not the text of a key.

@@ -125,7 +125,6 @@ impl Secret {
     fn parse(text: &str, expected: SignatureKind) -> Result<Self, KeyError> {
         let text = text.strip_prefix(SECRET_PREFIX).ok_or(KeyError::Parts)?;
         let (name, id, kind, seed) = parse_key(text)?;
-        let seed = Zeroizing::new(seed);
         if kind != expected {
             return Err(KeyError::OtherKind {
                 expected: expected.byte(),
