@@ -1,0 +1,7 @@
+//! The engines.
+
+pub mod cluster;
+pub mod duckdb;
+pub mod fjall;
+pub mod ours;
+pub mod postgres;
