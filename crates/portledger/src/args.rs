@@ -153,10 +153,18 @@ pub(crate) struct TraceArgs {
     pub(crate) reading: Reading,
     #[command(flatten)]
     pub(crate) asking: Asking,
-    /// Put the log's clock right: how far it is ahead, such as 90s (or -90s: behind), or auto to
-    /// find that from the sightings
-    #[arg(long, value_name = "DURATION|auto", allow_hyphen_values = true)]
+    /// Put the log's clock right: how far it is ahead, such as 90s (or -90s: behind); auto to find
+    /// that from the sightings; auto-drift to find it where the clock ran too fast or too slow
+    #[arg(
+        long,
+        value_name = "DURATION|auto|auto-drift",
+        allow_hyphen_values = true
+    )]
     pub(crate) offset: Option<String>,
+    /// Take all sightings for one subscriber's, such as those of one account: say who may have
+    /// made all of them, and how weak that is; the exit status is that one answer's
+    #[arg(long)]
+    pub(crate) same_actor: bool,
 }
 
 /// An address, with or without a port.

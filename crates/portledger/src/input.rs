@@ -1,11 +1,13 @@
 //! Sightings from files: logs in any known format, and captures.
 
 mod definition;
+mod progress;
+mod source;
 
 use std::{
-    collections::{BTreeMap, VecDeque},
+    collections::BTreeMap,
     fs::{self, File},
-    io::{self, BufRead as _, BufReader, BufWriter, Read, Write as _},
+    io::{self, BufWriter, Read, Write as _},
     path::{Path, PathBuf},
 };
 
@@ -13,16 +15,12 @@ use jiff::tz::TimeZone;
 use portledger_dataplane::capture::{Reader as CaptureReader, ip_packet};
 use portledger_model::Sighting;
 use portledger_servers::{
-    ConnectionOptions, Connections, Counts, Format, GuessError, Options, Reader, Reading as Line,
-    Skip, guess,
+    ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip,
 };
 
-use crate::{
-    args::Reading,
-    failure::Failure,
-    output::{Progress, refuse_to_overwrite},
-    questions::now,
-};
+use crate::{args::Reading, failure::Failure, output::refuse_to_overwrite, questions::now};
+use progress::Progress;
+use source::{Lines, Source, Stream};
 
 /// What reading came to, besides the sightings.
 #[derive(Debug, Default)]
@@ -39,8 +37,6 @@ pub(crate) struct Summary {
 
 /// How many rejections are shown.
 const EXAMPLES: usize = 5;
-/// How many lines a format is guessed from.
-const GUESSED_FROM: usize = 50;
 
 impl Summary {
     /// Says on standard error what was left out, and why.
@@ -86,93 +82,116 @@ impl Summary {
     }
 }
 
-/// Reads every file, in order, handing each sighting to `sighted`. A line that cannot be read
+/// Reads every file once, in order, handing each sighting to `sighted`. A line that cannot be read
 /// stops nothing; a sighting that cannot be handled stops all.
 pub(crate) fn read(
     args: &Reading,
     mut sighted: impl FnMut(Sighting) -> Result<(), Failure>,
 ) -> Result<Summary, Failure> {
-    // What one file lacks is said before the others have given half an answer.
-    for path in args.files.iter().filter(|path| path.as_os_str() != "-") {
-        fs::metadata(path).map_err(|error| unusable(path, "read", &error))?;
-    }
-    if let Some(rejects) = &args.rejects {
-        let used = args.files.iter().chain(&args.config);
-        refuse_to_overwrite(rejects, used.map(PathBuf::as_path))?;
-    }
-    let mut input = Input {
-        zone: args.zone.as_deref().map(parse_zone).transpose()?,
-        rejects: args.rejects.as_deref().map(create).transpose()?,
-        summary: Summary::default(),
-        progress: Progress::counting("sightings"),
-        args,
-    };
-    // What every file is, before the first gives an answer: never a part of the answers.
-    let mut sources = Vec::new();
-    for path in &args.files {
-        sources.push(input.open(path)?);
-    }
-    for source in sources {
-        match source {
-            Source::Capture { path, input: bytes } => {
-                input.capture(path, bytes, &mut sighted)?;
-            }
-            Source::Log { lines, format } => input.log(lines, format, &mut sighted)?,
-            Source::Empty => {}
-        }
-    }
-    if let Some((path, rejects)) = &mut input.rejects {
-        rejects
-            .flush()
-            .map_err(|error| unusable(path, "write", &error))?;
-    }
-    input.progress.done();
-    Ok(input.summary)
+    Inputs::open(args, Passes::One)?.read(Pass::LAST, &mut sighted)
 }
 
-struct Input<'a> {
-    args: &'a Reading,
+/// How often the files will be read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passes {
+    One,
+    /// What can be read once only is put aside on disk, in a file without a name.
+    Several,
+}
+
+/// One reading of all files.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Pass {
+    /// What it is for, shown beside its progress.
+    pub(crate) why: &'static str,
+    /// Its answers are printed, and the lines that cannot be read are kept. They are in one pass.
+    pub(crate) last: bool,
+}
+
+impl Pass {
+    /// The one that gives answers.
+    pub(crate) const LAST: Self = Self {
+        why: "",
+        last: true,
+    };
+}
+
+/// The files, open, each with its format.
+pub(crate) struct Inputs<'a> {
     zone: Option<TimeZone>,
     rejects: Option<(PathBuf, BufWriter<File>)>,
-    summary: Summary,
     progress: Progress,
+    sources: Vec<Source<'a>>,
+}
+
+impl<'a> Inputs<'a> {
+    /// Settles what every file is before the first gives an answer: never a part of the answers.
+    pub(crate) fn open(args: &'a Reading, passes: Passes) -> Result<Self, Failure> {
+        let mut progress = Progress::default();
+        for path in args.files.iter().filter(|path| path.as_os_str() != "-") {
+            let facts = fs::metadata(path).map_err(|error| unusable(path, "read", &error))?;
+            progress.expect(facts.is_file().then_some(facts.len()));
+        }
+        if args.files.iter().any(|path| path.as_os_str() == "-") {
+            progress.expect(None);
+        }
+        if let Some(rejects) = &args.rejects {
+            let used = args.files.iter().chain(&args.config);
+            refuse_to_overwrite(rejects, used.map(PathBuf::as_path))?;
+        }
+        let zone = args.zone.as_deref().map(parse_zone).transpose()?;
+        let rejects = args.rejects.as_deref().map(create).transpose()?;
+        let sources = args.files.iter();
+        let sources = sources.map(|path| Source::open(path, args, passes, &progress));
+        let sources = sources.collect::<Result<_, _>>()?;
+        Ok(Self {
+            zone,
+            rejects,
+            progress,
+            sources,
+        })
+    }
+
+    /// Reads every file, in order, handing each sighting to `sighted`.
+    pub(crate) fn read(
+        &mut self,
+        pass: Pass,
+        sighted: &mut dyn FnMut(Sighting) -> Result<(), Failure>,
+    ) -> Result<Summary, Failure> {
+        self.progress.begin(pass);
+        let mut reading = OnePass {
+            zone: self.zone.as_ref(),
+            rejects: self.rejects.as_mut().filter(|_| pass.last),
+            summary: Summary::default(),
+        };
+        for source in &mut self.sources {
+            match source.stream(&self.progress)? {
+                Stream::Capture { path, bytes } => reading.capture(path, bytes, sighted)?,
+                Stream::Log { lines, format } => reading.log(lines, format, sighted)?,
+                Stream::Empty => {}
+            }
+        }
+        if let Some((path, rejects)) = reading.rejects {
+            rejects
+                .flush()
+                .map_err(|error| unusable(path, "write", &error))?;
+        }
+        let summary = reading.summary;
+        self.progress.done();
+        Ok(summary)
+    }
+}
+
+struct OnePass<'a> {
+    zone: Option<&'a TimeZone>,
+    rejects: Option<&'a mut (PathBuf, BufWriter<File>)>,
+    summary: Summary,
 }
 
 /// Where sightings go.
 type Sighted<'a> = &'a mut dyn FnMut(Sighting) -> Result<(), Failure>;
 
-/// A file that is open, and what it is.
-enum Source<'a> {
-    Capture {
-        path: &'a Path,
-        input: BufReader<Box<dyn Read>>,
-    },
-    Log {
-        lines: Lines<'a>,
-        format: Format,
-    },
-    /// A log without a line, which may be of any format.
-    Empty,
-}
-
-impl<'a> Input<'a> {
-    fn open(&self, path: &'a Path) -> Result<Source<'a>, Failure> {
-        let mut input = BufReader::with_capacity(1 << 16, open(path)?);
-        let begin = input
-            .fill_buf()
-            .map_err(|error| unusable(path, "read", &error))?;
-        if is_capture(begin) {
-            return Ok(Source::Capture { path, input });
-        }
-        let mut lines = Lines {
-            path,
-            input,
-            ahead: VecDeque::new(),
-        };
-        let format = self.format(path, &mut lines)?;
-        Ok(format.map_or(Source::Empty, |format| Source::Log { lines, format }))
-    }
-
+impl OnePass<'_> {
     fn capture(
         &mut self,
         path: &Path,
@@ -197,7 +216,6 @@ impl<'a> Input<'a> {
             if let Line::Sighting(sighting) =
                 connections.packet(frame.number, frame.at, packet.bytes)
             {
-                self.progress.at(connections.counts().sightings);
                 sighted(sighting)?;
             }
         }
@@ -213,7 +231,7 @@ impl<'a> Input<'a> {
     ) -> Result<(), Failure> {
         let name = lines.path.display().to_string();
         let mut options = Options::new(name.clone());
-        options.zone.clone_from(&self.zone);
+        options.zone = self.zone.cloned();
         options.reference = Some(now());
         let mut reader = Reader::new(format, options);
         let mut number = 0;
@@ -221,7 +239,6 @@ impl<'a> Input<'a> {
             number += 1;
             match reader.line(&line, number) {
                 Line::Sighting(sighting) => {
-                    self.progress.at(number);
                     sighted(sighting)?;
                 }
                 Line::Skipped(_) => {}
@@ -239,79 +256,6 @@ impl<'a> Input<'a> {
         self.summary.add(reader.counts());
         Ok(())
     }
-
-    /// The format: as given, as the server's configuration says, or guessed, and the guess said.
-    /// `None` where there is nothing to guess from, and nothing to read.
-    fn format(&self, path: &Path, lines: &mut Lines<'_>) -> Result<Option<Format>, Failure> {
-        if let Some(format) = &self.args.format {
-            let format = Format::parse(format);
-            return format
-                .map(Some)
-                .map_err(|error| Failure::usage(format!("--format: {error}")));
-        }
-        if let Some(config) = &self.args.config {
-            return definition::format(config, path).map(Some);
-        }
-        lines.look_ahead()?;
-        let first: Vec<&[u8]> = lines.ahead.iter().map(Vec::as_slice).collect();
-        match guess(&first) {
-            Ok(guessed) => {
-                let (format, why) = (guessed.format, guessed.why);
-                eprintln!("portledger: {}: read as {format}: {why}", path.display());
-                Ok(Some(format))
-            }
-            Err(GuessError::Empty) => {
-                eprintln!("portledger: {}: no lines", path.display());
-                Ok(None)
-            }
-            Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
-        }
-    }
-}
-
-/// The lines of a log, of any bytes, with their ends.
-struct Lines<'a> {
-    path: &'a Path,
-    input: BufReader<Box<dyn Read>>,
-    /// Lines read already to guess from.
-    ahead: VecDeque<Vec<u8>>,
-}
-
-impl Lines<'_> {
-    fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        if let Some(line) = self.ahead.pop_front() {
-            return Ok(Some(line));
-        }
-        let mut line = Vec::new();
-        let read = self.input.read_until(b'\n', &mut line);
-        let read = read.map_err(|error| unusable(self.path, "read", &error))?;
-        Ok((read > 0).then_some(line))
-    }
-
-    fn look_ahead(&mut self) -> Result<(), Failure> {
-        let mut ahead = VecDeque::new();
-        while ahead.len() < GUESSED_FROM
-            && let Some(line) = self.next()?
-        {
-            ahead.push_back(line);
-        }
-        self.ahead = ahead;
-        Ok(())
-    }
-}
-
-/// The magic numbers of pcap, in both orders and both resolutions, and of pcapng.
-fn is_capture(begin: &[u8]) -> bool {
-    matches!(
-        begin.first_chunk::<4>(),
-        Some(
-            [0xD4, 0xC3, 0xB2, 0xA1]
-                | [0xA1, 0xB2, 0xC3, 0xD4]
-                | [0x4D, 0x3C, 0xB2, 0xA1]
-                | [0xA1, 0xB2, 0x3C, 0x4D]
-                | [0x0A, 0x0D, 0x0D, 0x0A]
-        )
-    )
 }
 
 fn parse_zone(text: &str) -> Result<TimeZone, Failure> {
@@ -325,14 +269,6 @@ fn parse_zone(text: &str) -> Result<TimeZone, Failure> {
     Err(Failure::usage(format!(
         "--zone: '{text}' is not a zone; write UTC, +01:00 or Europe/Berlin"
     )))
-}
-
-fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    let file = File::open(path).map_err(|error| unusable(path, "read", &error))?;
-    Ok(Box::new(file))
 }
 
 fn create(path: &Path) -> Result<(PathBuf, BufWriter<File>), Failure> {

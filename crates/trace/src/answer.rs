@@ -1,6 +1,6 @@
 //! What the ledger says of a question.
 
-use std::collections::HashSet;
+use std::{collections::HashSet, sync::Arc};
 
 use portledger_model::{Allocation, Gap, Source, Span, Subscriber};
 use serde::Serialize;
@@ -24,8 +24,9 @@ pub struct Answer {
     pub windows: Vec<Span>,
     /// What is claimed.
     pub verdict: Verdict,
-    /// Every allocation of the endpoint within the windows, by start.
-    pub allocations: Vec<Allocation>,
+    /// Every allocation of the endpoint within the windows, by start. Shared by the answers to
+    /// sightings that ask the same.
+    pub allocations: Arc<[Allocation]>,
     /// How far the sighting's clock may be off before the answer changes.
     pub margin: Margin,
     /// The parts of the windows for which the log is not known to be complete; none is complete.
@@ -58,24 +59,37 @@ impl Verdict {
         }
     }
 
-    /// The verdict on a window with these allocations and these gaps.
-    pub(crate) fn of(allocations: &[Allocation], gaps: &[Gap]) -> Self {
-        if !gaps.is_empty() {
+    /// The verdict on windows with these allocations, in a log that is complete for them or not.
+    pub(crate) fn of<'a>(
+        allocations: impl IntoIterator<Item = &'a Allocation>,
+        complete: bool,
+    ) -> Self {
+        if !complete {
             return Self::Unknown;
         }
-        match distinct(allocations) {
-            0 => Self::None,
-            1 => Self::Unique,
-            _ => Self::Ambiguous,
+        let mut holders = allocations.into_iter().map(|a| &a.block.subscriber);
+        match holders.next() {
+            None => Self::None,
+            Some(first) if holders.all(|other| other == first) => Self::Unique,
+            Some(_) => Self::Ambiguous,
         }
     }
 }
 
 impl Answer {
+    /// The different subscribers who held the endpoint within the window, as far as the ledger
+    /// knows.
+    pub(crate) fn holders(&self) -> HashSet<&Subscriber> {
+        self.allocations
+            .iter()
+            .map(|allocation| &allocation.block.subscriber)
+            .collect()
+    }
+
     /// How many different subscribers held the endpoint within the window, as far as the ledger
     /// knows.
     pub fn candidates(&self) -> usize {
-        distinct(&self.allocations)
+        self.holders().len()
     }
 
     /// The one subscriber who is named, where the verdict is [`Verdict::Unique`].
@@ -85,12 +99,4 @@ impl Answer {
             Verdict::Ambiguous | Verdict::None | Verdict::Unknown => None,
         }
     }
-}
-
-fn distinct(allocations: &[Allocation]) -> usize {
-    allocations
-        .iter()
-        .map(|allocation| &allocation.block.subscriber)
-        .collect::<HashSet<_>>()
-        .len()
 }

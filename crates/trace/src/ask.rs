@@ -46,7 +46,7 @@ pub fn ask<E: Evidence>(
         let at = query.at;
         return Err(Reason::NotYet { at, asked_at }.of_question().into());
     }
-    conclude(evidence, query, asked_at, &looks).map_err(AskError::Evidence)
+    conclude(evidence, query, asked_at, looks).map_err(AskError::Evidence)
 }
 
 /// What the evidence holds of the window around one instant.
@@ -82,7 +82,7 @@ fn look<E: Evidence>(
 
 /// The window by the devices' clocks and the gaps in it. A wider window may touch one more device
 /// whose clock is worse, so it is widened until no worse one turns up.
-fn by_device_clocks<E: Evidence>(
+pub(crate) fn by_device_clocks<E: Evidence>(
     evidence: &E,
     address: Ipv4Addr,
     seen: Span,
@@ -114,38 +114,45 @@ fn conclude<E: Evidence>(
     evidence: &E,
     query: &Query,
     asked_at: Timestamp,
-    looks: &[Look],
+    looks: Vec<Look>,
 ) -> Result<Answer, E::Error> {
-    let mut allocations: Vec<_> = looks
-        .iter()
-        .flat_map(|look| look.allocations.iter().cloned())
-        .collect();
-    // Stable and total for equal allocations, so that one found by both windows is listed once.
-    allocations.sort_by_key(|a| (a.from, a.record, a.block.ports));
-    allocations.dedup();
-    let mut gaps: Vec<_> = looks
-        .iter()
-        .flat_map(|look| look.gaps.iter().cloned())
-        .collect();
-    gaps.sort_by_key(|gap| (gap.span.from, gap.span.to));
-    gaps.dedup();
-
-    let verdict = Verdict::of(&allocations, &gaps);
+    let complete = looks.iter().all(|look| look.gaps.is_empty());
+    let verdict = Verdict::of(looks.iter().flat_map(|look| &look.allocations), complete);
     let margin = match verdict {
         Verdict::Unique | Verdict::None => {
-            Margin::measure(evidence, query.endpoint(), looks, asked_at)?
+            Margin::measure(evidence, query.endpoint(), &looks, asked_at)?
         }
         Verdict::Ambiguous | Verdict::Unknown => Margin::ZERO,
     };
+    let windows = looks.iter().map(|look| look.window).collect();
+    let (mut allocations, mut gaps) = (Vec::new(), Vec::new());
+    for look in looks {
+        append(&mut allocations, look.allocations);
+        append(&mut gaps, look.gaps);
+    }
+    // Stable and total for equal allocations, so that one found by both windows is listed once.
+    allocations.sort_by_key(|a| (a.from, a.record, a.block.ports));
+    allocations.dedup();
+    gaps.sort_by_key(|gap| (gap.span.from, gap.span.to));
+    gaps.dedup();
     Ok(Answer {
         source: None,
         query: query.clone(),
-        windows: looks.iter().map(|look| look.window).collect(),
+        windows,
         verdict,
-        allocations,
+        allocations: allocations.into(),
         margin,
         gaps,
     })
+}
+
+/// Appends without a copy where there is nothing yet, as there is for all but the repeated hour.
+fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
+    if all.is_empty() {
+        *all = more;
+    } else {
+        all.extend(more);
+    }
 }
 
 #[cfg(test)]

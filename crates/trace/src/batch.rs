@@ -1,10 +1,18 @@
 //! Every sighting of a log.
 
-use std::time::Duration;
+use std::{collections::VecDeque, time::Duration};
 
-use portledger_model::{Evidence, Sighting, Timestamp};
+use portledger_model::{Evidence, Sighting, Source, Timestamp};
 
-use crate::{Answer, AskError, Query, Refusal, Shifts, ask};
+use crate::{Answer, AskError, Correction, Query, Refusal, ask};
+
+/// How many sightings are looked at together: what is held in memory at once, however long the
+/// log is.
+pub const CHUNK: usize = 65_536;
+
+/// How many allocations the answers of a chunk may hold together. With a port an answer holds one
+/// or two; without one it may hold thousands, and then the rest of the chunk is asked one by one.
+const HELD_AT_ONCE: usize = 4 * CHUNK;
 
 /// How sightings are traced.
 #[derive(Debug, Clone, Copy)]
@@ -15,7 +23,7 @@ pub struct Options {
     pub asked_at: Timestamp,
     /// How the sightings' clock is put right, where that was asked for. Answers then show the
     /// corrected time and window; the place of the sighting leads to the time as written.
-    pub shifts: Option<Shifts>,
+    pub shifts: Option<Correction>,
 }
 
 /// What came of one sighting.
@@ -39,42 +47,174 @@ pub fn trace<E: Evidence>(
     sighting: &Sighting,
     options: Options,
 ) -> Result<Outcome, E::Error> {
-    let query = match Query::from_sighting(sighting, options.within) {
-        Ok(query) => query,
-        Err(refusal) => return Ok(Outcome::Refused(refusal)),
-    };
-    let query = match options.shifts {
-        Some(shifts) => query.shifted(shifts),
-        None => query,
-    };
-    match ask(evidence, &query, options.asked_at) {
-        Ok(answer) => Ok(Outcome::Answered(Box::new(Answer {
-            source: Some(sighting.source.clone()),
-            ..answer
-        }))),
-        Err(AskError::Refused(refusal)) => Ok(Outcome::Refused(refusal.at(&sighting.source))),
-        Err(AskError::Evidence(error)) => Err(error),
-    }
+    Ok(match question(sighting, options) {
+        Ok(query) => {
+            let reply = reply(evidence, &query, options.asked_at)?;
+            outcome(reply, sighting.source.clone())
+        }
+        Err(refusal) => Outcome::Refused(refusal),
+    })
 }
 
-/// Traces sightings one after the other, in their order, as they are asked for. A refusal is an
-/// item like an answer; an error is the evidence's, and what follows one proves nothing.
+/// Traces the sightings of a log and gives what came of each, in their order.
+///
+/// They are taken [`CHUNK`] at a time, which is all that is held in memory. Within a chunk the
+/// evidence is asked in the order of addresses, ports and times, so that a ledger on disk reads
+/// each of its pages once, and what several sightings ask alike is asked once.
+///
+/// A refusal is an item like an answer. An error is the evidence's and the last item; of the chunk
+/// that it is in, nothing else is given.
 pub fn trace_all<'a, E: Evidence>(
     evidence: &'a E,
     sightings: impl IntoIterator<Item = Sighting> + 'a,
     options: Options,
 ) -> impl Iterator<Item = Result<Outcome, E::Error>> + 'a {
-    sightings
-        .into_iter()
-        .map(move |sighting| trace(evidence, &sighting, options))
+    let mut sightings = Some(sightings.into_iter());
+    let mut chunk = Chunk::default();
+    std::iter::from_fn(move || {
+        if chunk.entries.is_empty() {
+            chunk = Chunk::of(sightings.as_mut()?.by_ref().take(CHUNK), options);
+            if let Err(error) = chunk.ask(evidence, options.asked_at, HELD_AT_ONCE) {
+                sightings = None;
+                chunk = Chunk::default();
+                return Some(Err(error));
+            }
+        }
+        let outcome = chunk.next(evidence, options.asked_at)?;
+        if outcome.is_err() {
+            sightings = None;
+            chunk = Chunk::default();
+        }
+        Some(outcome)
+    })
+}
+
+/// What the evidence says of a question, whoever asks it.
+type Reply = Result<Answer, Refusal>;
+
+fn question(sighting: &Sighting, options: Options) -> Result<Query, Refusal> {
+    let query = Query::from_sighting(sighting, options.within)?;
+    Ok(match options.shifts {
+        Some(correction) => query.shifted(correction),
+        None => query,
+    })
+}
+
+fn reply<E: Evidence>(evidence: &E, query: &Query, asked_at: Timestamp) -> Result<Reply, E::Error> {
+    match ask(evidence, query, asked_at) {
+        Ok(answer) => Ok(Ok(answer)),
+        Err(AskError::Refused(refusal)) => Ok(Err(refusal)),
+        Err(AskError::Evidence(error)) => Err(error),
+    }
+}
+
+fn outcome(reply: Reply, source: Source) -> Outcome {
+    match reply {
+        Ok(answer) => Outcome::Answered(Box::new(Answer {
+            source: Some(source),
+            ..answer
+        })),
+        Err(refusal) => Outcome::Refused(refusal.at(&source)),
+    }
+}
+
+/// Sightings that are asked for together, less those that were given back already.
+#[derive(Default)]
+struct Chunk {
+    entries: VecDeque<Entry>,
+    /// What was asked last of all, one by one: a log's neighbours often ask the same.
+    last: Option<(Query, Reply)>,
+}
+
+struct Entry {
+    source: Source,
+    asked: Result<Query, Refusal>,
+    /// Not there where the chunk's answers grew too many: it is asked when its turn comes.
+    reply: Option<Reply>,
+}
+
+impl Chunk {
+    fn of(sightings: impl Iterator<Item = Sighting>, options: Options) -> Self {
+        let entries = sightings.map(|sighting| Entry {
+            asked: question(&sighting, options),
+            source: sighting.source,
+            reply: None,
+        });
+        Self {
+            entries: entries.collect(),
+            last: None,
+        }
+    }
+
+    /// Asks in the evidence's order, until the answers hold `at_most` allocations together.
+    fn ask<E: Evidence>(
+        &mut self,
+        evidence: &E,
+        asked_at: Timestamp,
+        at_most: usize,
+    ) -> Result<(), E::Error> {
+        let mut entries: Vec<_> = self
+            .entries
+            .iter_mut()
+            .filter_map(|entry| Some((entry.asked.as_ref().ok()?, &mut entry.reply)))
+            .collect();
+        entries.sort_unstable_by_key(|(query, _)| query.order());
+        let mut held = 0;
+        let mut last: Option<(&Query, Reply)> = None;
+        for (query, place) in entries {
+            let known = match &last {
+                Some((asked, known)) if *asked == query => known.clone(),
+                _ if held >= at_most => break,
+                _ => {
+                    let new = reply(evidence, query, asked_at)?;
+                    held += new.as_ref().map_or(0, |answer| answer.allocations.len());
+                    last = Some((query, new.clone()));
+                    new
+                }
+            };
+            *place = Some(known);
+        }
+        Ok(())
+    }
+
+    /// The next in the log's order.
+    fn next<E: Evidence>(
+        &mut self,
+        evidence: &E,
+        asked_at: Timestamp,
+    ) -> Option<Result<Outcome, E::Error>> {
+        let entry = self.entries.pop_front()?;
+        let query = match entry.asked {
+            Ok(query) => query,
+            Err(refusal) => return Some(Ok(Outcome::Refused(refusal))),
+        };
+        if let Some(reply) = entry.reply {
+            return Some(Ok(outcome(reply, entry.source)));
+        }
+        let known = self.last.take().filter(|(asked, _)| *asked == query);
+        let reply = match known {
+            Some((_, known)) => known,
+            None => match reply(evidence, &query, asked_at) {
+                Ok(new) => new,
+                Err(error) => return Some(Err(error)),
+            },
+        };
+        self.last = Some((query, reply.clone()));
+        Some(Ok(outcome(reply, entry.source)))
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::{cell::Cell, fmt, net::Ipv4Addr};
+
+    use portledger_model::{Allocation, Coverage, External, Nearest, Span};
+    use proptest::prelude::*;
+
     use super::*;
     use crate::{
-        Tally, Verdict,
-        testing::{Memory, at, held, sighting},
+        Shifts, Tally, Verdict,
+        testing::{Memory, at, held, sighting, small_memory},
     };
 
     fn on(time: &str) -> Timestamp {
@@ -85,7 +225,7 @@ mod tests {
         Options {
             within: Duration::from_secs(2),
             asked_at: on("20:00:00"),
-            shifts,
+            shifts: shifts.map(Correction::from),
         }
     }
 
@@ -184,5 +324,95 @@ mod tests {
             tally.add(&trace(&ledger(), &seen, options(None)).unwrap());
         }
         assert_eq!(tally.median_candidates_without_port(), Some(1));
+    }
+
+    /// Evidence that counts its questions, and fails at one of them.
+    struct Counting<'a> {
+        memory: &'a Memory,
+        asked: Cell<u32>,
+        fails_at: u32,
+    }
+
+    impl<'a> Counting<'a> {
+        fn of(memory: &'a Memory, fails_at: u32) -> Self {
+            let asked = Cell::new(0);
+            Self {
+                memory,
+                asked,
+                fails_at,
+            }
+        }
+    }
+
+    impl Evidence for Counting<'_> {
+        type Error = fmt::Error;
+
+        fn holders(&self, external: External, span: Span) -> Result<Vec<Allocation>, fmt::Error> {
+            self.asked.set(self.asked.get() + 1);
+            if self.asked.get() == self.fails_at {
+                return Err(fmt::Error);
+            }
+            Ok(self.memory.holders(external, span).unwrap())
+        }
+
+        fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, fmt::Error> {
+            Ok(self.memory.nearest(external, at).unwrap())
+        }
+
+        fn coverage(
+            &self,
+            external: Ipv4Addr,
+            span: Span,
+            asked_at: Timestamp,
+        ) -> Result<Coverage, fmt::Error> {
+            Ok(self.memory.coverage(external, span, asked_at).unwrap())
+        }
+    }
+
+    #[test]
+    fn what_sightings_ask_alike_is_asked_once() {
+        let memory = ledger();
+        let evidence = Counting::of(&memory, u32::MAX);
+        let sightings = (0..100).map(|n| seen(["11:00:00", "12:01:00", "11:30:00"][n % 3]));
+        let outcomes = trace_all(&evidence, sightings, options(None));
+        assert_eq!(outcomes.filter(Result::is_ok).count(), 100);
+        assert_eq!(evidence.asked.get(), 3);
+    }
+
+    #[test]
+    fn an_error_of_the_evidence_is_the_last_item_and_nothing_of_its_chunk_comes_out() {
+        let memory = ledger();
+        let evidence = Counting::of(&memory, 2);
+        let sightings = ["11:00:00", "12:01:00", "11:30:00"].map(seen);
+        let outcomes: Vec<_> = trace_all(&evidence, sightings, options(None)).collect();
+        assert_eq!(outcomes, [Err(fmt::Error)]);
+    }
+
+    proptest! {
+        #[test]
+        fn a_batch_says_what_each_says_by_itself_in_its_order(
+            memory in small_memory(),
+            seen in prop::collection::vec((prop::option::weighted(0.8, 0..512_u16), prop::option::weighted(0.9, 0..70_i64), 0..4_u64), 0..40),
+            at_most in 0..10_usize,
+        ) {
+            let options = Options { within: Duration::from_micros(1), asked_at: Timestamp::from_micros(60), shifts: None };
+            let sightings: Vec<_> = seen.into_iter().zip(1..).map(|((port, at, lasted), line)| Sighting {
+                source: Source { file: "access.log".into(), line },
+                port,
+                at: at.map(Timestamp::from_micros),
+                resolution: Duration::ZERO,
+                lasted: Some(Duration::from_micros(lasted)),
+                ..sighting("2026-11-01T12:00:00Z")
+            }).collect();
+            let expected: Vec<_> = sightings.iter().map(|s| trace(&memory, s, options)).collect();
+            let all: Vec<_> = trace_all(&memory, sightings.clone(), options).collect();
+            prop_assert_eq!(&all, &expected);
+
+            // Where the answers are too many to be held at once, too.
+            let mut chunk = Chunk::of(sightings.into_iter(), options);
+            chunk.ask(&memory, options.asked_at, at_most).unwrap();
+            let few: Vec<_> = std::iter::from_fn(|| chunk.next(&memory, options.asked_at)).collect();
+            prop_assert_eq!(&few, &expected);
+        }
     }
 }

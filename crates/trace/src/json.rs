@@ -5,7 +5,7 @@ use std::time::Duration;
 use portledger_model::{Allocation, Gap, Millis};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::{Answer, Margin, Offset, Outcome, Query};
+use crate::{Answer, Margin, Outcome, Query};
 
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
@@ -69,20 +69,6 @@ impl Serialize for Margin {
         let mut object = serializer.serialize_struct("Margin", 2)?;
         object.serialize_field("earlier", &millis(self.earlier))?;
         object.serialize_field("later", &millis(self.later))?;
-        object.end()
-    }
-}
-
-impl Serialize for Offset {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut object = serializer.serialize_struct("Offset", 7)?;
-        object.serialize_field("shifts", &self.shifts)?;
-        object.serialize_field("satisfied", &self.satisfied)?;
-        object.serialize_field("sightings", &self.sightings)?;
-        object.serialize_field("not_ours", &self.not_ours)?;
-        object.serialize_field("left_out", &self.left_out)?;
-        object.serialize_field("incomplete", &self.incomplete)?;
-        object.serialize_field("range_ms", &Millis(self.range))?;
         object.end()
     }
 }

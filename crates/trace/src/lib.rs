@@ -5,8 +5,17 @@
 //! [`Evidence`](portledger_model::Evidence) by [`ask`]; the result is an [`Answer`], or a
 //! [`Refusal`] where the question cannot be answered by any ledger. An answer never names one
 //! subscriber when another could have held the endpoint within the window, and it says
-//! [`Verdict::Unknown`] wherever the log is not known to be complete. [`trace_all`] does it for
-//! every sighting of a log; [`Offset::find`] tells how far the clock that wrote the log was off.
+//! [`Verdict::Unknown`] wherever the log is not known to be complete.
+//!
+//! ```text
+//!              ┌─► trace_all ──► Outcome, Tally      an answer for each
+//!  sightings ──┼─► Survey ─────► Offset              how far the clock that wrote them was off,
+//!              │   DriftSearch ► Drift                  and how fast it ran; a Correction
+//!              └─► SameActor                         who is left if all of them are one's
+//! ```
+//!
+//! All of these take a log in one pass after the other, a [`CHUNK`] at a time, and hold no more of
+//! it than that.
 //!
 //! This room does no I/O and reads no clock: when the question is put is an argument. Answers
 //! print redacted through `Debug`; a subscriber's address leaves only by [`Answer::text`] and by
@@ -65,11 +74,13 @@
 mod answer;
 mod ask;
 mod batch;
+mod correction;
 mod json;
 mod margin;
 mod offset;
 mod query;
 mod refusal;
+mod same_actor;
 mod shifts;
 mod tally;
 #[cfg(test)]
@@ -78,10 +89,15 @@ mod text;
 
 pub use answer::{Answer, Verdict};
 pub use ask::{AskError, ask};
-pub use batch::{Options, Outcome, trace, trace_all};
+pub use batch::{CHUNK, Options, Outcome, trace, trace_all};
+pub use correction::{Correction, Drifting};
 pub use margin::Margin;
-pub use offset::Offset;
+pub use offset::{
+    Offset, Survey,
+    drift::{Drift, DriftSearch},
+};
 pub use query::Query;
 pub use refusal::{Reason, Refusal};
+pub use same_actor::SameActor;
 pub use shifts::Shifts;
 pub use tally::Tally;

@@ -63,7 +63,7 @@ impl Margin {
         let mut margin = Self::UNLIMITED;
         for look in looks {
             let (inside, stretch) = match closest(look) {
-                Some((inside, holder)) => (inside, tenure(evidence, endpoint, inside, holder)?),
+                Some((inside, held)) => (inside, tenure(evidence, endpoint, look, inside, held)?),
                 None => {
                     let inside = within(look.window, look.instant);
                     (inside, vacancy(evidence, endpoint, inside)?)
@@ -117,14 +117,21 @@ fn within(span: Span, at: Timestamp) -> Timestamp {
 fn tenure<E: Evidence>(
     evidence: &E,
     endpoint: External,
+    look: &Look,
     inside: Timestamp,
     held: &Allocation,
 ) -> Result<Span, E::Error> {
     let holder = &held.block.subscriber;
-    let mut stretch = sole_tenure(evidence, endpoint, inside, holder)?.unwrap_or(held.span());
+    // What the window found is all there is at `inside`, which is in the window.
+    let there = look
+        .allocations
+        .iter()
+        .filter(|a| a.span().contains(inside));
+    let mut stretch = hull_of_sole_holder(there, holder).unwrap_or(held.span());
+    let nearest = evidence.nearest(endpoint, inside)?;
 
-    let mut cursor = inside;
-    while let Some(next) = evidence.nearest(endpoint, cursor)?.after
+    let (mut cursor, mut after) = (inside, nearest.after);
+    while let Some(next) = after
         && next.from <= stretch.to
         && cursor < next.from
     {
@@ -134,13 +141,11 @@ fn tenure<E: Evidence>(
             break;
         };
         stretch.to = stretch.to.max(more.to);
+        after = evidence.nearest(endpoint, cursor)?.after;
     }
 
-    let mut cursor = inside;
-    while let Some(end) = evidence
-        .nearest(endpoint, cursor)?
-        .before
-        .map(|a| a.span().to)
+    let (mut cursor, mut before) = (inside, nearest.before);
+    while let Some(end) = before.map(|a| a.span().to)
         && stretch.from <= end
         && end <= cursor
         && Timestamp::MIN < end
@@ -151,6 +156,7 @@ fn tenure<E: Evidence>(
             break;
         };
         stretch.from = stretch.from.min(more.from);
+        before = evidence.nearest(endpoint, cursor)?.before;
     }
     Ok(stretch)
 }
@@ -163,13 +169,25 @@ fn sole_tenure<E: Evidence>(
     holder: &Subscriber,
 ) -> Result<Option<Span>, E::Error> {
     let held = evidence.holders(endpoint, Span::new(instant, instant.after(TICK)))?;
-    if held.iter().any(|a| a.block.subscriber != *holder) {
-        return Ok(None);
+    Ok(hull_of_sole_holder(held.iter(), holder))
+}
+
+/// The hull of `held`, when there are some and all are `holder`'s.
+fn hull_of_sole_holder<'a>(
+    held: impl Iterator<Item = &'a Allocation>,
+    holder: &Subscriber,
+) -> Option<Span> {
+    let mut hull: Option<Span> = None;
+    for allocation in held {
+        if allocation.block.subscriber != *holder {
+            return None;
+        }
+        let span = allocation.span();
+        hull = Some(hull.map_or(span, |hull| {
+            Span::new(hull.from.min(span.from), hull.to.max(span.to))
+        }));
     }
-    Ok(held
-        .iter()
-        .map(Allocation::span)
-        .reduce(|a, b| Span::new(a.from.min(b.from), a.to.max(b.to))))
+    hull
 }
 
 /// The time around `inside`, when nobody has the endpoint, until somebody has.

@@ -7,7 +7,7 @@ use std::{
 
 use portledger_model::{External, Sighting, Span, Timestamp, Transport};
 
-use crate::{Reason, Refusal, Shifts};
+use crate::{Correction, Reason, Refusal};
 
 /// The step of a [`Timestamp`].
 pub(crate) const TICK: Duration = Duration::from_micros(1);
@@ -88,15 +88,21 @@ impl Query {
             .map_err(|refusal| refusal.at(&sighting.source))
     }
 
-    /// The same question after the clock is put right by `shifts`: its times are moved by the
-    /// middle of the interval, and its window is wider by half the interval, so that it holds
-    /// every instant that the interval allows.
+    /// The same question after the clock is put right: its times are moved by the middle of the
+    /// interval of shifts, and its window is wider by half of it, so that it holds every instant
+    /// that the interval allows.
     #[must_use]
-    pub fn shifted(&self, shifts: Shifts) -> Self {
+    pub fn shifted(&self, correction: impl Into<Correction>) -> Self {
+        let correction = correction.into();
+        let shifts = correction.at(self.at);
+        let or = self.or_at.map(|at| (at, correction.at(at)));
+        let half = or.map_or(shifts.half_width(), |(_, or)| {
+            or.half_width().max(shifts.half_width())
+        });
         Self {
             at: shifts.move_to_middle(self.at),
-            or_at: self.or_at.map(|at| shifts.move_to_middle(at)),
-            within: self.within.saturating_add(shifts.half_width()),
+            or_at: or.map(|(at, shifts)| shifts.move_to_middle(at)),
+            within: self.within.saturating_add(half),
             ..self.clone()
         }
     }
@@ -117,6 +123,16 @@ impl Query {
             .chain(self.or_at.filter(|or_at| *or_at != self.at))
     }
 
+    /// By what questions are put in the order in which a ledger lies: by address, port and time;
+    /// the rest brings those that are the same next to each other.
+    pub(crate) fn order(&self) -> impl Ord + use<> {
+        (
+            (self.address, self.port, self.at),
+            (self.or_at, self.transport),
+            (self.resolution, self.lasted, self.within),
+        )
+    }
+
     /// When the endpoint was in use if `instant` is right: both ends of
     /// `[instant - lasted - within, instant + resolution + within]` are inside.
     pub(crate) fn window(&self, instant: Timestamp) -> Span {
@@ -132,6 +148,7 @@ impl Query {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::Shifts;
     use crate::testing::{at, sighting};
 
     #[test]

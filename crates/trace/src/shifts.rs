@@ -61,6 +61,31 @@ impl Shifts {
         Self::new(shift(from), shift(to))
     }
 
+    /// The shifts at both ends and all between them.
+    pub(crate) const fn between(first: i64, last: i64) -> Option<Self> {
+        if first <= last {
+            Some(Self { first, last })
+        } else {
+            None
+        }
+    }
+
+    /// These and all that are up to `by` microseconds away, each moved by `micros` microseconds.
+    pub(crate) const fn moved_and_widened(self, micros: i64, by: i64) -> Self {
+        Self {
+            first: self.first.saturating_add(micros).saturating_sub(by),
+            last: self.last.saturating_add(micros).saturating_add(by),
+        }
+    }
+
+    /// The least interval that holds both.
+    pub(crate) fn hull(self, other: Self) -> Self {
+        Self {
+            first: self.first.min(other.first),
+            last: self.last.max(other.last),
+        }
+    }
+
     /// The shifts in both.
     pub(crate) fn and(self, other: Self) -> Option<Self> {
         let (first, last) = (self.first.max(other.first), self.last.min(other.last));
@@ -78,7 +103,7 @@ impl Shifts {
         Duration::from_micros(middle.abs_diff(self.first).max(self.last.abs_diff(middle)))
     }
 
-    const fn middle(self) -> i64 {
+    pub(crate) const fn middle(self) -> i64 {
         self.first.midpoint(self.last)
     }
 }
@@ -96,6 +121,21 @@ pub(crate) fn union(mut shifts: Vec<Shifts>) -> Vec<Shifts> {
         }
     }
     apart
+}
+
+/// The shifts in both of two unions, each ordered and apart; the result is, too.
+pub(crate) fn intersection(one: &[Shifts], other: &[Shifts]) -> Vec<Shifts> {
+    let (mut one, mut other) = (one.iter().peekable(), other.iter().peekable());
+    let mut both = Vec::new();
+    while let (Some(a), Some(b)) = (one.peek(), other.peek()) {
+        both.extend(a.and(**b));
+        if a.last <= b.last {
+            one.next();
+        } else {
+            other.next();
+        }
+    }
+    both
 }
 
 /// What to add, in seconds: `-3.000000 s to +1.000000 s`.

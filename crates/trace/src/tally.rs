@@ -59,7 +59,7 @@ impl Tally {
 }
 
 /// The lower median of values, by how often each occurs.
-fn median(occurrences: &BTreeMap<usize, u64>) -> Option<usize> {
+pub(crate) fn median(occurrences: &BTreeMap<usize, u64>) -> Option<usize> {
     let all: u64 = occurrences.values().sum();
     let mut seen = 0;
     occurrences

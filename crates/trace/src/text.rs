@@ -7,7 +7,7 @@ use std::{
 
 use portledger_model::{Allocation, Gap, Span};
 
-use crate::{Answer, Margin, Offset, Query, Verdict, query::TICK};
+use crate::{Answer, Margin, Query, Verdict, query::TICK};
 
 impl Answer {
     /// The answer in words, lines ended by a line feed. Discloses subscribers' addresses: record
@@ -27,7 +27,7 @@ impl Answer {
         if self.verdict == Verdict::Unknown && !self.allocations.is_empty() {
             writeln!(out, "\nWhat is recorded, which may not be all of it:")?;
         }
-        for allocation in &self.allocations {
+        for allocation in self.allocations.iter() {
             out.push('\n');
             write_allocation(out, allocation)?;
         }
@@ -196,38 +196,6 @@ impl fmt::Display for RoundedDown {
             (0, _, _, _) => write!(f, "{hours} h {} min", minutes % 60),
             _ => write!(f, "{days} d {} h", hours % 24),
         }
-    }
-}
-
-/// Names no address and no subscriber.
-impl fmt::Display for Offset {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        if self.shifts.is_empty() {
-            writeln!(
-                f,
-                "no shift of up to {} s puts any of {} sightings inside an allocation",
-                self.range.as_secs_f64(),
-                self.sightings
-            )?;
-        }
-        for shifts in &self.shifts {
-            writeln!(
-                f,
-                "correction {shifts} (added to the clock's times; negative where it was fast): {} of {} sightings fall inside an allocation",
-                self.satisfied, self.sightings
-            )?;
-        }
-        if self.reaches_the_edge() {
-            writeln!(
-                f,
-                "this reaches the edge of what was searched; search further"
-            )?;
-        }
-        write!(
-            f,
-            "{} sightings of endpoints that were never ours; {} left out (no time, no port or IPv6); {} where the log is not complete",
-            self.not_ours, self.left_out, self.incomplete
-        )
     }
 }
 
