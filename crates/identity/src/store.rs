@@ -68,7 +68,8 @@ pub struct Merged {
 pub struct Forgotten {
     /// Intervals that are gone for good.
     pub forgotten: u64,
-    /// Intervals that are left.
+    /// Intervals that are left; where nothing was to be forgotten, those that a later import
+    /// replaced are counted too.
     pub kept: u64,
 }
 
@@ -144,7 +145,8 @@ impl Store {
     ///
     /// # Errors
     /// When the table cannot be read or has no header, when another process changes the store,
-    /// and when the store cannot be written. Nothing was imported then.
+    /// and when the store cannot be written. Nothing was imported then, unless the disk failed
+    /// while the manifest was put in place; importing the same table again changes nothing more.
     pub fn import(
         &self,
         table: impl BufRead,

@@ -1,12 +1,14 @@
-use std::{collections::BTreeSet, fs, net::IpAddr, path::PathBuf};
+use std::{collections::BTreeSet, fs, path::PathBuf};
 
 use portledger_keys::{KeyName, MasterKey};
 use portledger_model::Realm;
-use proptest::prelude::*;
 use tempfile::TempDir;
 
 use super::*;
-use crate::{Customer, Prefix, row::tests::intervals};
+use crate::{Customer, Prefix};
+
+mod crash;
+mod model;
 
 /// A folder for a store and its ring.
 struct Place(TempDir);
@@ -347,73 +349,6 @@ fn a_flipped_bit_in_a_file_is_found_when_asked() {
     assert!(!shown.contains("Nobody") && !shown.contains("100.64"));
 }
 
-/// What a change makes of a store in which two imports are, at every step of it at which the
-/// power may go, and again at every step of clearing up: the one or the other, never between.
-fn crash_at_every_step(change: impl Fn(&Store) -> Result<(), Error>) -> u64 {
-    let prepare = || {
-        let place = Place::new();
-        let store = place.open();
-        let rows = |id: &str, from| {
-            let row =
-                |number: i64| interval("100.64.0.1", number * 10 + from, Some(number * 10 + 9), id);
-            (0..4).map(row).collect::<Vec<_>>()
-        };
-        store.insert(rows("A", 0)).unwrap();
-        store.insert([rows("B", 0), rows("C", 5)].concat()).unwrap();
-        (place, store)
-    };
-    let (_place, store) = prepare();
-    let before = all(&store);
-    change(&store).unwrap();
-    let after = all(&store);
-    assert_ne!(before, after);
-
-    for steps in 0.. {
-        let (place, store) = prepare();
-        store.folder.steps.light(steps);
-        let done = change(&store);
-        drop(store);
-        let left = match steps % 5 {
-            // The power goes again while what was left is cleared up.
-            again @ 1..5 => {
-                let weak = Steps::new();
-                weak.light(again * 3 - 2);
-                let _ = place.open_by(weak);
-                place.open()
-            }
-            _ => place.open(),
-        };
-        let found = all(&left);
-        assert!(found == before || found == after, "step {steps}");
-        assert!(done.is_err() || found == after, "step {steps}");
-        place.assert_tidy(&left);
-        if done.is_ok() {
-            return steps;
-        }
-        // And it goes on from there.
-        if found == before {
-            change(&left).unwrap();
-            assert!(all(&left) == after, "step {steps}");
-        }
-    }
-    0
-}
-
-#[test]
-fn forgetting_survives_a_crash_at_every_step() {
-    let steps = crash_at_every_step(|store| store.forget_before(seconds(15)).map(|_| ()));
-    assert!(steps > 20, "{steps} steps");
-}
-
-#[test]
-fn an_import_survives_a_crash_at_every_step() {
-    let table: Vec<_> = (0..20)
-        .map(|number| interval("100.64.0.2", number, None, "D"))
-        .collect();
-    let steps = crash_at_every_step(|store| store.insert(table.clone()).map(|_| ()));
-    assert!(steps > 30, "{steps} steps");
-}
-
 #[test]
 fn a_sort_of_more_runs_than_are_open_at_once_loses_nothing() {
     let place = Place::new();
@@ -422,104 +357,4 @@ fn a_sort_of_more_runs_than_are_open_at_once_loses_nothing() {
     assert_eq!(store.insert(rows).unwrap().rows, 300);
     assert_eq!(ids(&store, "100.64.0.1", 0, 300).len(), 300);
     place.assert_tidy(&store);
-}
-
-#[derive(Debug, Clone)]
-enum Deed {
-    Import(Vec<Interval>),
-    Forget(i64),
-    Compact,
-    OpenAgain,
-}
-
-fn deeds() -> impl Strategy<Value = Vec<Deed>> {
-    let deed = prop_oneof![
-        4 => prop::collection::vec(intervals(), 0..12).prop_map(Deed::Import),
-        1 => (-20..20_i64).prop_map(Deed::Forget),
-        1 => Just(Deed::Compact),
-        1 => Just(Deed::OpenAgain),
-    ];
-    prop::collection::vec(deed, 1..7)
-}
-
-/// The store as plainly as it can be said.
-#[derive(Default)]
-struct Model(Vec<Interval>);
-
-impl Model {
-    fn import(&mut self, table: &[Interval]) {
-        let begins_alike = |one: &Interval, two: &Interval| {
-            (one.realm(), one.prefix(), one.from()) == (two.realm(), two.prefix(), two.from())
-        };
-        self.0
-            .retain(|old| !table.iter().any(|new| begins_alike(old, new)));
-        for new in table {
-            if !self.0.contains(new) {
-                self.0.push(new.clone());
-            }
-        }
-    }
-
-    fn at(&self, subscriber: &Subscriber, span: Span) -> Vec<Vec<u8>> {
-        let found = self.0.iter().filter(|interval| {
-            interval.realm() == subscriber.realm()
-                && interval.prefix().contains(subscriber.internal())
-                && interval.span().overlaps(span)
-        });
-        sorted(found)
-    }
-}
-
-fn sorted<'a>(intervals: impl Iterator<Item = &'a Interval>) -> Vec<Vec<u8>> {
-    let mut rows: Vec<_> = intervals.map(row::encode).collect();
-    rows.sort();
-    rows
-}
-
-proptest! {
-    #![proptest_config(ProptestConfig::with_cases(60))]
-
-    #[test]
-    fn the_store_says_what_a_plain_list_says(deeds in deeds(), questions in prop::collection::vec((0..3_usize, 0..8_u8, any::<bool>(), -22..22_i64, 1..9_i64), 12)) {
-        let place = Place::new();
-        let mut store = place.open();
-        let mut model = Model::default();
-        for deed in deeds {
-            match deed {
-                Deed::Import(table) => {
-                    let imported = store.insert(table.clone()).unwrap();
-                    prop_assert_eq!(imported.rows + imported.repeated, table.len() as u64);
-                    model.import(&table);
-                }
-                Deed::Forget(limit) => {
-                    let limit = Timestamp::from_micros(limit);
-                    let before = model.0.len() as u64;
-                    model.0.retain(|interval| interval.span().to > limit);
-                    let kept = model.0.len() as u64;
-                    let forgotten = store.forget_before(limit).unwrap();
-                    prop_assert_eq!(forgotten.forgotten, before - kept);
-                }
-                Deed::Compact => {
-                    store.compact().unwrap();
-                    prop_assert!(store.files().unwrap() <= 1);
-                }
-                Deed::OpenAgain => store = place.open(),
-            }
-            for (realm, last, four, from, lasts) in &questions {
-                let realm = Realm::new(["a", "ab", "default"][*realm]).unwrap();
-                let address: IpAddr = if *four {
-                    [100, 64, 0, *last].into()
-                } else {
-                    [0x2001, 0xdb8, 0, u16::from(*last) << 6, 0, 0, 0, 1].into()
-                };
-                let subscriber = Subscriber::new(realm, address);
-                let span = Span::new(Timestamp::from_micros(*from), Timestamp::from_micros(from + lasts));
-                let found = store.at(&subscriber, span).unwrap();
-                prop_assert!(found.is_sorted_by_key(Interval::from));
-                prop_assert_eq!(sorted(found.iter()), model.at(&subscriber, span));
-            }
-        }
-        prop_assert_eq!(all(&store), sorted(model.0.iter()));
-        place.assert_tidy(&store);
-    }
 }
