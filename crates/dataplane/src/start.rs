@@ -93,6 +93,7 @@ impl Declared {
             guard_time: self.guard_time,
             durability: self.durability,
             continues: true,
+            heartbeat: None,
         })
     }
 

@@ -1,9 +1,11 @@
 //! Why the ledger cannot do what it was asked to.
 
-use std::{io, path::PathBuf};
+use std::{io, path::{Path, PathBuf}};
 
 use portledger_model::RecordNumber;
 use thiserror::Error;
+
+use crate::calendar::Day;
 
 /// Why the ledger cannot do what it was asked to.
 #[derive(Debug, Error)]
@@ -43,9 +45,12 @@ pub enum Error {
         /// What is wrong there.
         flaw: Flaw,
     },
+    /// Something is damaged whose place only the caller knows.
+    #[error(transparent)]
+    Flawed(#[from] Flaw),
     /// The file was written by a later release.
     #[error(
-        "{} is in format {version}, which this release cannot read (it reads format 1); use the release that wrote it or a later one",
+        "{} is in format {version}, which this release cannot read (it reads formats 1 and 2); use the release that wrote it or a later one",
         file.display()
     )]
     Version {
@@ -54,6 +59,88 @@ pub enum Error {
         /// The format it says it is in.
         version: u32,
     },
+    /// The log's end was removed after it was signed for.
+    #[error(
+        "the log in {} ends before record {next}, but {signed} records were signed for: its end was removed; restore it from a copy",
+        dir.display()
+    )]
+    Short {
+        /// The log's folder.
+        dir: PathBuf,
+        /// The number after its last record.
+        next: RecordNumber,
+        /// How many records were signed for.
+        signed: u64,
+    },
+    /// The stored hashes are fewer than the log's files need.
+    #[error("{}: hashes are missing; restore the file from a copy", path.display())]
+    TreeShort {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The hashes of a group of records cannot be made: some of the records are not there.
+    #[error("the hashes of group {group} of the tree cannot be made: not all of its records are there")]
+    NoLeaves {
+        /// The group's number.
+        group: u64,
+    },
+    /// A checkpoint that is not this log's.
+    #[error("{}: {reason}", file.display())]
+    Checkpoint {
+        /// The checkpoint's file.
+        file: PathBuf,
+        /// What is wrong.
+        reason: String,
+    },
+    /// A checkpoint could not be signed.
+    #[error("the ledger's checkpoint cannot be signed: {0}")]
+    Signing(String),
+    /// The settings cannot be read.
+    #[error("{}: {reason}", file.display())]
+    Settings {
+        /// The settings' file.
+        file: PathBuf,
+        /// What is wrong, and where.
+        reason: String,
+    },
+    /// The list of sealed days cannot be read.
+    #[error("the list of sealed days {file} cannot be read: {reason}")]
+    Manifest {
+        /// Its name in the store.
+        file: String,
+        /// What is wrong.
+        reason: String,
+    },
+    /// The folder holds no ledger of this format.
+    #[error("{} holds no ledger", dir.display())]
+    NoLedger {
+        /// The folder.
+        dir: PathBuf,
+    },
+    /// An entry of the journal that is too long.
+    #[error("an entry of {bytes} bytes is too long for the journal")]
+    LongEntry {
+        /// Its length.
+        bytes: usize,
+    },
+    /// The key ring.
+    #[error(transparent)]
+    Keys(#[from] portledger_keys::Error),
+    /// A name that no key can have.
+    #[error(transparent)]
+    KeyName(#[from] portledger_keys::NameError),
+    /// A segment.
+    #[error(transparent)]
+    Segment(#[from] portledger_segments::Error),
+    /// The store of the sealed days.
+    #[error(transparent)]
+    Store(#[from] portledger_store::Error),
+    /// What is configured as a store is none.
+    #[error(transparent)]
+    Location(#[from] portledger_store::LocationError),
+    /// A name that no stored file can have.
+    #[error(transparent)]
+    StorePath(#[from] portledger_store::PathError),
     /// No room on the disk. Nothing of the batch was kept; the same batch may be tried again.
     #[error("no room left on the disk of {}: nothing of the batch was written", path.display())]
     Full {
@@ -106,16 +193,35 @@ pub enum Flaw {
     CutOff,
     /// A record's length is none that is ever written.
     #[error("a record of {0} bytes is never written")]
-    Length(u16),
+    Length(u32),
     /// A record's bytes are not those that were written.
     #[error("the record's checksum does not match")]
     Checksum,
+    /// The records of a day are sealed, and its key is gone.
+    #[error("the records of {0} are sealed and the key ring has no key for that day")]
+    Sealed(Day),
+    /// The records of a day do not open with its key.
+    #[error("the records of {0} do not open with that day's key: bytes were changed, or the key is another's")]
+    Key(Day),
     /// The checksum matches but the content has no meaning.
     #[error("the record has no meaning: {0}")]
     Meaning(&'static str),
 }
 
 impl Error {
+    /// Says where a flaw is, unless that is known already.
+    pub(crate) fn at(self, file: &Path, offset: u64, record: RecordNumber) -> Self {
+        match self {
+            Self::Flawed(flaw) => Self::Damaged {
+                file: file.into(),
+                offset,
+                record,
+                flaw,
+            },
+            told => told,
+        }
+    }
+
     pub(crate) fn io(path: impl Into<PathBuf>, action: &'static str, source: io::Error) -> Self {
         Self::Io {
             path: path.into(),

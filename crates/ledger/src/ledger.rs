@@ -2,8 +2,8 @@
 
 use std::{
     fmt,
-    net::Ipv4Addr,
     path::Path,
+    sync::Arc,
     time::{Duration, SystemTime},
 };
 
@@ -14,23 +14,36 @@ use portledger_model::{
 
 use crate::{
     Error,
-    error::TooLarge,
-    index::{Index, Timeline},
-    load::load,
-    log::{
-        folder,
-        image::{self, Place},
-    },
+    calendar::Calendar,
+    fragment::reconcile,
+    home::Home,
+    log::{folder, v1, writer::items},
+    manifest::{DayState, Manifest},
+    recent::{Known, Recent, told},
+    record::Records,
+    shelf::Shelf,
+    timeline::Timeline,
 };
 
-/// The allocations that a log's records add up to, in memory.
+mod days;
+#[cfg(test)]
+mod history;
+#[cfg(test)]
+mod tests;
+
+use days::Days;
+
+/// A ledger, as it was when it was read.
 ///
-/// A ledger that was read is as the log was at that moment; [`Writer::ledger`](crate::Writer::ledger)
-/// keeps up with what is written.
+/// Sealed days are read from their files when a question touches them; what is not sealed yet
+/// is in memory.
 pub struct Ledger {
-    index: Index,
-    records: u64,
-    bytes: u64,
+    days: Days,
+    recent: Recent,
+    devices: Vec<(Device, Timeline)>,
+    /// The number after the last record.
+    next: RecordNumber,
+    log_bytes: u64,
     writer: WriterSeen,
 }
 
@@ -41,25 +54,27 @@ enum WriterSeen {
     No,
     /// Another process held the lock at this time, and all it had written then was read.
     At(Timestamp),
-    /// This process writes it, and the index follows.
+    /// This process writes it, and had written nothing more.
     Here,
 }
 
 /// Figures of a ledger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Stats {
-    /// Records in the log.
+    /// Records that were ever written.
     pub records: u64,
-    /// Allocations they add up to.
-    pub allocations: u64,
-    /// Allocations still held.
-    pub open: u64,
+    /// Of these, records that are in no segment yet.
+    pub unsealed: u64,
+    /// Sealed days.
+    pub days: u64,
+    /// Days whose records were deleted.
+    pub deleted_days: u64,
+    /// Allocations in segments; one that touches several days counts in each.
+    pub sealed_allocations: u64,
     /// Bytes of the log files.
-    pub bytes: u64,
-    /// The earliest record's time.
-    pub first: Option<Timestamp>,
-    /// The latest record's time.
-    pub last: Option<Timestamp>,
+    pub log_bytes: u64,
+    /// Bytes of the segments.
+    pub segment_bytes: u64,
 }
 
 /// What a device needs to go on where it stopped or crashed.
@@ -98,119 +113,285 @@ pub struct Rested {
 }
 
 impl Ledger {
-    /// Reads the log in `dir`, also while another process writes it: an unfinished record at its
-    /// end is left for the next time.
+    /// Reads the ledger in `dir`, also while another process writes it: an unfinished record at
+    /// its end is left for the next time.
     ///
     /// Take the time of the question (`asked_at` of [`Evidence::coverage`]) *before* reading: of
     /// the time after the reading began, the ledger knows nothing.
     ///
     /// # Errors
-    /// When the folder cannot be read or a file in it is damaged: never a part of the log.
+    /// When the folder cannot be read or something in it is damaged: never a part of it.
     pub fn read(dir: &Path) -> Result<Self, Error> {
         // First the time, then the lock, then the log: what the living writer had let out by
         // that time is in the log.
         let now = now();
-        let alive = folder::is_locked(dir);
-        let (mut ledger, contents) = load(dir)?;
-        ledger.bytes = contents.bytes;
+        let Some(home) = Home::open(dir)? else {
+            return Self::read_v1(dir);
+        };
+        let alive = folder::is_locked(&home.log_dir());
+        let mut ledger = Self::of(&home)?;
         if alive {
             ledger.writer = WriterSeen::At(now);
         }
         Ok(ledger)
     }
 
-    /// Reads the bytes of one log file, as if it were the last of its log.
-    ///
-    /// # Errors
-    /// When the bytes are damaged or are no log file; errors name the file `image`.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
-        let mut ledger = Self::empty();
-        image::read(bytes, None, Place::Last, |number, record| {
-            ledger.apply(number, &record)
-        })
-        .map_err(|fault| folder::error(Path::new("image"), fault))?;
-        ledger.bytes = bytes.len() as u64;
-        Ok(ledger)
-    }
-
-    /// Allocations of the subscriber that overlap `span`, by start.
-    pub fn by_subscriber(&self, subscriber: &Subscriber, span: Span) -> Vec<Allocation> {
-        self.index.by_subscriber(subscriber, span)
-    }
-
-    /// What `device` needs to go on: what it held, and what it took back at `released_since` or
-    /// later (now less the guard time). `None` where the log has no record of it.
-    pub fn resume(&self, device: &Device, released_since: Timestamp) -> Option<Resume> {
-        let timeline = self.index.timeline(device)?;
-        let last = timeline.last()?;
-        let open = self.index.open_of(device).into_iter().map(|open| Held {
-            block: open.block,
-            since: open.from,
-        });
-        let ended = self.index.ended_of(device, released_since);
-        let released = ended.into_iter().filter_map(|ended| {
-            Some(Rested {
-                block: ended.block,
-                since: ended.from,
-                at: ended.to?,
-            })
-        });
-        Some(Resume {
-            open: open.collect(),
-            released: released.collect(),
-            stopped: last.stopped,
-            durability: timeline.promised(),
-            last: last.at,
-        })
-    }
-
-    /// Every device the log has a record of, by first record.
-    pub fn devices(&self) -> impl Iterator<Item = &Device> {
-        self.index.devices()
-    }
-
-    /// Its figures.
-    pub fn stats(&self) -> Stats {
-        let (allocations, open) = self.index.counts();
-        let times = self.index.times();
-        Stats {
-            records: self.records,
-            allocations,
-            open,
-            bytes: self.bytes,
-            first: times.map(|(first, _)| first),
-            last: times.map(|(_, last)| last),
+    /// Reads the ledger of a home, whoever writes it.
+    pub(crate) fn of(home: &Home) -> Result<Self, Error> {
+        let store = Arc::new(home.store()?);
+        let keys = home.keys::<Records>();
+        // The list before the log: what is sealed meanwhile is then read from the log, which is
+        // cut off behind the list, never before it.
+        let calendar = home.settings().calendar;
+        loop {
+            let manifest = Manifest::newest_or_new(&store, calendar)?;
+            let generation = manifest.generation;
+            let shelf = Shelf::new(Arc::clone(&store), Arc::clone(&keys));
+            let mut ledger = Self::empty(Days::new(manifest, calendar, Some(shelf)));
+            match ledger.read_log(home) {
+                Ok(()) => return Ok(ledger),
+                // Files of the log may have gone because they were sealed meanwhile.
+                Err(_) if Manifest::newest_or_new(&store, calendar)?.generation != generation => {}
+                Err(error) => return Err(error),
+            }
         }
     }
 
-    pub(crate) fn empty() -> Self {
+    fn read_log(&mut self, home: &Home) -> Result<(), Error> {
+        let from = self.days.manifest().sealed_until;
+        let keys = home.keys::<Records>();
+        let contents = folder::read(&home.log_dir(), from, |chunk| {
+            if chunk.first.0 + u64::from(chunk.records) <= from.0 {
+                return Ok(());
+            }
+            let key = keys.get(chunk.day)?;
+            items::<Records>(&chunk, key.as_deref(), |number, record| {
+                if number >= from {
+                    self.take(number, record);
+                }
+                Ok(())
+            })
+        })?;
+        self.next = self.next.max(from);
+        self.log_bytes = contents.bytes;
+        Ok(())
+    }
+
+    /// Reads a log of version 1, which lies in the ledger's folder itself.
+    fn read_v1(dir: &Path) -> Result<Self, Error> {
+        let now = now();
+        let alive = folder::is_locked(dir);
+        let mut ledger = Self::unsealed();
+        v1::read(dir, |number, record| {
+            ledger.take(number, record);
+            Ok(())
+        })?;
+        if alive {
+            ledger.writer = WriterSeen::At(now);
+        }
+        Ok(ledger)
+    }
+
+    /// Reads the bytes of one log file of version 1, as if it were the last of its log.
+    ///
+    /// # Errors
+    /// When the bytes are damaged or are no log file; errors name the file `image`.
+    pub fn from_v1_bytes(bytes: &[u8]) -> Result<Self, Error> {
+        let mut ledger = Self::unsealed();
+        v1::read_bytes(bytes, |number, record| {
+            ledger.take(number, record);
+            Ok(())
+        })?;
+        ledger.log_bytes = bytes.len() as u64;
+        Ok(ledger)
+    }
+
+    /// A ledger without segments.
+    pub(crate) fn unsealed() -> Self {
+        let calendar = Calendar::default();
+        let manifest = Manifest::new(calendar);
+        Self::empty(Days::new(manifest, calendar, None))
+    }
+
+    fn empty(days: Days) -> Self {
+        let devices = days.manifest().devices.iter();
+        let devices = devices
+            .filter_map(|(name, timeline)| Some((Device::new(name).ok()?, timeline.clone())));
         Self {
-            index: Index::default(),
-            records: 0,
-            bytes: 0,
+            devices: devices.collect(),
+            days,
+            recent: Recent::default(),
+            next: RecordNumber(0),
+            log_bytes: 0,
             writer: WriterSeen::No,
         }
     }
 
-    pub(crate) fn apply(&mut self, number: RecordNumber, record: &Record) -> Result<(), TooLarge> {
-        self.index.apply(number, record)?;
-        self.records += 1;
-        Ok(())
+    /// Takes in the next record of the log.
+    pub(crate) fn take(&mut self, number: RecordNumber, record: Record) {
+        let known = self.devices.iter().position(|(d, _)| *d == record.device);
+        let place = known.unwrap_or_else(|| {
+            self.devices
+                .push((record.device.clone(), Timeline::default()));
+            self.devices.len() - 1
+        });
+        if let Some((_, timeline)) = self.devices.get_mut(place) {
+            timeline.apply(&record);
+        }
+        self.recent.push(number, record);
+        self.next = RecordNumber(number.0.saturating_add(1));
     }
 
-    pub(crate) fn apply_all(&mut self, records: &[(RecordNumber, Record)]) -> Result<(), TooLarge> {
-        self.index.apply_all(records)?;
-        self.records += records.len() as u64;
-        Ok(())
-    }
-
-    /// From now on the writer in this process keeps it up to date.
+    /// This process writes it.
     pub(crate) fn follow(&mut self) {
         self.writer = WriterSeen::Here;
     }
 
-    pub(crate) fn set_bytes(&mut self, bytes: u64) {
-        self.bytes = bytes;
+    /// Allocations of the subscriber that overlap `span`, by start.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn by_subscriber(
+        &self,
+        subscriber: &Subscriber,
+        span: Span,
+    ) -> Result<Vec<Allocation>, Error> {
+        let mut found = self.days.by_subscriber(subscriber, span)?;
+        // Who held the ports next may have ended an allocation, so all of the ports is looked at.
+        let mut blocks: Vec<_> = self.recent.of_subscriber(subscriber).cloned().collect();
+        blocks.extend(self.days.unsettled_blocks_of(subscriber)?);
+        blocks.sort_by_key(|block| (block.external, block.ports, block.transport));
+        blocks.dedup();
+        for block in blocks {
+            let endpoint = External {
+                address: block.external,
+                port: Some(block.ports.first()),
+                transport: None,
+            };
+            let known = self.unsettled(endpoint)?;
+            let mine = known.into_iter().filter(|known| {
+                known.subscriber == *subscriber
+                    && known.ports == block.ports
+                    && known.transport == block.transport
+            });
+            found.extend(mine.map(|known| allocation(block.external, known)));
+        }
+        self.days.settle(found, span, |held| self.end(held))
+    }
+
+    /// What `device` needs to go on: what it held, and what it took back at `released_since` or
+    /// later (now less the guard time). `None` where the log has no record of it.
+    ///
+    /// # Errors
+    /// When a segment cannot be read.
+    pub fn resume(
+        &self,
+        device: &Device,
+        released_since: Timestamp,
+    ) -> Result<Option<Resume>, Error> {
+        let timeline = self.devices.iter().find(|(known, _)| known == device);
+        let Some((_, timeline)) = timeline else {
+            return Ok(None);
+        };
+        let Some(last) = timeline.last() else {
+            return Ok(None);
+        };
+        let mut resume = Resume {
+            open: Vec::new(),
+            released: Vec::new(),
+            stopped: last.stopped,
+            durability: timeline.promised(),
+            last: last.at,
+        };
+        for held in self.unsettled_of(device, released_since)? {
+            match held.to {
+                None => resume.open.push(Held {
+                    block: held.block,
+                    since: held.from,
+                }),
+                Some(at) if released_since <= at => resume.released.push(Rested {
+                    block: held.block,
+                    since: held.from,
+                    at,
+                }),
+                Some(_) => {}
+            }
+        }
+        resume.open.sort_by_key(|held| held.since);
+        resume.released.sort_by_key(|rested| rested.since);
+        Ok(Some(resume))
+    }
+
+    /// Every device the ledger has a record of, by first record.
+    pub fn devices(&self) -> impl Iterator<Item = &Device> {
+        self.devices.iter().map(|(device, _)| device)
+    }
+
+    /// Its figures.
+    pub fn stats(&self) -> Stats {
+        let manifest = self.days.manifest();
+        let entries = || manifest.days.values();
+        let in_state = |state| entries().filter(|day| day.state == state).count() as u64;
+        let segments = || entries().flat_map(|day| &day.segments);
+        Stats {
+            records: self.next.0,
+            unsealed: self.recent.records().len() as u64,
+            days: in_state(DayState::Sealed),
+            deleted_days: in_state(DayState::Deleted) + in_state(DayState::Deleting),
+            sealed_allocations: segments().map(|segment| segment.allocations).sum(),
+            log_bytes: self.log_bytes,
+            segment_bytes: segments().flat_map(|s| &s.files).map(|f| f.bytes).sum(),
+        }
+    }
+
+    /// What is known of the endpoint in days that are not sealed, put together.
+    fn unsettled(&self, external: External) -> Result<Vec<Known>, Error> {
+        let mut known = Vec::new();
+        self.days.unsettled(external, &mut known)?;
+        self.recent.of_endpoint(external, &mut known);
+        reconcile(&mut known);
+        Ok(known)
+    }
+
+    /// When an allocation that a sealed day left open ended.
+    fn end(&self, held: &Allocation) -> Result<Option<Timestamp>, Error> {
+        let endpoint = External {
+            address: held.block.external,
+            port: Some(held.block.ports.first()),
+            transport: held.block.transport,
+        };
+        let known = self.unsettled(endpoint)?;
+        let same = known.into_iter().find(|known| {
+            known.from == held.from
+                && known.ports == held.block.ports
+                && known.transport == held.block.transport
+                && known.subscriber == held.block.subscriber
+        });
+        Ok(same.and_then(|known| known.to))
+    }
+
+    /// All that a device holds or held in days that are not sealed.
+    fn unsettled_of(
+        &self,
+        device: &Device,
+        since: Timestamp,
+    ) -> Result<Vec<Allocation>, Error> {
+        let mut by_address = self.days.all_unsettled(since)?;
+        for (number, record) in self.recent.records() {
+            if let Some((block, from, to)) = told(record) {
+                by_address
+                    .entry(block.external)
+                    .or_default()
+                    .push(crate::recent::fragment(block, from, to, &record.device, *number));
+            }
+        }
+        let mut all = Vec::new();
+        for (external, mut known) in by_address {
+            reconcile(&mut known);
+            let mine = known.into_iter().filter(|known| known.device == *device);
+            all.extend(mine.map(|known| allocation(external, known)));
+        }
+        Ok(all)
     }
 
     fn gaps(
@@ -244,45 +425,64 @@ impl fmt::Debug for Ledger {
 }
 
 impl Evidence for Ledger {
-    /// Nothing can fail in memory; a larger ledger reads from the disk.
     type Error = Error;
 
     fn holders(&self, external: External, span: Span) -> Result<Vec<Allocation>, Error> {
-        Ok(self.index.holders(external, span))
+        let mut found = self.days.holders(external, span)?;
+        let known = self.unsettled(external)?.into_iter();
+        found.extend(known.map(|known| allocation(external.address, known)));
+        self.days.settle(found, span, |held| self.end(held))
     }
 
     fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, Error> {
-        Ok(self.index.nearest(external, at))
+        let mut nearest = self.days.nearest(external, at)?;
+        let known = self.unsettled(external)?;
+        for known in known {
+            let held = allocation(external.address, known);
+            if held.to.is_some_and(|to| to <= at)
+                && nearest.before.as_ref().is_none_or(|best| best.to < held.to)
+            {
+                nearest.before = Some(held);
+            } else if at < held.from
+                && nearest
+                    .after
+                    .as_ref()
+                    .is_none_or(|best| held.from < best.from)
+            {
+                nearest.after = Some(held);
+            }
+        }
+        Ok(nearest)
     }
 
     fn coverage(
         &self,
-        external: Ipv4Addr,
+        external: std::net::Ipv4Addr,
         span: Span,
         asked_at: Timestamp,
     ) -> Result<Coverage, Error> {
         let span = Span::new(span.from, span.to.min(just_after(asked_at)));
-        let concerned = self.index.concerned(external);
         if span.is_empty() {
             return Ok(Coverage::default());
         }
-        if concerned.is_empty() {
-            let nothing = Gap {
-                span,
-                device: None,
-                reason: GapReason::BeforeFirstRecord,
-            };
-            return Ok(Coverage {
-                gaps: vec![nothing],
-                clock_error: Duration::ZERO,
-            });
-        }
-        let mut coverage = Coverage::default();
+        let mut coverage = Coverage {
+            gaps: self.days.deleted(span),
+            clock_error: Duration::ZERO,
+        };
+        let knows = self.devices.iter().any(|(_, t)| t.has(external));
+        let concerned = self.devices.iter().filter(|(_, t)| !knows || t.has(external));
         for (device, timeline) in concerned {
             coverage
                 .gaps
                 .extend(self.gaps(device, timeline, span, asked_at));
             coverage.clock_error = coverage.clock_error.max(timeline.clock_error(span));
+        }
+        if self.devices.is_empty() {
+            coverage.gaps.push(Gap {
+                span,
+                device: None,
+                reason: GapReason::BeforeFirstRecord,
+            });
         }
         coverage
             .gaps
@@ -291,15 +491,27 @@ impl Evidence for Ledger {
     }
 }
 
+fn allocation(external: std::net::Ipv4Addr, known: Known) -> Allocation {
+    Allocation {
+        block: Block {
+            subscriber: known.subscriber,
+            external,
+            ports: known.ports,
+            transport: known.transport,
+        },
+        from: known.from,
+        to: known.to,
+        device: known.device,
+        record: known.record,
+    }
+}
+
 /// The end of a span whose last instant is `at`.
 fn just_after(at: Timestamp) -> Timestamp {
-    at.after(Duration::from_micros(1))
+    at.after(Span::TICK)
 }
 
 fn now() -> Timestamp {
     let since = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     Timestamp::EPOCH.after(since.unwrap_or_default())
 }
-
-#[cfg(test)]
-mod tests;

@@ -74,17 +74,34 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod calendar;
 mod committer;
 mod error;
-mod index;
+mod files;
+mod fragment;
+mod home;
+mod journal;
+mod keeper;
 mod ledger;
-mod load;
 mod log;
+mod manifest;
+mod recent;
+mod record;
+mod settings;
+mod shelf;
+mod sign;
 #[cfg(test)]
 mod testing;
+mod timeline;
 mod writer;
 
+pub use calendar::{Calendar, Day, DayError, TimeOfDayError};
 pub use committer::{CommitOptions, Committer, State, SubmitError, Ticket};
 pub use error::{Error, Flaw};
+pub use journal::{Entry, Journal};
 pub use ledger::{Held, Ledger, Rested, Resume, Stats};
-pub use writer::{Cut, Options, Recovery, Writer};
+pub use keeper::{Keeper, Kept};
+pub use log::writer::Cut;
+pub use manifest::Hold;
+pub use settings::Settings;
+pub use writer::{Options, Recovery, Writer};

@@ -55,6 +55,7 @@ pub(crate) fn start() -> Start {
         guard_time: Duration::from_secs(120),
         durability: Durability::LogBeforeUse,
         continues: true,
+        heartbeat: None,
     }
 }
 
@@ -156,12 +157,14 @@ fn any_start() -> impl Strategy<Value = Start> {
         any_duration(),
         prop::option::of(any_duration()),
         any::<bool>(),
+        prop::option::of(any_duration()),
     )
-        .prop_map(|(clock_error, guard_time, loss, continues)| Start {
+        .prop_map(|(clock_error, guard_time, loss, continues, heartbeat)| Start {
             clock_error,
             guard_time,
             durability: loss.map_or(Durability::LogBeforeUse, Durability::BoundedLoss),
             continues,
+            heartbeat,
         })
 }
 
@@ -204,6 +207,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         any_start().prop_map(Event::Started),
         Just(Event::Stopped),
         Just(Event::Heartbeat),
+        (time(), prop::option::of(any::<u64>())).prop_map(|(since, events)| Event::Lost { since, events }),
         any_block().prop_map(Event::Allocated),
         (any_block(), time()).prop_map(|(block, since)| Event::Held { block, since }),
         (any_block(), time()).prop_map(|(block, since)| Event::Released { block, since }),

@@ -59,13 +59,15 @@ pub struct Allocation {
     pub to: Option<Timestamp>,
     /// The device that handed it out.
     pub device: Device,
-    /// The record that opened it.
+    /// The record that told of it first.
     pub record: RecordNumber,
 }
 
 impl Allocation {
-    /// The time for which it was held.
+    /// The time for which it was held: a microsecond at least, since a log in whole seconds says
+    /// of a short one that it ended when it began.
     pub fn span(&self) -> Span {
-        Span::new(self.from, self.to.unwrap_or(Timestamp::MAX))
+        let to = self.to.unwrap_or(Timestamp::MAX);
+        Span::new(self.from, to.max(self.from.after(Span::TICK)))
     }
 }

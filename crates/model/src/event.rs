@@ -25,6 +25,14 @@ pub enum Event {
     Stopped,
     /// The device is alive and everything before this was written down.
     Heartbeat,
+    /// Events of the device were lost between `since` and this record's time: whoever received
+    /// them noticed, by a sequence number or by a socket that overflowed.
+    Lost {
+        /// When the last event before the loss happened.
+        since: Timestamp,
+        /// How many were lost, where that is known.
+        events: Option<u64>,
+    },
     /// A block was handed out (RFC 8158 natEvent 16).
     Allocated(Block),
     /// A block is still held: an interim record, so that a lost event or a deleted day costs
@@ -80,6 +88,9 @@ pub struct Start {
     /// The ports' past is known: there was none, or the state before the last stop or crash was
     /// read back. Otherwise the time before this start is a gap.
     pub continues: bool,
+    /// The device promises a record at least so often; a longer silence is a gap. `None` where it
+    /// promises nothing of the kind.
+    pub heartbeat: Option<Duration>,
 }
 
 /// What the device promises of its log.

@@ -88,6 +88,12 @@ pub enum GapReason {
     AfterLastRecord,
     /// A crash may have cost the events of this time.
     LostInCrash,
+    /// Events of this time were lost on their way to the ledger.
+    LostOnTheWay,
+    /// The device was silent for longer than it promised.
+    Silence,
+    /// What was known of this time was deleted when its retention ended.
+    Deleted,
 }
 
 impl fmt::Display for GapReason {
@@ -96,6 +102,9 @@ impl fmt::Display for GapReason {
             Self::BeforeFirstRecord => "before the ledger's first record of the device",
             Self::AfterLastRecord => "after the ledger's last record of the device",
             Self::LostInCrash => "events of this time may have been lost in a crash",
+            Self::LostOnTheWay => "events of this time were lost on their way to the ledger",
+            Self::Silence => "the device was silent for longer than it promised",
+            Self::Deleted => "deleted when its retention ended",
         })
     }
 }

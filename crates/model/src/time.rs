@@ -168,6 +168,9 @@ pub struct Span {
 }
 
 impl Span {
+    /// The shortest time there is: one microsecond.
+    pub const TICK: Duration = Duration::from_micros(1);
+
     /// From `from` until just before `to`; empty where `to` is not after `from`.
     pub const fn new(from: Timestamp, to: Timestamp) -> Self {
         Self { from, to }

@@ -1,17 +1,20 @@
-//! The folder: its lock and its files.
+//! The folder of a log: its lock and its files.
 
 use std::{
     fs::{self, File, TryLockError},
     io,
     path::{Path, PathBuf},
     thread,
-    time::Duration,
+    time::{Duration, Instant},
 };
 
-use portledger_model::{Record, RecordNumber};
+use portledger_model::RecordNumber;
 
-use super::image::{self, Cause, Fault, Image, Place};
-use crate::{Error, error::TooLarge};
+use super::{
+    chunk::Chunk,
+    file::{self, Place, Scan},
+};
+use crate::Error;
 
 /// A reader holds the lock for the blink of an eye, to see whether a writer does.
 const LOCK_ATTEMPTS: u32 = 20;
@@ -19,13 +22,32 @@ const LOCK_PAUSE: Duration = Duration::from_millis(10);
 
 /// Takes the writer's lock, which the system gives back when the process ends, however it ends.
 pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
-    let path = dir.join("LOCK");
+    lock_file(&dir.join("LOCK"))
+}
+
+/// Takes the lock, waiting for as long as `patience` for another process to give it up.
+pub(crate) fn lock_patiently(dir: &Path, patience: Duration) -> Result<File, Error> {
+    lock_file_patiently(&dir.join("LOCK"), patience)
+}
+
+/// As [`lock_patiently`], for any lock.
+pub(crate) fn lock_file_patiently(path: &Path, patience: Duration) -> Result<File, Error> {
+    let deadline = Instant::now() + patience;
+    loop {
+        match lock_file(path) {
+            Err(Error::Locked { .. }) if Instant::now() < deadline => {}
+            taken => return taken,
+        }
+    }
+}
+
+fn lock_file(path: &Path) -> Result<File, Error> {
     let file = File::options()
         .create(true)
         .truncate(false)
         .write(true)
-        .open(&path)
-        .map_err(|error| Error::io(&path, "open", error))?;
+        .open(path)
+        .map_err(|error| Error::io(path, "open", error))?;
     for _ in 0..LOCK_ATTEMPTS {
         match file.try_lock() {
             Ok(()) => return Ok(file),
@@ -33,7 +55,9 @@ pub(crate) fn lock(dir: &Path) -> Result<File, Error> {
             Err(TryLockError::Error(error)) => return Err(Error::io(path, "lock", error)),
         }
     }
-    Err(Error::Locked { dir: dir.into() })
+    Err(Error::Locked {
+        dir: path.parent().unwrap_or(path).into(),
+    })
 }
 
 /// Whether a live process holds the writer's lock.
@@ -63,6 +87,8 @@ pub(crate) struct Contents {
     pub(crate) bytes: u64,
     /// The number after the last record.
     pub(crate) next: RecordNumber,
+    /// The number after the last record that is known to be durable.
+    pub(crate) durable: RecordNumber,
     /// The last file; `None` where there is no file yet.
     pub(crate) last: Option<LastFile>,
 }
@@ -71,45 +97,69 @@ pub(crate) struct Contents {
 pub(crate) struct LastFile {
     pub(crate) path: PathBuf,
     pub(crate) bytes: Vec<u8>,
-    pub(crate) image: Image,
+    pub(crate) scan: Scan,
 }
 
-/// Reads all records in order, up to a torn tail.
+/// Hands over the chunks of the files that hold record `from` or later ones, in order and up to
+/// a torn tail. Files before those may be gone, or are not read.
 pub(crate) fn read(
     dir: &Path,
-    mut each: impl FnMut(RecordNumber, Record) -> Result<(), TooLarge>,
+    from: RecordNumber,
+    each: impl FnMut(Chunk<'_>) -> Result<(), Error>,
 ) -> Result<Contents, Error> {
-    let files = list(dir)?;
+    read_some(dir, from, u64::MAX, each)
+}
+
+/// As [`read`], but no further file once there are `enough` records.
+pub(crate) fn read_some(
+    dir: &Path,
+    from: RecordNumber,
+    enough: u64,
+    mut each: impl FnMut(Chunk<'_>) -> Result<(), Error>,
+) -> Result<Contents, Error> {
+    let mut files = list(dir)?;
+    let needed = files.partition_point(|(first, _)| *first <= from);
     let mut contents = Contents {
         bytes: 0,
-        next: RecordNumber(0),
+        next: from,
+        durable: from,
         last: None,
     };
+    for (_, path) in files.drain(..needed.saturating_sub(1)) {
+        contents.bytes += fs::metadata(&path).map_or(0, |file| file.len());
+    }
     for (position, (named, path)) in files.iter().enumerate() {
+        if enough <= contents.next.0.saturating_sub(from.0) {
+            break;
+        }
         let place = if position + 1 == files.len() {
             Place::Last
         } else {
             Place::Sealed
         };
+        if position == 0 && *named <= from {
+            contents.next = *named;
+        }
         let bytes = fs::read(path).map_err(|error| Error::io(path, "read", error))?;
         contents.bytes += bytes.len() as u64;
-        if *named != contents.next {
-            return Err(error(path, sequence(contents.next, *named)));
-        }
-        let image = image::read(&bytes, Some(contents.next), place, &mut each)
-            .map_err(|fault| error(path, fault))?;
-        contents.next = image.next;
+        let scan = file::scan(path, &bytes, contents.next, place, &mut each)?;
+        contents.next = scan.next;
+        // A file is durable before the next is begun.
+        contents.durable = match place {
+            Place::Sealed => scan.next,
+            Place::Last => scan.durable,
+        };
         contents.last = Some(LastFile {
             path: path.clone(),
             bytes,
-            image,
+            scan,
         });
     }
     Ok(contents)
 }
 
-/// The log files by their first record, in order.
-fn list(dir: &Path) -> Result<Vec<(RecordNumber, PathBuf)>, Error> {
+/// The log files by their first records.
+pub(crate) fn list(dir: &Path) -> Result<Vec<(RecordNumber, PathBuf)>, Error> {
     let mut files = Vec::new();
     for entry in fs::read_dir(dir).map_err(|error| Error::io(dir, "list", error))? {
         let entry = entry.map_err(|error| Error::io(dir, "list", error))?;
@@ -125,27 +175,4 @@ fn first_record(name: &str) -> Option<RecordNumber> {
     let digits = name.strip_prefix("log-")?.strip_suffix(".plg")?;
     let all = digits.len() == 20 && digits.bytes().all(|byte| byte.is_ascii_digit());
     all.then(|| digits.parse().ok().map(RecordNumber))?
-}
-
-fn sequence(expected: RecordNumber, found: RecordNumber) -> Fault {
-    Fault {
-        offset: 0,
-        record: expected,
-        cause: Cause::Flaw(crate::Flaw::Sequence { expected, found }),
-    }
-}
-
-/// A fault with the file it is in.
-pub(crate) fn error(file: &Path, fault: Fault) -> Error {
-    let file = file.to_owned();
-    match fault.cause {
-        Cause::Flaw(flaw) => Error::Damaged {
-            file,
-            offset: fault.offset as u64,
-            record: fault.record,
-            flaw,
-        },
-        Cause::Version(version) => Error::Version { file, version },
-        Cause::TooLarge(error) => error.into(),
-    }
 }

@@ -1,9 +1,10 @@
-//! Version 1 of the format: what is inside a frame.
+//! The bytes of one record, the same in both versions of the format.
 //!
 //! ```text
-//! name        0  the name's bytes                 defines the next number, from 0 in each file
+//! name        0  the name's bytes                 defines the next number: from 0 in each chunk,
+//!                                                 in version 1 in each file
 //! mark        1  offset (u64)                     all before the offset was durable by now
-//! event   2..10  at (i64 µs)  device (name number, varint)  what the kind adds
+//! event   2..11  at (i64 µs)  device (name number, varint)  what the kind adds
 //! block          flags  realm (varint)  internal (4 or 16)  external (4)  first, last port (u16)
 //! since          at - since in µs, zigzag varint  a block's age is shorter than its date
 //! ```
@@ -15,7 +16,7 @@ use portledger_model::{
     Transport,
 };
 
-use super::{frame, names::Names};
+use super::names::Names;
 
 const NAME: u8 = 0;
 const MARK: u8 = 1;
@@ -28,12 +29,14 @@ const RELEASED: u8 = 7;
 const LIMIT_REACHED: u8 = 8;
 const POOL_EXHAUSTED: u8 = 9;
 const POOL_THRESHOLD: u8 = 10;
+const LOST: u8 = 11;
 
 /// Of a block's flags: the transport is in the two lowest bits, this says IPv6.
 const IPV6: u8 = 4;
 /// Of a start's flags.
 const CONTINUES: u8 = 1;
 const BOUNDED_LOSS: u8 = 2;
+const HEARTBEATS: u8 = 4;
 
 /// Bytes of a mark's payload.
 pub(crate) const MARK_PAYLOAD: usize = 9;
@@ -49,26 +52,38 @@ pub(crate) enum Payload {
     Record(Record),
 }
 
-/// Appends the frame of a mark.
+/// Puts its frame around what a payload writes.
+pub(crate) type Framing = fn(&mut Vec<u8>, &dyn Fn(&mut Vec<u8>));
+
+/// Appends a mark.
 pub(crate) fn write_mark(durable: u64, out: &mut Vec<u8>) {
-    frame::write(out, |out| {
-        out.push(MARK);
-        out.extend_from_slice(&durable.to_le_bytes());
-    });
+    out.push(MARK);
+    out.extend_from_slice(&durable.to_le_bytes());
 }
 
-/// Appends a record's frame, with the frames of the names it is the first to use.
-pub(crate) fn write_record(record: &Record, names: &mut Names, out: &mut Vec<u8>) {
-    let device = name(record.device.as_str(), names, out);
+/// Appends a record in its frame, with the frames of the names it is the first to use.
+pub(crate) fn write_record(
+    record: &Record,
+    names: &mut Names,
+    framing: Framing,
+    out: &mut Vec<u8>,
+) {
+    let device = name(record.device.as_str(), names, framing, out);
     let realm = subscriber_of(&record.event).map_or(0, |subscriber| {
-        name(subscriber.realm().as_str(), names, out)
+        name(subscriber.realm().as_str(), names, framing, out)
     });
-    frame::write(out, |out| {
+    framing(out, &|out| {
         out.push(kind(&record.event));
         out.extend_from_slice(&record.at.as_micros().to_le_bytes());
         write_varint(device.into(), out);
         write_event(&record.event, record.at, realm, out);
     });
+}
+
+/// What a mark says; `None` where the payload is none.
+pub(crate) fn read_mark(payload: &[u8]) -> Option<u64> {
+    let (kind, offset) = payload.split_first()?;
+    (*kind == MARK).then(|| offset.try_into().ok().map(u64::from_le_bytes))?
 }
 
 /// Reads a payload. A name it defines goes into `names`.
@@ -103,11 +118,11 @@ pub(crate) fn read(payload: &[u8], names: &mut Names) -> Result<Payload, &'stati
     }
 }
 
-fn name(name: &str, names: &mut Names, out: &mut Vec<u8>) -> u32 {
+fn name(name: &str, names: &mut Names, framing: Framing, out: &mut Vec<u8>) -> u32 {
     if let Some(number) = names.number(name) {
         return number;
     }
-    frame::write(out, |out| {
+    framing(out, &|out| {
         out.push(NAME);
         out.extend_from_slice(name.as_bytes());
     });
@@ -130,6 +145,7 @@ fn kind(event: &Event) -> u8 {
         Event::Started(_) => STARTED,
         Event::Stopped => STOPPED,
         Event::Heartbeat => HEARTBEAT,
+        Event::Lost { .. } => LOST,
         Event::Allocated(_) => ALLOCATED,
         Event::Held { .. } => HELD,
         Event::Released { .. } => RELEASED,
@@ -143,6 +159,12 @@ fn write_event(event: &Event, at: Timestamp, realm: u32, out: &mut Vec<u8>) {
     match event {
         Event::Started(start) => write_start(start, out),
         Event::Stopped | Event::Heartbeat => {}
+        Event::Lost { since, events } => {
+            write_varint(zigzag(at.as_micros().wrapping_sub(since.as_micros())), out);
+            if let Some(events) = events {
+                write_varint(*events, out);
+            }
+        }
         Event::Allocated(block) => write_block(block, realm, out),
         Event::Held { block, since } | Event::Released { block, since } => {
             write_block(block, realm, out);
@@ -194,6 +216,14 @@ fn read_event(
         STARTED => Event::Started(read_start(input)?),
         STOPPED => Event::Stopped,
         HEARTBEAT => Event::Heartbeat,
+        LOST => Event::Lost {
+            since: input.since(at)?,
+            events: if input.0.is_empty() {
+                None
+            } else {
+                Some(input.varint()?)
+            },
+        },
         ALLOCATED => Event::Allocated(read_block(input, names)?),
         HELD => Event::Held {
             block: read_block(input, names)?,
@@ -244,8 +274,16 @@ fn write_start(start: &Start, out: &mut Vec<u8>) {
     if loss.is_some() {
         flags |= BOUNDED_LOSS;
     }
+    if start.heartbeat.is_some() {
+        flags |= HEARTBEATS;
+    }
     out.push(flags);
-    let durations = [Some(start.clock_error), Some(start.guard_time), loss];
+    let durations = [
+        Some(start.clock_error),
+        Some(start.guard_time),
+        loss,
+        start.heartbeat,
+    ];
     for duration in durations.into_iter().flatten() {
         write_varint(duration.as_secs(), out);
         write_varint(duration.subsec_nanos().into(), out);
@@ -254,7 +292,7 @@ fn write_start(start: &Start, out: &mut Vec<u8>) {
 
 fn read_start(input: &mut Input<'_>) -> Result<Start, &'static str> {
     let flags = input.byte()?;
-    if flags & !(CONTINUES | BOUNDED_LOSS) != 0 {
+    if flags & !(CONTINUES | BOUNDED_LOSS | HEARTBEATS) != 0 {
         return Err("unknown flags of a start");
     }
     Ok(Start {
@@ -265,6 +303,11 @@ fn read_start(input: &mut Input<'_>) -> Result<Start, &'static str> {
             Durability::LogBeforeUse
         } else {
             Durability::BoundedLoss(input.duration()?)
+        },
+        heartbeat: if flags & HEARTBEATS == 0 {
+            None
+        } else {
+            Some(input.duration()?)
         },
     })
 }
@@ -403,13 +446,13 @@ mod tests {
 
     fn written(record: &Record, names: &mut Names) -> Vec<u8> {
         let mut out = Vec::new();
-        write_record(record, names, &mut out);
+        write_record(record, names, crate::log::chunk::write_entry, &mut out);
         out
     }
 
     #[test]
     fn a_block_event_is_small() {
-        for (internal, allocated, released) in [("100.64.3.9", 30, 36), ("2001:db8::9", 42, 48)] {
+        for (internal, allocated, released) in [("100.64.3.9", 26, 32), ("2001:db8::9", 38, 44)] {
             let block = crate::testing::block(internal, 1_024, 1_279);
             let at = Timestamp::from_secs(1_790_000_000);
             let device = portledger_model::Device::new("cgn1").unwrap();
@@ -433,15 +476,16 @@ mod tests {
         fn a_record_comes_back(records in prop::collection::vec(any_record(), 1..20)) {
             let (mut names, mut bytes) = (Names::default(), Vec::new());
             for record in &records {
-                write_record(record, &mut names, &mut bytes);
+                write_record(record, &mut names, crate::log::chunk::write_entry, &mut bytes);
             }
             let (mut names, mut rest, mut back) = (Names::default(), &bytes[..], Vec::new());
             while !rest.is_empty() {
-                let payload = frame::read(rest).unwrap();
+                let (length, after) = rest.split_first_chunk().unwrap();
+                let (payload, after) = after.split_at(usize::from(u16::from_le_bytes(*length)));
                 if let Payload::Record(record) = read(payload, &mut names).unwrap() {
                     back.push(record);
                 }
-                rest = &rest[frame::FRAME + payload.len()..];
+                rest = after;
             }
             prop_assert_eq!(back, records);
         }

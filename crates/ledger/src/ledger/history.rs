@@ -1,14 +1,20 @@
-//! The index against a list of allocations that is read from one end to the other.
+//! The ledger against a list of allocations that is read from one end to the other: whatever is
+//! flushed, merged and sealed in between, the answers are the same.
 
 use std::net::Ipv4Addr;
 
 use portledger_model::{
-    Allocation, Block, Device, Event, External, Nearest, PortRange, Realm, Record, RecordNumber,
-    Span, Subscriber, Timestamp, Transport,
+    Allocation, Block, Device, Event, Evidence as _, External, Nearest, PortRange, Realm, Record,
+    RecordNumber, Span, Subscriber, Timestamp, Transport,
 };
 use proptest::prelude::*;
 
-use super::Index;
+use crate::{Keeper, Ledger, Options, Writer, keeper::Sizes};
+
+/// A step of the histories' time: some hours, so that they touch many days.
+fn time(steps: i64) -> Timestamp {
+    Timestamp::from_secs(1_790_000_000 + steps * 7_777)
+}
 
 /// The list: each allocation with its release, where one is known.
 #[derive(Default)]
@@ -20,7 +26,6 @@ struct Item {
     released: Option<Timestamp>,
     device: Device,
     record: u64,
-    handed: bool,
 }
 
 impl List {
@@ -41,7 +46,6 @@ impl List {
                 released: None,
                 device: record.device.clone(),
                 record: number,
-                handed: false,
             });
             self.0.len() - 1
         });
@@ -49,9 +53,6 @@ impl List {
         match record.event {
             Event::Released { .. } if item.released.is_none() => {
                 item.released = Some(record.at.max(from));
-            }
-            Event::Allocated(_) if !item.handed => {
-                (item.handed, item.record) = (true, number);
             }
             _ => {}
         }
@@ -124,8 +125,8 @@ fn life() -> impl Strategy<Value = Vec<(u32, Record)>> {
         0..2_u8,
     )
         .prop_map(|(block, (from, lasts), heard, order, device)| {
-            let since = Timestamp::from_secs(from);
-            let to = Timestamp::from_secs(from + lasts);
+            let since = time(from);
+            let to = time(from + lasts);
             let record = |at, event| Record {
                 at,
                 device: Device::new(["cgn1", "cgn2"][usize::from(device)]).unwrap(),
@@ -145,7 +146,7 @@ fn life() -> impl Strategy<Value = Vec<(u32, Record)>> {
                     },
                 ),
                 record(to, released()),
-                record(to.max(Timestamp::from_secs(30)), released()),
+                record(to.max(time(30)), released()),
             ];
             let parts = all.into_iter().zip(heard).zip(order);
             parts
@@ -175,84 +176,91 @@ fn sorted(mut found: Vec<Allocation>) -> Vec<Allocation> {
     found
 }
 
+/// What is done between two records.
+#[derive(Debug, Clone, Copy)]
+enum Chore {
+    Nothing,
+    Flush,
+    /// Days that ended before this step are sealed.
+    Seal(i64),
+}
+
+fn chore() -> impl Strategy<Value = Chore> {
+    prop_oneof![
+        6 => Just(Chore::Nothing),
+        3 => Just(Chore::Flush),
+        1 => (0..90_i64).prop_map(Chore::Seal),
+    ]
+}
+
+fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        file_bytes: 2_000,
+        ..Options::default()
+    };
+    let (mut writer, _) = Writer::open(dir.path(), options).unwrap();
+    let mut keeper = Keeper::open(dir.path()).unwrap();
+    keeper.set_sizes(Sizes { part: 1, fan_in: 3 });
+    for (record, chore) in history.iter().zip(chores.iter().chain(std::iter::repeat(&Chore::Nothing))) {
+        writer.append(std::slice::from_ref(record)).unwrap();
+        writer.sync().unwrap();
+        match chore {
+            Chore::Nothing => {}
+            Chore::Flush => drop(keeper.flush().unwrap()),
+            Chore::Seal(step) => drop(keeper.seal(time(*step)).unwrap()),
+        }
+    }
+    drop(writer);
+    let ledger = Ledger::read(dir.path()).unwrap();
+    (dir, ledger)
+}
+
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 1_000, ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
-    fn the_index_says_what_the_list_says(
+    fn the_ledger_says_what_the_list_says(
         history in history(),
-        together in any::<bool>(),
+        chores in prop::collection::vec(chore(), 0..100),
         asked in prop::collection::vec((0..3_u8, prop::option::of(prop_oneof![4_090..4_180_u16, 0..12_000_u16]), 0..4_u8, 0..90_i64, 0..12_i64), 1..20),
     ) {
-        let (mut index, mut list) = (Index::default(), List::default());
+        let mut list = List::default();
         for (number, record) in (0..).zip(&history) {
             list.apply(number, record);
-            if !together {
-                index.apply(RecordNumber(number), record).unwrap();
-            }
         }
-        if together {
-            let numbered: Vec<_> = (0..).map(RecordNumber).zip(history).collect();
-            for chunk in numbered.chunks(13) {
-                index.apply_all(chunk).unwrap();
-            }
-        }
+        let (_dir, ledger) = written(&history, &chores);
         let all = list.allocations();
-        let open = all.iter().filter(|a| a.to.is_none()).count() as u64;
-        prop_assert_eq!(index.counts(), (all.len() as u64, open));
-
         for (host, port, transport, from, lasts) in asked {
             let transport = transport.checked_sub(1).map(|t| Transport::ALL[usize::from(t)]);
             let endpoint = External { address: external(host), port, transport };
-            let at = Timestamp::from_secs(from);
-            let span = Span::new(at, Timestamp::from_secs(from + lasts));
+            let at = time(from);
+            let span = Span::new(at, time(from + lasts));
             let mine: Vec<_> = all.iter().filter(|a| a.block.external == endpoint.address && a.block.covers(port, transport)).collect();
 
             let expected = mine.iter().filter(|a| a.span().overlaps(span)).map(|a| (*a).clone()).collect();
-            let found = index.holders(endpoint, span);
+            let found = ledger.holders(endpoint, span).unwrap();
             prop_assert!(found.is_sorted_by_key(|a| a.from));
             prop_assert_eq!(sorted(found), sorted(expected));
 
-            let Nearest { before, after } = index.nearest(endpoint, at);
+            let Nearest { before, after } = ledger.nearest(endpoint, at).unwrap();
             prop_assert_eq!(before.map(|a| a.to), mine.iter().map(|a| a.to).filter(|to| to.is_some_and(|to| to <= at)).max());
             prop_assert_eq!(after.map(|a| a.from), mine.iter().map(|a| a.from).filter(|from| at < *from).min());
 
             for subscriber in all.iter().map(|a| &a.block.subscriber).take(3) {
                 let expected = all.iter().filter(|a| a.block.subscriber == *subscriber && a.span().overlaps(span)).cloned().collect();
-                prop_assert_eq!(sorted(index.by_subscriber(subscriber, span)), sorted(expected));
+                prop_assert_eq!(sorted(ledger.by_subscriber(subscriber, span).unwrap()), sorted(expected));
             }
         }
         for device in ["cgn1", "cgn2"].map(|name| Device::new(name).unwrap()) {
-            let of = |open: bool| all.iter().filter(|a| a.device == device && a.to.is_none() == open).cloned().collect::<Vec<_>>();
-            prop_assert_eq!(sorted(index.open_of(&device)), sorted(of(true)));
-            prop_assert_eq!(sorted(index.ended_of(&device, Timestamp::MIN)), sorted(of(false)));
+            let open: Vec<_> = all.iter().filter(|a| a.device == device && a.to.is_none()).map(|a| (a.from, a.block.clone())).collect();
+            let resume = ledger.resume(&device, time(80)).unwrap();
+            let mut found: Vec<_> = resume.map(|r| r.open).unwrap_or_default().into_iter().map(|h| (h.since, h.block)).collect();
+            let mut open = open;
+            let key = |(from, block): &(Timestamp, Block)| (*from, block.external, block.ports, block.transport, block.subscriber.clone());
+            open.sort_by_key(key);
+            found.sort_by_key(key);
+            prop_assert_eq!(found, open);
         }
     }
-}
-
-#[test]
-fn ten_thousand_lives_of_one_block_are_found_one_by_one() {
-    let mut index = Index::default();
-    let block = crate::testing::block("100.64.3.9", 1_024, 1_279);
-    for n in 0..10_000 {
-        let record = crate::testing::record(n * 10, Event::Allocated(block.clone()));
-        index
-            .apply(RecordNumber(n.cast_unsigned()), &record)
-            .unwrap();
-    }
-    let endpoint = External {
-        address: crate::testing::EXTERNAL,
-        port: Some(1_100),
-        transport: None,
-    };
-    let at = Timestamp::from_secs(45_675);
-    let found = index.holders(
-        endpoint,
-        Span::new(at, at.after(std::time::Duration::from_secs(1))),
-    );
-    assert_eq!(
-        found.iter().map(|a| a.record.0).collect::<Vec<_>>(),
-        [4_567]
-    );
-    assert_eq!(index.counts(), (10_000, 1));
 }

@@ -1,0 +1,175 @@
+//! The journal: who asked what, what was deleted, which cases hold what. A log of the same kind
+//! as that of the records, proven in the same way.
+
+use std::{fs, io, path::Path};
+
+use portledger_model::{RecordNumber, Timestamp};
+use serde_json::{Map, Value};
+
+use crate::{
+    Error, Flaw,
+    home::Home,
+    log::{
+        chunk::{self, MAX_ENTRY},
+        content::Content,
+        disk::Real,
+        folder,
+        names::Names,
+        writer::{Form, LogWriter, items},
+    },
+    sign,
+    writer::PATIENCE,
+};
+
+/// Log files of the journal are small: each who asks reads the last one.
+const FILE_BYTES: u64 = 256 << 10;
+
+/// The longest text of an entry, in bytes.
+const LONGEST: usize = MAX_ENTRY - 8;
+
+/// One entry of the journal.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Entry {
+    /// When it was made.
+    pub at: Timestamp,
+    /// What it says: one JSON object.
+    pub says: Map<String, Value>,
+}
+
+/// The journal of a ledger.
+pub struct Journal(());
+
+/// The journal as a log's content.
+pub(crate) enum Entries {}
+
+/// An entry as it is written: its time and its text.
+pub(crate) struct Written {
+    at: Timestamp,
+    text: String,
+}
+
+impl Content for Entries {
+    type Item = Written;
+
+    const KEYS: &'static str = "journal";
+
+    fn at(entry: &Written) -> Timestamp {
+        entry.at
+    }
+
+    fn write(entry: &Written, _: &mut Names, out: &mut Vec<u8>) {
+        chunk::write_entry(out, &|out| {
+            out.extend_from_slice(&entry.at.as_micros().to_le_bytes());
+            out.extend_from_slice(entry.text.as_bytes());
+        });
+    }
+
+    fn read(bytes: &[u8], _: &mut Names) -> Result<Option<Written>, &'static str> {
+        let (at, text) = bytes.split_first_chunk().ok_or("it ends too early")?;
+        Ok(Some(Written {
+            at: Timestamp::from_micros(i64::from_le_bytes(*at)),
+            text: str::from_utf8(text).map_err(|_| "not text")?.to_owned(),
+        }))
+    }
+
+    fn text(entry: &Written, out: &mut Vec<u8>) {
+        out.extend_from_slice(entry.text.as_bytes());
+    }
+}
+
+impl Journal {
+    /// Appends an entry to the journal of the ledger in `dir`, durably and signed.
+    ///
+    /// # Errors
+    /// When there is no ledger, the journal cannot be written, or the entry is longer than 65,527
+    /// bytes.
+    pub fn append(dir: &Path, entry: &Entry) -> Result<RecordNumber, Error> {
+        let home = Home::open(dir)?.ok_or_else(|| Error::NoLedger { dir: dir.into() })?;
+        Self::append_to(&home, std::slice::from_ref(entry))
+    }
+
+    pub(crate) fn append_to(home: &Home, entries: &[Entry]) -> Result<RecordNumber, Error> {
+        let written = entries.iter().map(written).collect::<Result<Vec<_>, _>>()?;
+        let dir = home.journal_dir();
+        let lock = folder::lock_patiently(&dir, PATIENCE)?;
+        let form = Form {
+            file_bytes: FILE_BYTES,
+            calendar: home.settings().calendar,
+            sealed: home.settings().encrypted,
+        };
+        let keys = home.keys::<Entries>();
+        let (mut log, _) = LogWriter::<Entries>::open(Box::new(Real), &dir, lock, keys, form)?;
+        log.append(&written)?;
+        log.sync()?;
+        sign::publish(&dir, &home.signing::<Entries>()?.sign(log.edge())?)?;
+        Ok(RecordNumber(log.next().0.saturating_sub(1)))
+    }
+
+    /// Hands over the journal's entries in order. Those of days whose key is destroyed are left
+    /// out and counted.
+    ///
+    /// # Errors
+    /// When there is no ledger or the journal is damaged.
+    pub fn read(
+        dir: &Path,
+        mut each: impl FnMut(RecordNumber, Entry),
+    ) -> Result<u64, Error> {
+        let home = Home::open(dir)?.ok_or_else(|| Error::NoLedger { dir: dir.into() })?;
+        let keys = home.keys::<Entries>();
+        let mut forgotten = 0;
+        folder::read(&home.journal_dir(), RecordNumber(0), |chunk| {
+            let Some(key) = keys.get(chunk.day)? else {
+                forgotten += u64::from(chunk.records);
+                return Ok(());
+            };
+            items::<Entries>(&chunk, Some(&key), |number, written| {
+                let Ok(Value::Object(says)) = serde_json::from_str(&written.text) else {
+                    return Err(Flaw::Meaning("an entry that is no JSON object").into());
+                };
+                let at = written.at;
+                each(number, Entry { at, says });
+                Ok(())
+            })
+        })?;
+        Ok(forgotten)
+    }
+
+    /// Takes over the questions that a ledger of version 1 kept beside its log.
+    pub(crate) fn take_over(dir: &Path, home: &Home) -> Result<(), Error> {
+        let path = dir.join("questions.jsonl");
+        let text = match fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+            Err(error) => return Err(Error::io(path, "read", error)),
+        };
+        let entries: Vec<_> = text.lines().filter_map(old_question).collect();
+        if !entries.is_empty() {
+            Self::append_to(home, &entries)?;
+        }
+        // What could not be read stays, rather than be lost.
+        if entries.len() == text.lines().count() {
+            fs::remove_file(&path).map_err(|error| Error::io(&path, "remove", error))?;
+        }
+        Ok(())
+    }
+}
+
+fn old_question(line: &str) -> Option<Entry> {
+    let Value::Object(mut says) = serde_json::from_str(line).ok()? else {
+        return None;
+    };
+    let at = says.remove("asked_at")?.as_str()?.parse().ok()?;
+    says.insert("kind".into(), "question".into());
+    Some(Entry { at, says })
+}
+
+fn written(entry: &Entry) -> Result<Written, Error> {
+    let mut says = Map::new();
+    says.insert("at".into(), Value::String(entry.at.to_string()));
+    says.extend(entry.says.clone());
+    let text = Value::Object(says).to_string();
+    if text.len() > LONGEST {
+        return Err(Error::LongEntry { bytes: text.len() });
+    }
+    Ok(Written { at: entry.at, text })
+}

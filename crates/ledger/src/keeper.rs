@@ -1,0 +1,156 @@
+//! Keeping a ledger: what is written goes from the log into parts, parts of days that are over
+//! into one sealed segment a day, and what was replaced goes away.
+//!
+//! ```text
+//!  log ── flush ──► part part part ── merge ──► part
+//!                         │
+//!                         └── seal ──► the day, whole, with what was held on from the day before
+//! ```
+//! Whoever keeps a ledger holds its KEEPER lock. It reads the log and never writes it, so that
+//! nothing that is written waits for it; each change is one new list of what is sealed.
+
+mod flush;
+mod merge;
+mod records_stub;
+mod seal;
+mod staging;
+
+use std::{
+    fs::{self, File},
+    path::Path,
+    sync::Arc,
+};
+
+use portledger_model::{RecordNumber, Timestamp};
+
+use crate::{
+    Error,
+    home::Home,
+    log::{folder, frame},
+    manifest::{Manifest, segment_path},
+    record::Records,
+    shelf::Shelf,
+    writer::PATIENCE,
+};
+
+/// How large parts are.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Sizes {
+    /// Records of the log that make a part. A question reads all that are in the log, so these
+    /// are few.
+    pub(crate) part: u64,
+    /// Parts of one size that make one of the next: a question looks into fewer than this of
+    /// each.
+    pub(crate) fan_in: usize,
+}
+
+impl Default for Sizes {
+    fn default() -> Self {
+        Self {
+            part: 1 << 17,
+            fan_in: 8,
+        }
+    }
+}
+
+/// What keeping a ledger did.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// Records that went from the log into parts.
+    pub flushed: u64,
+    /// Days that were sealed, or sealed again because something came late.
+    pub sealed: u64,
+}
+
+/// One who keeps a ledger.
+pub struct Keeper {
+    home: Home,
+    shelf: Shelf,
+    manifest: Manifest,
+    sizes: Sizes,
+    _lock: File,
+}
+
+impl Keeper {
+    /// Takes the keeper's lock of the ledger in `dir`, waiting a while for another to give it up.
+    ///
+    /// # Errors
+    /// When there is no ledger, another keeps it, or its list of sealed days cannot be read.
+    pub fn open(dir: &Path) -> Result<Self, Error> {
+        let home = Home::open(dir)?.ok_or_else(|| Error::NoLedger { dir: dir.into() })?;
+        let lock = folder::lock_file_patiently(&dir.join("KEEPER"), PATIENCE)?;
+        let store = Arc::new(home.store()?);
+        let manifest = Manifest::newest_or_new(&store, home.settings().calendar)?;
+        let shelf = Shelf::new(store, home.keys::<Records>());
+        staging::clear(dir)?;
+        Ok(Self {
+            home,
+            shelf,
+            manifest,
+            sizes: Sizes::default(),
+            _lock: lock,
+        })
+    }
+
+    #[cfg(test)]
+    pub(crate) fn set_sizes(&mut self, sizes: Sizes) {
+        self.sizes = sizes;
+    }
+
+    /// Makes parts of the log while it has enough for one, and keeps parts few.
+    ///
+    /// # Errors
+    /// When something cannot be read or written; what is in the ledger stays as it was.
+    pub fn flush(&mut self) -> Result<Kept, Error> {
+        let flushed = self.flush_log(self.sizes.part)?;
+        self.merge_parts()?;
+        Ok(Kept { flushed, sealed: 0 })
+    }
+
+    /// Seals the days that ended before `now`, the rest of the log with them.
+    ///
+    /// # Errors
+    /// As [`Keeper::flush`].
+    pub fn seal(&mut self, now: Timestamp) -> Result<Kept, Error> {
+        let flushed = self.flush_log(1)?;
+        let sealed = self.seal_days(now)?;
+        Ok(Kept { flushed, sealed })
+    }
+
+    /// Publishes the changed list, which has others instead of the `replaced` segments, and
+    /// removes what nobody needs any more.
+    fn publish(
+        &mut self,
+        replaced: impl IntoIterator<Item = (crate::Day, u64)>,
+    ) -> Result<(), Error> {
+        let folders = replaced
+            .into_iter()
+            .map(|(day, id)| Ok(segment_path(day, id)?.to_string()))
+            .collect::<Result<Vec<_>, Error>>()?;
+        let gone = std::mem::replace(&mut self.manifest.replaced, folders);
+        self.manifest.publish(self.shelf.store())?;
+        for folder in gone {
+            self.shelf.store().delete_all(&folder.parse()?)?;
+        }
+        self.cut_log(self.manifest.sealed_until)
+    }
+
+    /// Removes log files all of whose records are in segments. The last file stays: the tree goes
+    /// on from it.
+    fn cut_log(&self, until: RecordNumber) -> Result<(), Error> {
+        let files = folder::list(&self.home.log_dir())?;
+        for pair in files.windows(2) {
+            let [(_, path), (next, following)] = pair else {
+                continue;
+            };
+            let bytes = fs::read(following).map_err(|error| Error::io(following, "read", error))?;
+            // A crash may have kept the following file from getting its header; then the tree
+            // goes on from this one.
+            if until < *next || frame::parse_header(&bytes).is_none() {
+                break;
+            }
+            fs::remove_file(path).map_err(|error| Error::io(path, "remove", error))?;
+        }
+        Ok(())
+    }
+}

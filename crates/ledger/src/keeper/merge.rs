@@ -1,0 +1,330 @@
+//! Several segments as one, address by address.
+
+use std::{collections::BTreeMap, iter::Peekable, net::Ipv4Addr, sync::Arc};
+
+use portledger_model::{Device, PortRange, RecordNumber, Subscriber, Timestamp, Transport};
+use portledger_segments::{
+    DeviceNumber, Dictionary, FileSummary, Resolution, Row, Rows, Segment,
+    SegmentWriter, SubscriberNumber,
+};
+
+use super::records_stub::*;
+use super::{Keeper, flush::order, staging::Staged};
+use crate::{
+    Day, Error,
+    fragment::Fragment,
+    manifest::{DayState, SegmentEntry},
+};
+
+/// A segment to be merged.
+pub(super) struct Source {
+    pub(super) segment: Arc<Segment>,
+    wanted: Wanted,
+    /// What its numbers become.
+    subscribers: Vec<SubscriberNumber>,
+    devices: Vec<DeviceNumber>,
+}
+
+/// Which rows of a source are wanted.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Wanted {
+    All,
+    /// Those that were held on after this time.
+    HeldAfter(Timestamp),
+    /// Those that began before this time.
+    BegunBefore(Timestamp),
+}
+
+impl Wanted {
+    fn wants(self, row: &Row) -> bool {
+        match self {
+            Self::All => true,
+            Self::HeldAfter(end) => row.to.is_none_or(|to| end < to),
+            Self::BegunBefore(end) => row.from < end,
+        }
+    }
+}
+
+/// What is known of an allocation in the merged segment's numbers.
+pub(super) type Numbered = Fragment<SubscriberNumber, DeviceNumber>;
+
+/// What tells one allocation on an address from another.
+pub(super) type Identity = (Timestamp, PortRange, Option<Transport>, SubscriberNumber);
+
+impl Keeper {
+    /// Makes one part of many parts of about one size.
+    pub(super) fn merge_parts(&mut self) -> Result<(), Error> {
+        while let Some((day, parts)) = self.parts_to_merge() {
+            let merged = self.merge(day, &parts)?;
+            if let Some(entry) = self.manifest.days.get_mut(&day) {
+                entry.segments.retain(|segment| !parts.contains(segment));
+                entry.segments.push(merged);
+            }
+            self.publish(parts.iter().map(|part| (day, part.id)))?;
+        }
+        Ok(())
+    }
+
+    fn parts_to_merge(&self) -> Option<(Day, Vec<SegmentEntry>)> {
+        let open = self.manifest.days.iter();
+        open.filter(|(_, entry)| entry.state == DayState::Open)
+            .find_map(|(day, entry)| {
+                let mut sizes: BTreeMap<u32, Vec<SegmentEntry>> = BTreeMap::new();
+                for part in entry.parts() {
+                    let size = part.records.max(1).ilog(self.sizes.fan_in as u64);
+                    sizes.entry(size).or_default().push(part.clone());
+                }
+                let many = sizes.into_values().find(|parts| parts.len() >= self.sizes.fan_in);
+                many.map(|parts| (*day, parts))
+            })
+    }
+
+    /// One part of several: what they say of one allocation together, and nothing concluded.
+    fn merge(&mut self, day: Day, parts: &[SegmentEntry]) -> Result<SegmentEntry, Error> {
+        let segments = parts
+            .iter()
+            .map(|part| self.shelf.segment(day, part))
+            .collect::<Result<Vec<_>, _>>()?;
+        let wanted: Vec<_> = segments.into_iter().map(|s| (s, Wanted::All)).collect();
+        let (dictionary, sources) = number_anew(wanted)?;
+        let staged = self.stage(day)?;
+        let mut output = Output::new(&staged, &dictionary, &sources)?;
+        by_address(&sources, |external, of_sources| {
+            let mut together: Vec<Numbered> = of_sources.concat();
+            together.sort_by(|a, b| identity(a).cmp(&identity(b)));
+            together.dedup_by(|later, kept| {
+                let same = identity(later) == identity(kept);
+                if same {
+                    kept.to = kept.to.into_iter().chain(later.to).min();
+                    kept.record = kept.record.min(later.record);
+                }
+                same
+            });
+            output.push(external, together)
+        })?;
+        let own: Vec<_> = sources.iter().collect();
+        output.write_records(&own)?;
+        let (rows, records, files) = output.finish()?;
+        Ok(SegmentEntry {
+            id: staged.id,
+            whole: false,
+            encrypted: staged.key.is_some(),
+            left_open: true,
+            allocations: rows,
+            records,
+            files: self.shelve(&staged, &files)?,
+        })
+    }
+}
+
+pub(super) fn identity(known: &Numbered) -> Identity {
+    (known.from, known.ports, known.transport, known.subscriber)
+}
+
+/// One dictionary for what is wanted of several segments, and what the numbers of each become
+/// in it.
+pub(super) fn number_anew(
+    segments: Vec<(Arc<Segment>, Wanted)>,
+) -> Result<(Dictionary, Vec<Source>), Error> {
+    let mut subscribers: Vec<Subscriber> = Vec::new();
+    let mut devices: Vec<Device> = Vec::new();
+    let mut known = Vec::with_capacity(segments.len());
+    for (segment, wanted) in segments {
+        let dictionary = segment.dictionary()?;
+        match wanted {
+            Wanted::All => subscribers.extend_from_slice(dictionary.subscribers()),
+            _ => {
+                let mut used = vec![false; dictionary.subscribers().len()];
+                for row in segment.rows() {
+                    let row = row?;
+                    if wanted.wants(&row)
+                        && let Some(used) = used.get_mut(row.subscriber.0 as usize)
+                    {
+                        *used = true;
+                    }
+                }
+                let used = dictionary.subscribers().iter().zip(used);
+                subscribers.extend(used.filter(|(_, used)| *used).map(|(s, _)| s.clone()));
+            }
+        }
+        devices.extend_from_slice(dictionary.devices());
+        known.push((segment, wanted, dictionary));
+    }
+    let dictionary = Dictionary::new(subscribers, devices)?;
+    let none = SubscriberNumber(u32::MAX);
+    let sources = known.into_iter().map(|(segment, wanted, old)| Source {
+        segment,
+        wanted,
+        subscribers: (old.subscribers().iter())
+            .map(|subscriber| dictionary.number_of(subscriber).unwrap_or(none))
+            .collect(),
+        devices: (old.devices().iter())
+            .map(|device| dictionary.number_of_device(device).unwrap_or(DeviceNumber(0)))
+            .collect(),
+    });
+    let sources = sources.collect();
+    Ok((dictionary, sources))
+}
+
+/// The resolution that holds the times of all.
+pub(super) fn resolution(sources: &[Source]) -> Resolution {
+    let fine = sources
+        .iter()
+        .any(|source| source.segment.resolution() == Resolution::Micros);
+    if fine {
+        Resolution::Micros
+    } else {
+        Resolution::Millis
+    }
+}
+
+/// Hands over what the sources know, one external address after the other; each source's apart.
+pub(super) fn by_address(
+    sources: &[Source],
+    mut each: impl FnMut(Ipv4Addr, &[Vec<Numbered>]) -> Result<(), Error>,
+) -> Result<(), Error> {
+    let mut streams: Vec<Peekable<Rows<'_>>> = Vec::with_capacity(sources.len());
+    for source in sources {
+        streams.push(source.segment.rows().peekable());
+    }
+    loop {
+        let mut next: Option<Ipv4Addr> = None;
+        for stream in &mut streams {
+            // An error is met again below, and told then.
+            if let Some(Ok(row)) = stream.peek() {
+                next = Some(next.map_or(row.external, |least| least.min(row.external)));
+            } else if let Some(Err(_)) = stream.peek() {
+                if let Some(Err(error)) = stream.next() {
+                    return Err(error.into());
+                }
+            }
+        }
+        let Some(external) = next else {
+            return Ok(());
+        };
+        let mut together = Vec::with_capacity(streams.len());
+        for (stream, source) in streams.iter_mut().zip(sources) {
+            let mut mine = Vec::new();
+            while let Some(row) =
+                stream.next_if(|row| row.as_ref().is_ok_and(|row| row.external == external))
+            {
+                let row = row?;
+                if source.wanted.wants(&row) {
+                    mine.push(source.number(&row));
+                }
+            }
+            together.push(mine);
+        }
+        each(external, &together)?;
+    }
+}
+
+impl Source {
+    fn number(&self, row: &Row) -> Numbered {
+        let subscriber = self.subscribers.get(row.subscriber.0 as usize);
+        let device = self.devices.get(usize::from(row.device.0));
+        Fragment {
+            ports: row.ports,
+            transport: row.transport,
+            from: row.from,
+            to: row.to,
+            subscriber: subscriber.copied().unwrap_or(SubscriberNumber(u32::MAX)),
+            device: device.copied().unwrap_or(DeviceNumber(0)),
+            record: row.opened,
+        }
+    }
+}
+
+/// A merged segment that is being written.
+pub(super) struct Output<'a> {
+    staged: &'a Staged,
+    dictionary: &'a Dictionary,
+    resolution: Resolution,
+    rows: SegmentWriter<'a>,
+    count: u64,
+    records: Option<(u64, Option<FileSummary>)>,
+}
+
+impl<'a> Output<'a> {
+    pub(super) fn new(
+        staged: &'a Staged,
+        dictionary: &'a Dictionary,
+        sources: &[Source],
+    ) -> Result<Self, Error> {
+        let resolution = resolution(sources);
+        let key = staged.key.as_ref();
+        Ok(Self {
+            staged,
+            dictionary,
+            resolution,
+            rows: SegmentWriter::new(&staged.dir, dictionary, resolution, key)?,
+            count: 0,
+            records: None,
+        })
+    }
+
+    /// Writes what is known of one address.
+    pub(super) fn push(&mut self, external: Ipv4Addr, known: Vec<Numbered>) -> Result<(), Error> {
+        let rows = known.into_iter().map(|known| Row {
+            external,
+            ports: known.ports,
+            transport: known.transport,
+            from: known.from,
+            to: known.to,
+            subscriber: known.subscriber,
+            device: known.device,
+            opened: known.record,
+        });
+        let mut rows: Vec<_> = rows.collect();
+        rows.sort_unstable_by_key(order);
+        for row in rows {
+            self.rows.push(row)?;
+            self.count += 1;
+        }
+        Ok(())
+    }
+
+    /// Writes the records of the sources, in order of number.
+    pub(super) fn write_records(&mut self, sources: &[&Source]) -> Result<(), Error> {
+        let key = self.staged.key.as_ref();
+        let mut writer =
+            RecordWriter::new(&self.staged.dir, self.dictionary, self.resolution, key)?;
+        let mut count = 0;
+        let mut streams = Vec::new();
+        for source in sources {
+            streams.push(source.segment.records()?.peekable());
+        }
+        loop {
+            let mut least: Option<(usize, RecordNumber)> = None;
+            for (place, stream) in streams.iter_mut().enumerate() {
+                match stream.peek() {
+                    Some(Ok(record)) if least.is_none_or(|(_, best)| record.number < best) => {
+                        least = Some((place, record.number));
+                    }
+                    Some(Err(_)) => {
+                        if let Some(Err(error)) = stream.next() {
+                            return Err(error.into());
+                        }
+                    }
+                    _ => {}
+                }
+            }
+            let Some((place, _)) = least else { break };
+            let next = streams.get_mut(place).and_then(Iterator::next);
+            if let (Some(record), Some(source)) = (next, sources.get(place)) {
+                let _ = source; writer.push_row(record?)?;
+                count += 1;
+            }
+        }
+        self.records = Some((count, writer.finish()?));
+        Ok(())
+    }
+
+    /// How many rows and records there are, and the files.
+    pub(super) fn finish(self) -> Result<(u64, u64, Vec<FileSummary>), Error> {
+        let mut files = self.rows.finish()?.files;
+        let (records, file) = self.records.unzip();
+        files.extend(file.flatten());
+        Ok((self.count, records.unwrap_or(0), files))
+    }
+}

@@ -1,0 +1,147 @@
+//! From the parts of a day that is over to the day, whole.
+//!
+//! A sealed day has every allocation that touched it: those handed out in it, those held on from
+//! the day before, and those of which only a later release told. So an instant needs one file.
+
+use std::{collections::HashSet};
+
+use portledger_model::{Span, Timestamp};
+
+use super::{
+    Keeper,
+    merge::{Numbered, Output, Wanted, by_address, identity, number_anew},
+};
+use crate::{
+    Day, Error,
+    fragment::reconcile,
+    manifest::{DayState, SegmentEntry},
+};
+
+impl Keeper {
+    /// Seals the days that ended before `now`, one after the other. Returns how many.
+    pub(super) fn seal_days(&mut self, now: Timestamp) -> Result<u64, Error> {
+        let mut sealed = 0;
+        let mut day = self.manifest.days.keys().next().copied();
+        while let Some(next) = day.filter(|day| self.home.settings().calendar.span(*day).to <= now)
+        {
+            // Something new in a day goes on into the next one, as far as it was held.
+            let mut again = self.wants_sealing(next).then_some(next);
+            while let Some(day) = again {
+                let goes_on = self.seal_day(day)?;
+                sealed += 1;
+                let following = self.manifest.days.get(&day.next());
+                let was_sealed = following.is_some_and(|entry| entry.whole().is_some());
+                again = (goes_on && was_sealed).then(|| day.next());
+            }
+            day = self.following(next);
+        }
+        Ok(sealed)
+    }
+
+    /// Whether a day has parts, or was quiet while something was held on into it.
+    fn wants_sealing(&self, day: Day) -> bool {
+        match self.manifest.days.get(&day) {
+            Some(entry) => {
+                entry.is_there() && (entry.parts().next().is_some() || entry.whole().is_none())
+            }
+            None => true,
+        }
+    }
+
+    /// The next day there is something of: the day after, where something was held on into it
+    /// by a device that was still heard of.
+    fn following(&self, day: Day) -> Option<Day> {
+        let next = day.next();
+        let held_on = self.manifest.days.get(&day).is_some_and(|entry| {
+            entry.is_there() && entry.whole().is_some_and(|whole| whole.left_open)
+        });
+        let begins = self.home.settings().calendar.span(next).from;
+        let heard = self
+            .manifest
+            .devices
+            .iter()
+            .any(|(_, timeline)| timeline.last().is_some_and(|last| begins <= last.at));
+        if held_on && heard {
+            return Some(next);
+        }
+        self.manifest.days.range(next..).next().map(|(day, _)| *day)
+    }
+
+    /// Seals a day, with all that is known of it by now. Returns whether anything in it that goes
+    /// on beyond it is new.
+    fn seal_day(&mut self, day: Day) -> Result<bool, Error> {
+        let span = self.home.settings().calendar.span(day);
+        let old = self.manifest.days.get(&day).cloned().unwrap_or_default();
+        let mut segments = Vec::new();
+        let whole = old.whole().cloned();
+        for own in whole.iter().chain(old.parts()) {
+            segments.push((self.shelf.segment(day, own)?, Wanted::All));
+        }
+        let own = segments.len();
+        for (&other, entry) in &self.manifest.days {
+            if other.next() == day
+                && entry.is_there()
+                && let Some(before) = entry.whole().filter(|before| before.left_open)
+            {
+                let wanted = Wanted::HeldAfter(span.from);
+                segments.push((self.shelf.segment(other, before)?, wanted));
+            }
+            // A later part may tell of an earlier day: the release of what began there.
+            if day < other && entry.is_there() {
+                for part in entry.parts() {
+                    let wanted = Wanted::BegunBefore(span.to);
+                    segments.push((self.shelf.segment(other, part)?, wanted));
+                }
+            }
+        }
+        let (dictionary, sources) = number_anew(segments)?;
+        let staged = self.stage(day)?;
+        let mut output = Output::new(&staged, &dictionary, &sources)?;
+        let (mut left_open, mut goes_on) = (false, false);
+        by_address(&sources, |external, of_sources| {
+            let sealed = whole.as_ref().and_then(|_| of_sources.first());
+            let known = touching(of_sources, span);
+            let beyond = known.iter().filter(|k| k.to.is_none_or(|to| span.to < to));
+            let beyond: Vec<_> = beyond.collect();
+            left_open |= !beyond.is_empty();
+            if !goes_on && !beyond.is_empty() {
+                let sealed: HashSet<_> = sealed.into_iter().flatten().map(whole_of).collect();
+                goes_on = beyond.into_iter().any(|known| !sealed.contains(&whole_of(known)));
+            }
+            output.push(external, known)
+        })?;
+        let of_day: Vec<_> = sources.iter().take(own).collect();
+        output.write_records(&of_day)?;
+        let (allocations, records, files) = output.finish()?;
+        let sealed = SegmentEntry {
+            id: staged.id,
+            whole: true,
+            encrypted: staged.key.is_some(),
+            left_open,
+            allocations,
+            records,
+            files: self.shelve(&staged, &files)?,
+        };
+        let replaced: Vec<_> = old.segments.iter().map(|segment| (day, segment.id)).collect();
+        let entry = self.manifest.days.entry(day).or_default();
+        entry.state = DayState::Sealed;
+        entry.segments = vec![sealed];
+        self.publish(replaced)?;
+        Ok(goes_on)
+    }
+}
+
+/// What is known of an address, put together: the allocations that touch the day.
+fn touching(of_sources: &[Vec<Numbered>], span: Span) -> Vec<Numbered> {
+    let mut known = of_sources.concat();
+    reconcile(&mut known);
+    known.retain(|known| {
+        let to = known.to.unwrap_or(Timestamp::MAX);
+        Span::new(known.from, to.max(known.from.after(Span::TICK))).overlaps(span)
+    });
+    known
+}
+
+fn whole_of(known: &Numbered) -> impl Eq + std::hash::Hash + use<> {
+    (identity(known), known.to)
+}

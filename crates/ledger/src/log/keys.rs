@@ -1,0 +1,125 @@
+//! The keys of the days: what seals a day's records and what salts their hashes.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+};
+
+use portledger_keys::{DataKey, KeyName, KeyRing, Sealing};
+use portledger_model::RecordNumber;
+use portledger_proof::{Hash, leaf_hash};
+use ring::hmac;
+
+use crate::{Error, calendar::Day};
+
+/// Bytes of a leaf's salt.
+const SALT: usize = 16;
+
+/// What a day's key is used for.
+pub(crate) struct DayKey {
+    data: DataKey,
+    sealing: Sealing,
+    salt: hmac::Key,
+}
+
+impl DayKey {
+    fn new(data: DataKey) -> Self {
+        Self {
+            sealing: data.sealing("log chunk"),
+            salt: hmac::Key::new(hmac::HMAC_SHA256, &data.derive::<32>("leaf salt")),
+            data,
+        }
+    }
+
+    /// Seals and opens the day's chunks.
+    pub(crate) const fn sealing(&self) -> &Sealing {
+        &self.sealing
+    }
+
+    /// The key of the Parquet files of one of the day's segments.
+    pub(crate) fn parquet(&self, segment: u64) -> [u8; 32] {
+        self.data.derive(&format!("parquet {segment}"))
+    }
+
+    /// What is hashed of a record into the tree: its salt and its text.
+    ///
+    /// Without the day's key the salt cannot be told, so that a deleted record cannot be guessed
+    /// from its hash; one record's salt tells nothing of another's.
+    pub(crate) fn leaf_entry(&self, number: RecordNumber, text: &[u8], entry: &mut Vec<u8>) {
+        let salt = hmac::sign(&self.salt, &number.0.to_be_bytes());
+        entry.clear();
+        entry.extend_from_slice(salt.as_ref().get(..SALT).unwrap_or_default());
+        entry.extend_from_slice(text);
+    }
+
+    /// The hash of a record in the tree (RFC 6962 §2.1). `entry` is scratch room.
+    pub(crate) fn leaf(&self, number: RecordNumber, text: &[u8], entry: &mut Vec<u8>) -> Hash {
+        self.leaf_entry(number, text, entry);
+        leaf_hash(entry)
+    }
+}
+
+/// The text inside a leaf's entry.
+pub(crate) fn text_of(entry: &[u8]) -> Option<&[u8]> {
+    entry.get(SALT..)
+}
+
+/// The keys of one log's days.
+pub(crate) struct Keys {
+    ring: Arc<KeyRing>,
+    /// What the names of this log's keys begin with.
+    log: &'static str,
+    known: Mutex<HashMap<Day, Arc<DayKey>>>,
+}
+
+impl Keys {
+    pub(crate) fn new(ring: Arc<KeyRing>, log: &'static str) -> Self {
+        Self {
+            ring,
+            log,
+            known: Mutex::default(),
+        }
+    }
+
+    /// The name of a day's key in the ring.
+    pub(crate) fn name(&self, day: Day) -> Result<KeyName, Error> {
+        Ok(KeyName::new(&format!("{}-{day}", self.log))?)
+    }
+
+    /// A day's key; `None` where there is none, or no longer.
+    pub(crate) fn get(&self, day: Day) -> Result<Option<Arc<DayKey>>, Error> {
+        self.cached(day, |ring, name| Ok(ring.get(name)?))
+    }
+
+    /// A day's key, made where there is none.
+    pub(crate) fn get_or_create(&self, day: Day) -> Result<Arc<DayKey>, Error> {
+        let key = self.cached(day, |ring, name| Ok(Some(ring.get_or_create(name)?)))?;
+        key.ok_or(Error::Flawed(crate::Flaw::Sealed(day)))
+    }
+
+    /// Destroys a day's key. `false` where there was none.
+    pub(crate) fn destroy(&self, day: Day) -> Result<bool, Error> {
+        self.known().remove(&day);
+        Ok(self.ring.destroy(&self.name(day)?)? == portledger_keys::Destroyed::Destroyed)
+    }
+
+    fn cached(
+        &self,
+        day: Day,
+        find: impl FnOnce(&KeyRing, &KeyName) -> Result<Option<DataKey>, Error>,
+    ) -> Result<Option<Arc<DayKey>>, Error> {
+        if let Some(key) = self.known().get(&day) {
+            return Ok(Some(Arc::clone(key)));
+        }
+        let Some(data) = find(&self.ring, &self.name(day)?)? else {
+            return Ok(None);
+        };
+        let key = Arc::new(DayKey::new(data));
+        self.known().insert(day, Arc::clone(&key));
+        Ok(Some(key))
+    }
+
+    fn known(&self) -> std::sync::MutexGuard<'_, HashMap<Day, Arc<DayKey>>> {
+        self.known.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}

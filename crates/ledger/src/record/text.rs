@@ -1,0 +1,364 @@
+//! The text of a record that is hashed into the tree: what a proof shows.
+//!
+//! One JSON object without spaces, its fields in this order, times in UTC with six places,
+//! durations in nanoseconds. A judge's expert reads it with any tool; it never changes, since
+//! the hashes are made from it.
+//!
+//! ```text
+//! {"at":"2026-11-01T09:12:44.120000Z","device":"cgn1","event":"allocated","realm":"default",
+//!  "internal":"100.64.3.9","external":"203.0.113.7","first":39936,"last":40191,"transport":"any"}
+//! ```
+
+use std::{io::Write as _, net::IpAddr, time::Duration};
+
+use portledger_model::{
+    Block, Device, Durability, Event, Level, Limit, PortRange, Realm, Record, Start, Subscriber,
+    Timestamp, Transport,
+};
+use serde_json::{Map, Value};
+
+use crate::calendar::civil;
+
+/// Appends a record's text.
+pub(crate) fn write(record: &Record, out: &mut Vec<u8>) {
+    out.extend_from_slice(b"{\"at\":");
+    write_time(record.at, out);
+    out.extend_from_slice(b",\"device\":\"");
+    // Names hold nothing that JSON would have to quote.
+    out.extend_from_slice(record.device.as_str().as_bytes());
+    out.extend_from_slice(b"\",\"event\":\"");
+    out.extend_from_slice(name(&record.event).as_bytes());
+    out.push(b'"');
+    match &record.event {
+        Event::Started(start) => write_start(start, out),
+        Event::Stopped | Event::Heartbeat => {}
+        Event::Lost { since, events } => {
+            write_since(*since, out);
+            if let Some(events) = events {
+                number(b",\"events\":", *events, out);
+            }
+        }
+        Event::Allocated(block) => write_block(block, out),
+        Event::Held { block, since } | Event::Released { block, since } => {
+            write_block(block, out);
+            write_since(*since, out);
+        }
+        Event::LimitReached { subscriber, limit } => {
+            write_subscriber(subscriber, out);
+            out.extend_from_slice(b",\"limit\":\"");
+            out.extend_from_slice(limit_name(*limit).as_bytes());
+            out.push(b'"');
+        }
+        Event::PoolExhausted { blocks, resting } => {
+            number(b",\"blocks\":", (*blocks).into(), out);
+            number(b",\"resting\":", (*resting).into(), out);
+        }
+        Event::PoolThreshold {
+            level,
+            in_use,
+            blocks,
+        } => {
+            out.extend_from_slice(match level {
+                Level::High => b",\"level\":\"high\"",
+                Level::Low => b",\"level\":\"low\"",
+            });
+            number(b",\"in_use\":", (*in_use).into(), out);
+            number(b",\"blocks\":", (*blocks).into(), out);
+        }
+    }
+    out.push(b'}');
+}
+
+/// Reads the text of a record that has no block; `None` where it is none.
+pub(crate) fn read(text: &str) -> Option<Record> {
+    let Value::Object(fields) = serde_json::from_str(text).ok()? else {
+        return None;
+    };
+    let event = match fields.get("event")?.as_str()? {
+        "started" => Event::Started(read_start(&fields)?),
+        "stopped" => Event::Stopped,
+        "heartbeat" => Event::Heartbeat,
+        "lost" => Event::Lost {
+            since: read_time(&fields, "since")?,
+            events: match fields.get("events") {
+                None => None,
+                Some(events) => Some(events.as_u64()?),
+            },
+        },
+        "limit-reached" => Event::LimitReached {
+            subscriber: read_subscriber(&fields)?,
+            limit: read_limit(fields.get("limit")?.as_str()?)?,
+        },
+        "pool-exhausted" => Event::PoolExhausted {
+            blocks: read_u32(&fields, "blocks")?,
+            resting: read_u32(&fields, "resting")?,
+        },
+        "pool-threshold" => Event::PoolThreshold {
+            level: match fields.get("level")?.as_str()? {
+                "high" => Level::High,
+                "low" => Level::Low,
+                _ => return None,
+            },
+            in_use: read_u32(&fields, "in_use")?,
+            blocks: read_u32(&fields, "blocks")?,
+        },
+        "allocated" => Event::Allocated(read_block(&fields)?),
+        "held" => Event::Held {
+            block: read_block(&fields)?,
+            since: read_time(&fields, "since")?,
+        },
+        "released" => Event::Released {
+            block: read_block(&fields)?,
+            since: read_time(&fields, "since")?,
+        },
+        _ => return None,
+    };
+    Some(Record {
+        at: read_time(&fields, "at")?,
+        device: Device::new(fields.get("device")?.as_str()?).ok()?,
+        event,
+    })
+}
+
+fn name(event: &Event) -> &'static str {
+    match event {
+        Event::Started(_) => "started",
+        Event::Stopped => "stopped",
+        Event::Heartbeat => "heartbeat",
+        Event::Lost { .. } => "lost",
+        Event::Allocated(_) => "allocated",
+        Event::Held { .. } => "held",
+        Event::Released { .. } => "released",
+        Event::LimitReached { .. } => "limit-reached",
+        Event::PoolExhausted { .. } => "pool-exhausted",
+        Event::PoolThreshold { .. } => "pool-threshold",
+    }
+}
+
+const LIMITS: [(Limit, &str); 6] = [
+    (Limit::Blocks, "blocks"),
+    (Limit::Rate, "rate"),
+    (Limit::State, "state"),
+    (Limit::Ports(Transport::Tcp), "tcp-ports"),
+    (Limit::Ports(Transport::Udp), "udp-ports"),
+    (Limit::Ports(Transport::Icmp), "icmp-identifiers"),
+];
+
+fn limit_name(limit: Limit) -> &'static str {
+    let known = LIMITS.iter().find(|(known, _)| *known == limit);
+    known.map_or("", |(_, name)| name)
+}
+
+fn read_limit(name: &str) -> Option<Limit> {
+    let known = LIMITS.iter().find(|(_, known)| *known == name);
+    known.map(|(limit, _)| *limit)
+}
+
+fn write_start(start: &Start, out: &mut Vec<u8>) {
+    out.extend_from_slice(if start.continues {
+        b",\"continues\":true"
+    } else {
+        b",\"continues\":false"
+    });
+    number(b",\"clock_error_ns\":", nanos(start.clock_error), out);
+    number(b",\"guard_time_ns\":", nanos(start.guard_time), out);
+    if let Durability::BoundedLoss(loss) = start.durability {
+        number(b",\"loss_ns\":", nanos(loss), out);
+    }
+    if let Some(heartbeat) = start.heartbeat {
+        number(b",\"heartbeat_ns\":", nanos(heartbeat), out);
+    }
+}
+
+fn read_start(fields: &Map<String, Value>) -> Option<Start> {
+    let duration = |name| match fields.get(name) {
+        None => Some(None),
+        Some(nanos) => nanos.as_u64().map(|nanos| Some(Duration::from_nanos(nanos))),
+    };
+    Some(Start {
+        clock_error: duration("clock_error_ns")??,
+        guard_time: duration("guard_time_ns")??,
+        durability: match duration("loss_ns")? {
+            None => Durability::LogBeforeUse,
+            Some(loss) => Durability::BoundedLoss(loss),
+        },
+        continues: fields.get("continues")?.as_bool()?,
+        heartbeat: duration("heartbeat_ns")?,
+    })
+}
+
+/// Five hundred years at most: no duration of a device is longer.
+fn nanos(duration: Duration) -> u64 {
+    u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
+}
+
+fn write_block(block: &Block, out: &mut Vec<u8>) {
+    write_subscriber(&block.subscriber, out);
+    out.extend_from_slice(b",\"external\":\"");
+    write_address(block.external.into(), out);
+    number(b"\",\"first\":", block.ports.first().into(), out);
+    number(b",\"last\":", block.ports.last().into(), out);
+    out.extend_from_slice(match block.transport {
+        None => b",\"transport\":\"any\"",
+        Some(Transport::Tcp) => b",\"transport\":\"tcp\"",
+        Some(Transport::Udp) => b",\"transport\":\"udp\"",
+        Some(Transport::Icmp) => b",\"transport\":\"icmp\"",
+    });
+}
+
+fn read_block(fields: &Map<String, Value>) -> Option<Block> {
+    let port = |name| u16::try_from(fields.get(name)?.as_u64()?).ok();
+    Some(Block {
+        subscriber: read_subscriber(fields)?,
+        external: fields.get("external")?.as_str()?.parse().ok()?,
+        ports: PortRange::new(port("first")?, port("last")?).ok()?,
+        transport: match fields.get("transport")?.as_str()? {
+            "any" => None,
+            "tcp" => Some(Transport::Tcp),
+            "udp" => Some(Transport::Udp),
+            "icmp" => Some(Transport::Icmp),
+            _ => return None,
+        },
+    })
+}
+
+fn write_subscriber(subscriber: &Subscriber, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"realm\":\"");
+    out.extend_from_slice(subscriber.realm().as_str().as_bytes());
+    out.extend_from_slice(b"\",\"internal\":\"");
+    write_address(subscriber.internal(), out);
+    out.push(b'"');
+}
+
+fn read_subscriber(fields: &Map<String, Value>) -> Option<Subscriber> {
+    Some(Subscriber::new(
+        Realm::new(fields.get("realm")?.as_str()?).ok()?,
+        fields.get("internal")?.as_str()?.parse().ok()?,
+    ))
+}
+
+fn write_address(address: IpAddr, out: &mut Vec<u8>) {
+    match address {
+        IpAddr::V4(address) => {
+            for (place, octet) in address.octets().into_iter().enumerate() {
+                if place > 0 {
+                    out.push(b'.');
+                }
+                digits(octet.into(), out);
+            }
+        }
+        // Writing to memory cannot fail.
+        IpAddr::V6(address) => drop(write!(out, "{address}")),
+    }
+}
+
+fn write_since(since: Timestamp, out: &mut Vec<u8>) {
+    out.extend_from_slice(b",\"since\":");
+    write_time(since, out);
+}
+
+const DAY: i64 = 86_400_000_000;
+
+/// RFC 3339 with six places; outside the years 0 to 9999 the number of microseconds.
+pub(crate) fn write_time(at: Timestamp, out: &mut Vec<u8>) {
+    let micros = at.as_micros();
+    let (year, month, day) = civil(micros.div_euclid(DAY) as i32);
+    if !(0..=9_999).contains(&year) {
+        drop(write!(out, "{micros}"));
+        return;
+    }
+    let of_day = micros.rem_euclid(DAY) as u64;
+    let seconds = of_day / 1_000_000;
+    let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
+    let mut put = |at: usize, width: usize, mut value: u64| {
+        for digit in text[at..at + width].iter_mut().rev() {
+            *digit = b'0' + (value % 10) as u8;
+            value /= 10;
+        }
+    };
+    put(1, 4, year as u64);
+    put(6, 2, month.into());
+    put(9, 2, day.into());
+    put(12, 2, seconds / 3_600);
+    put(15, 2, seconds / 60 % 60);
+    put(18, 2, seconds % 60);
+    put(21, 6, of_day % 1_000_000);
+    out.extend_from_slice(&text);
+}
+
+fn read_time(fields: &Map<String, Value>, name: &str) -> Option<Timestamp> {
+    match fields.get(name)? {
+        Value::String(text) => text.parse().ok(),
+        micros => micros.as_i64().map(Timestamp::from_micros),
+    }
+}
+
+fn read_u32(fields: &Map<String, Value>, name: &str) -> Option<u32> {
+    u32::try_from(fields.get(name)?.as_u64()?).ok()
+}
+
+fn number(name: &[u8], value: u64, out: &mut Vec<u8>) {
+    out.extend_from_slice(name);
+    digits(value, out);
+}
+
+fn digits(mut value: u64, out: &mut Vec<u8>) {
+    let mut text = [0; 20];
+    let mut at = text.len();
+    loop {
+        at -= 1;
+        text[at] = b'0' + (value % 10) as u8;
+        value /= 10;
+        if value == 0 {
+            break;
+        }
+    }
+    out.extend_from_slice(&text[at..]);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::testing::{any_record, block, record};
+    use proptest::prelude::*;
+
+    fn text(record: &Record) -> String {
+        let mut out = Vec::new();
+        write(record, &mut out);
+        String::from_utf8(out).unwrap()
+    }
+
+    #[test]
+    fn the_text_is_what_it_was() {
+        let block = block("100.64.3.9", 39_936, 40_191);
+        let since = Timestamp::from_micros(1_793_524_364_120_001);
+        let at = Timestamp::from_secs(1_793_534_400);
+        let told = |event| text(&Record { at, ..record(0, event) });
+        assert_eq!(
+            told(Event::Released { block, since }),
+            r#"{"at":"2026-11-01T12:00:00.000000Z","device":"cgn1","event":"released","realm":"default","internal":"100.64.3.9","external":"203.0.113.7","first":39936,"last":40191,"transport":"any","since":"2026-11-01T09:12:44.120001Z"}"#
+        );
+        assert_eq!(
+            told(Event::Started(crate::testing::start())),
+            r#"{"at":"2026-11-01T12:00:00.000000Z","device":"cgn1","event":"started","continues":true,"clock_error_ns":10000000,"guard_time_ns":120000000000}"#
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn a_text_is_json_and_reads_back_to_the_same_text(record in any_record()) {
+            let written = text(&record);
+            let back = read(&written).unwrap();
+            prop_assert_eq!(text(&back), written);
+        }
+
+        #[test]
+        fn a_time_is_written_as_everywhere_else(micros in -62_000_000_000_000_000..250_000_000_000_000_000_i64) {
+            let at = Timestamp::from_micros(micros);
+            let mut out = Vec::new();
+            write_time(at, &mut out);
+            let text = std::str::from_utf8(&out).unwrap().trim_matches('"');
+            prop_assert_eq!(text.parse::<Timestamp>().unwrap(), at);
+        }
+    }
+}
