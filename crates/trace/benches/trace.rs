@@ -17,7 +17,7 @@ use portledger_model::{
     Allocation, Block, Coverage, Destination, Device, Evidence, External, Moment, Nearest,
     PortRange, Realm, RecordNumber, Sighting, Source, Span, Subscriber, Timestamp, Transport, Zone,
 };
-use portledger_trace::{Options, Outcome, trace, trace_all};
+use portledger_trace::{CHUNK, DriftSearch, Offset, Options, Outcome, Survey, trace, trace_all};
 
 const ADDRESSES: u32 = 256;
 /// Blocks of 256 ports from 1024 on, on one address.
@@ -53,6 +53,23 @@ fn main() {
         black_box(named);
         tell(name, "in batches", count, began);
     }
+    println!("and how far their clock was off:");
+    let sightings: Vec<_> = (0..count).map(sighting).collect();
+    let began = Instant::now();
+    let mut survey = Survey::new(Offset::RANGE, options.asked_at);
+    for chunk in sightings.chunks(CHUNK) {
+        survey.add(&ledger, chunk).unwrap();
+    }
+    black_box(survey.offset());
+    tell("one offset", "in chunks", count, began);
+    let began = Instant::now();
+    let mut search = DriftSearch::new(&survey);
+    println!("  search begun in {:.1} s", began.elapsed().as_secs_f64());
+    for chunk in sightings.chunks(CHUNK) {
+        search.add(&ledger, chunk).unwrap();
+    }
+    println!("  {}", search.drift());
+    tell("a drift", "in chunks", count, began);
 }
 
 fn tell(name: &str, way: &str, count: u64, began: Instant) {

@@ -153,26 +153,45 @@ impl Chunk {
         asked_at: Timestamp,
         at_most: usize,
     ) -> Result<(), E::Error> {
-        let mut entries: Vec<_> = self
+        let mut order: Vec<_> = self
             .entries
-            .iter_mut()
-            .filter_map(|entry| Some((entry.asked.as_ref().ok()?, &mut entry.reply)))
+            .iter()
+            .enumerate()
+            .filter_map(|(place, entry)| {
+                let query = entry.asked.as_ref().ok()?;
+                Some(((query.address, query.port, query.at), place))
+            })
             .collect();
-        entries.sort_unstable_by_key(|(query, _)| query.order());
+        let asked = |place: usize| self.entries.get(place).and_then(|e| e.asked.as_ref().ok());
+        order.sort_unstable_by(|(one, place), (other, other_place)| {
+            // What decides nearly always lies together; the rest brings equals next to each other.
+            let rest = || {
+                asked(*place)
+                    .map(Query::order)
+                    .cmp(&asked(*other_place).map(Query::order))
+            };
+            one.cmp(other).then_with(rest)
+        });
         let mut held = 0;
-        let mut last: Option<(&Query, Reply)> = None;
-        for (query, place) in entries {
-            let known = match &last {
-                Some((asked, known)) if *asked == query => known.clone(),
-                _ if held >= at_most => break,
-                _ => {
+        let mut last: Option<usize> = None;
+        for (_, place) in order {
+            let same = last.filter(|last| asked_alike(&self.entries, *last, place));
+            let known = match same.and_then(|last| self.entries.get(last)?.reply.clone()) {
+                Some(known) => known,
+                None if held >= at_most => break,
+                None => {
+                    let Some(Ok(query)) = self.entries.get(place).map(|entry| &entry.asked) else {
+                        continue;
+                    };
                     let new = reply(evidence, query, asked_at)?;
                     held += new.as_ref().map_or(0, |answer| answer.allocations.len());
-                    last = Some((query, new.clone()));
                     new
                 }
             };
-            *place = Some(known);
+            if let Some(entry) = self.entries.get_mut(place) {
+                entry.reply = Some(known);
+            }
+            last = Some(place);
         }
         Ok(())
     }
@@ -201,6 +220,14 @@ impl Chunk {
         };
         self.last = Some((query, reply.clone()));
         Some(Ok(outcome(reply, entry.source)))
+    }
+}
+
+/// Whether two of the entries ask the same.
+fn asked_alike(entries: &VecDeque<Entry>, one: usize, other: usize) -> bool {
+    match (entries.get(one), entries.get(other)) {
+        (Some(one), Some(other)) => one.asked == other.asked,
+        _ => false,
     }
 }
 

@@ -18,9 +18,10 @@ use sample::Sample;
 /// fall inside some allocation, whoever held it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Offset {
-    /// The shifts that nothing speaks against: every sighting falls inside an allocation (or into
-    /// a gap of the log, where one may be missing), and at least half of them inside one. Where
-    /// there are none, those that bring the most sightings inside an allocation. In order.
+    /// The intervals of shifts that nothing speaks against: every sighting falls inside an
+    /// allocation, or into a gap of the log, where one may be missing. Of several intervals those
+    /// count in which every sighting may be inside an allocation, or else more than half of them.
+    /// Where there are none, the shifts that bring the most sightings inside one. In order.
     pub shifts: Vec<Shifts>,
     /// How many sightings agree with each of those shifts.
     pub satisfied: u64,
@@ -74,6 +75,8 @@ pub struct Survey {
     asked_at: Timestamp,
     /// What no sighting has contradicted yet.
     possible: Vec<Shifts>,
+    /// What brings every sighting inside an allocation.
+    inside: Vec<Shifts>,
     sample: Sample,
     /// The first and the last of the times by the clock.
     times: Option<(Timestamp, Timestamp)>,
@@ -93,6 +96,7 @@ impl Survey {
             range,
             asked_at,
             possible: vec![Shifts::around_zero(range)],
+            inside: vec![Shifts::around_zero(range)],
             sample: Sample::of_at_most(SAMPLE),
             times: None,
             sightings: 0,
@@ -124,6 +128,7 @@ impl Survey {
                     self.sightings += times;
                     self.incomplete += if observation.is_complete() { 0 } else { times };
                     self.possible = intersection(&self.possible, &observation.possible());
+                    self.inside = intersection(&self.inside, &observation.inside());
                     for instant in query.instants() {
                         let (first, last) = self.times.unwrap_or((instant, instant));
                         self.times = Some((first.min(instant), last.max(instant)));
@@ -138,9 +143,13 @@ impl Survey {
     /// What the sightings say together.
     pub fn offset(&self) -> Offset {
         let support = self.sample.support(|observation| observation.inside());
-        let most = support.of_at_least(self.sample.sightings().div_ceil(2));
+        let most = if self.inside.is_empty() {
+            support.of_at_least(self.sample.more_than_half())
+        } else {
+            self.inside.clone()
+        };
         let mut shifts = self.possible.clone();
-        shifts.retain(|shifts| most.iter().any(|most| most.and(*shifts).is_some()));
+        shifts.retain(|shifts| shifts.meets(&most));
         let (satisfied, tried);
         if self.sightings == 0 || shifts.is_empty() {
             tried = self.sample.sightings();

@@ -78,6 +78,11 @@ impl Shifts {
         }
     }
 
+    /// Whether some shift is also in one of `others`.
+    pub(crate) fn meets(self, others: &[Self]) -> bool {
+        others.iter().any(|other| self.and(*other).is_some())
+    }
+
     /// The least interval that holds both.
     pub(crate) fn hull(self, other: Self) -> Self {
         Self {

@@ -79,6 +79,7 @@ impl DriftSearch {
             billionths: 0,
             half: Drifting::STEEPEST,
             shifts: vec![Shifts::around_zero(Duration::MAX)],
+            inside: vec![Shifts::around_zero(Duration::MAX)],
         };
         let mut search = Self {
             range: survey.range,
@@ -134,6 +135,13 @@ impl DriftSearch {
     pub fn drift(&self) -> Drift {
         let mut bundles = self.bundles.clone();
         self.keep_supported(&mut bundles);
+        // As for one offset: lines that bring every sighting inside an allocation go first.
+        if bundles.iter().any(|bundle| !bundle.inside.is_empty()) {
+            for bundle in &mut bundles {
+                bundle.shifts.retain(|shifts| shifts.meets(&bundle.inside));
+            }
+            bundles.retain(|bundle| !bundle.shifts.is_empty());
+        }
         let satisfied = if bundles.is_empty() {
             self.satisfied
         } else {
@@ -145,6 +153,7 @@ impl DriftSearch {
                 billionths: line.billionths,
                 half: 0,
                 shifts: vec![Shifts::exactly(line.shift)],
+                inside: Vec::new(),
             }));
         }
         let hull_at = |at| {
@@ -203,12 +212,11 @@ impl DriftSearch {
 
     /// Leaves out lines for which most of the sample would have been in gaps of the log.
     fn keep_supported(&self, bundles: &mut Vec<Bundle>) {
-        let half = self.sample.sightings().div_ceil(2);
+        let half = self.sample.more_than_half();
         for bundle in bundles.iter_mut() {
             let inside = |observation| bundle.at_reference(observation, |i| i.inside.clone());
             let most = self.sample.support(inside).of_at_least(half);
-            let supported = |shifts: &Shifts| most.iter().any(|most| most.and(*shifts).is_some());
-            bundle.shifts.retain(supported);
+            bundle.shifts.retain(|shifts| shifts.meets(&most));
         }
         bundles.retain(|bundle| !bundle.shifts.is_empty());
     }

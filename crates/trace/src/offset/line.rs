@@ -46,6 +46,8 @@ pub(super) struct Bundle {
     pub(super) billionths: i64,
     pub(super) half: i64,
     pub(super) shifts: Vec<Shifts>,
+    /// Of these, those from which some line may bring every sighting inside an allocation.
+    pub(super) inside: Vec<Shifts>,
 }
 
 impl Bundle {
@@ -63,6 +65,10 @@ impl Bundle {
     pub(super) fn narrow(&mut self, observation: &Observation) {
         let allowed = self.at_reference(observation, |instant| instant.possible().into_owned());
         self.shifts = intersection(&self.shifts, &allowed);
+        if !self.inside.is_empty() {
+            let inside = self.at_reference(observation, |instant| instant.inside.clone());
+            self.inside = intersection(&self.inside, &inside);
+        }
     }
 
     /// The shifts at the reference from which some line of this steepness comes to one of the

@@ -52,6 +52,11 @@ impl Sample {
         self.kept.iter().map(|(_, times)| times).sum()
     }
 
+    /// The least number that is more than half of these.
+    pub(crate) fn more_than_half(&self) -> u64 {
+        self.sightings() / 2 + 1
+    }
+
     /// How many sightings support each stretch of shifts, by what `shifts` says of each.
     pub(crate) fn support<'a, S>(&'a self, shifts: impl Fn(&'a Observation) -> S) -> Support
     where
