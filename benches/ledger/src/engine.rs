@@ -27,6 +27,11 @@ pub trait Engine {
         None
     }
 
+    /// The most points of a batch that it is asked in bearable time: each counts for as much, then.
+    fn most_of_a_batch(&self) -> usize {
+        usize::MAX
+    }
+
     /// Bytes in [`Self::folder`] that are not the store's data, such as a log of writes that has
     /// been applied.
     fn bytes_apart(&self) -> Result<u64, Error> {
@@ -44,7 +49,14 @@ pub trait Engine {
 
     /// Answers a batch on one core, as the engine does it best. What is timed begins with the
     /// questions inside the engine, in order of time, and ends with the checksum; sorting is in it.
-    fn batch(&mut self, questions: &Questions, kind: Kind) -> Result<Timed<Matched>, Error>;
+    /// `points` are those of `kind` that the engine can answer; an engine that takes all days and
+    /// any number may read [`Questions::file`] instead.
+    fn batch(
+        &mut self,
+        questions: &Questions,
+        kind: Kind,
+        points: &[Point],
+    ) -> Result<Timed<Matched>, Error>;
 
     /// Asks for the holders of an address in an hour.
     fn hours(&mut self, hours: &[Hour]) -> Result<Vec<Timed<Vec<Row>>>, Error>;

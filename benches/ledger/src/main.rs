@@ -11,6 +11,7 @@
 
 mod data;
 mod disk;
+mod draw;
 mod engine;
 mod engines;
 mod error;

@@ -10,7 +10,7 @@
 //! ```
 
 use std::{
-    collections::{HashMap, HashSet},
+    collections::HashMap,
     fs,
     path::{Path, PathBuf},
 };
@@ -19,8 +19,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::{
     data::{Data, Row},
+    draw,
     error::Error,
-    generator::{GUARD_MS, Random},
+    generator::Random,
 };
 
 /// Prime below 2^32: what a batch's checksum is reduced by, question by question.
@@ -28,8 +29,6 @@ pub const CHECKSUM_PRIME: u64 = 4_294_967_291;
 
 /// Bytes of a point on disk.
 const POINT_BYTES: usize = 32;
-
-const HOUR_MS: i64 = 3_600_000;
 
 /// Who had this port then?
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -265,18 +264,18 @@ impl Questions {
         let batch_day = whole.midpoint(data.days.len().saturating_sub(1)).max(whole);
         let lists = counts.lists + counts.lists / 10;
         let mut drawn = Self {
-            warm_up: draw_points(data, &mut random, counts.points / 4, None)?,
-            points: draw_points(data, &mut random, counts.points, None)?,
-            one_day: draw_points(data, &mut random, counts.batch, Some(batch_day))?,
-            all_days: draw_points(data, &mut random, counts.batch, None)?,
-            hours: draw_hours(data, &mut random, lists)?,
-            months: draw_months(data, &mut random, lists)?,
+            warm_up: draw::points(data, &mut random, counts.points / 4, None)?,
+            points: draw::points(data, &mut random, counts.points, None)?,
+            one_day: draw::points(data, &mut random, counts.batch, Some(batch_day))?,
+            all_days: draw::points(data, &mut random, counts.batch, None)?,
+            hours: draw::hours(data, &mut random, lists)?,
+            months: draw::months(data, &mut random, lists)?,
             folder,
         };
         // One at a time they come in no order, a batch comes as a log was written.
-        shuffle(&mut drawn.warm_up, &mut random);
-        shuffle(&mut drawn.points, &mut random);
-        shuffle(&mut drawn.hours, &mut random);
+        draw::shuffle(&mut drawn.warm_up, &mut random);
+        draw::shuffle(&mut drawn.points, &mut random);
+        draw::shuffle(&mut drawn.hours, &mut random);
         drawn.find_truth(data)?;
         drawn.write()?;
         Ok(drawn)
@@ -369,132 +368,6 @@ impl Questions {
         let lists = self.folder.join("lists.json");
         let text = serde_json::to_vec(&(&self.hours, &self.months))?;
         fs::write(&lists, text).map_err(Error::file("write", &lists))
-    }
-}
-
-/// `count` rows of `day`, each as likely as any other, in the file's order (Knuth's algorithm S).
-fn draw_rows(
-    data: &Data,
-    random: &mut Random,
-    count: u64,
-    day: usize,
-    mut each: impl FnMut(&mut Random, Row),
-) -> Result<(), Error> {
-    let mut unseen = data.days.get(day).map_or(0, |day| day.rows);
-    let mut wanted = count.min(unseen);
-    data.each(day, |row| {
-        if random.below(unseen.max(1)) < wanted {
-            each(random, row);
-            wanted -= 1;
-        }
-        unseen -= 1;
-    })
-}
-
-/// How many of `count` fall on each day, when each row is as likely as any other.
-fn shares(data: &Data, count: u64, only: Option<usize>) -> Vec<(usize, u64)> {
-    if let Some(day) = only {
-        return vec![(day, count)];
-    }
-    let (all, mut before, mut shares) = (data.rows_stored().max(1), 0, Vec::new());
-    for (number, day) in data.days.iter().enumerate() {
-        let to = before + day.rows;
-        shares.push((number, count * to / all - count * before / all));
-        before = to;
-    }
-    shares
-}
-
-fn draw_points(
-    data: &Data,
-    random: &mut Random,
-    count: u64,
-    only: Option<usize>,
-) -> Result<Vec<Point>, Error> {
-    let mut points = Vec::new();
-    for (day, count) in shares(data, count, only) {
-        let Some(of) = data.days.get(day) else {
-            continue;
-        };
-        draw_rows(data, random, count, day, |random, row| {
-            let (from, to) = (row.from_ms.max(of.start_ms), row.to_ms.min(of.end_ms));
-            let guarded = (row.to_ms + GUARD_MS).min(of.end_ms);
-            // One in ten asks for the time in which the block rests and is nobody's.
-            let miss = random.below(10) == 0 && row.to_ms < guarded;
-            let (from, to) = if miss {
-                (row.to_ms, guarded)
-            } else {
-                (from, to)
-            };
-            let at_ms = match random.below(32) {
-                // The edges, where an engine is wrong first.
-                0 => from,
-                1 => to - 1,
-                _ => from + below(random, to - from),
-            };
-            let ports = u64::from(row.last - row.first) + 1;
-            points.push(Point {
-                number: 0,
-                external: row.external,
-                port: row.first + u16::try_from(random.below(ports)).unwrap_or(0),
-                first: row.first,
-                at_ms,
-                day: u16::try_from(day).unwrap_or(u16::MAX),
-                holder: (!miss).then_some(row.subscriber),
-            });
-        })?;
-    }
-    points.sort_by_key(|point| point.at_ms);
-    for (number, point) in (0..).zip(&mut points) {
-        point.number = number;
-    }
-    Ok(points)
-}
-
-fn draw_hours(data: &Data, random: &mut Random, count: u64) -> Result<Vec<Hour>, Error> {
-    let mut hours = Vec::new();
-    for (day, count) in shares(data, count, None) {
-        let Some(of) = data.days.get(day) else {
-            continue;
-        };
-        draw_rows(data, random, count, day, |random, row| {
-            let from_ms = of.start_ms + below(random, of.end_ms - of.start_ms - HOUR_MS);
-            hours.push(Hour {
-                external: row.external,
-                from_ms,
-                to_ms: from_ms + HOUR_MS,
-                day,
-                truth: Digest::default(),
-            });
-        })?;
-    }
-    Ok(hours)
-}
-
-fn draw_months(data: &Data, random: &mut Random, count: u64) -> Result<Vec<Month>, Error> {
-    let (mut months, mut seen) = (Vec::new(), HashSet::new());
-    for (day, count) in shares(data, count, None) {
-        draw_rows(data, random, count, day, |_, row| {
-            if seen.insert(row.subscriber) {
-                months.push(Month {
-                    subscriber: row.subscriber,
-                    truth: Digest::default(),
-                });
-            }
-        })?;
-    }
-    Ok(months)
-}
-
-fn below(random: &mut Random, end: i64) -> i64 {
-    let end = u64::try_from(end).unwrap_or(0);
-    i64::try_from(random.below(end)).unwrap_or(0)
-}
-
-fn shuffle<T>(items: &mut [T], random: &mut Random) {
-    for end in (1..items.len()).rev() {
-        let other = random.below(end as u64 + 1);
-        items.swap(end, usize::try_from(other).unwrap_or(0));
     }
 }
 

@@ -130,7 +130,12 @@ impl Engine for DuckDb {
         Ok(answers.into_iter().map(timed).collect())
     }
 
-    fn batch(&mut self, questions: &Questions, kind: Kind) -> Result<Timed<Matched>, Error> {
+    fn batch(
+        &mut self,
+        questions: &Questions,
+        kind: Kind,
+        _: &[Point],
+    ) -> Result<Timed<Matched>, Error> {
         let answer = self.call("batch", (questions.file(kind),))?;
         let (rows, checksum, took, way): (u64, u64, u64, String) = answer;
         eprintln!("DuckDB, {}: {way}", kind.name());

@@ -1,6 +1,7 @@
 //! The engines.
 
 pub mod cluster;
+pub mod copy;
 pub mod duckdb;
 pub mod fjall;
 pub mod ours;

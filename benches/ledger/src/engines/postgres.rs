@@ -4,7 +4,6 @@
 use std::{
     collections::HashMap,
     fmt::Write as _,
-    io::Write,
     path::{Path, PathBuf},
     time::{Duration, Instant},
 };
@@ -14,7 +13,7 @@ use postgres::{Client, Statement, types::ToSql};
 use crate::{
     data::{Data, Row},
     engine::{Engine, Happened, Ingested, Timed},
-    engines::cluster::Cluster,
+    engines::{cluster::Cluster, copy},
     error::Error,
     questions::{CHECKSUM_PRIME, Hour, Kind, Matched, Month, Point, Questions},
 };
@@ -126,7 +125,7 @@ impl Postgres {
     fn load_day(&mut self, data: &Data, day: usize) -> Result<(), Error> {
         let rows = data.sorted(day)?;
         let by = self.index;
-        let (index, copy) = match by {
+        let (index, columns) = match by {
             Index::Btree => (
                 format!("create index on day_{day} (external, first, from_ms)"),
                 "from_ms, to_ms, external, first, last, subscriber, device, day",
@@ -148,10 +147,13 @@ impl Postgres {
             .map_err(Error::postgres("begin"))?;
         let created = transaction.batch_execute(&create);
         created.map_err(Error::postgres(&create))?;
-        let copy = format!("copy day_{day} ({copy}) from stdin (format binary, freeze)");
+        let copy = format!("copy day_{day} ({columns}) from stdin (format binary, freeze)");
         let writer = transaction.copy_in(&copy);
         let mut writer = writer.map_err(Error::postgres(&copy))?;
-        let sent = send(by, &rows, day, &mut writer);
+        let sent = match by {
+            Index::Btree => copy::send_rows(&rows, day, &mut writer),
+            Index::Gist { .. } => copy::send_ranges(&rows, &mut writer),
+        };
         sent.map_err(|failed| Error::Other(format!("{copy}: {failed}")))?;
         writer.finish().map_err(Error::postgres(&copy))?;
         let indexed = transaction.batch_execute(&index);
@@ -169,7 +171,7 @@ impl Postgres {
         let copy = "copy questions from stdin (format binary)";
         let writer = self.client()?.copy_in(copy);
         let mut writer = writer.map_err(Error::postgres(copy))?;
-        let sent = send_points(points, &mut writer);
+        let sent = copy::send_points(points, &mut writer);
         sent.map_err(|failed| Error::Other(format!("{copy}: {failed}")))?;
         writer.finish().map_err(Error::postgres(copy))?;
         self.run("analyze questions")
@@ -248,6 +250,14 @@ impl Engine for Postgres {
         matches!(self.index, Index::Gist { .. }).then(|| self.days.clone())
     }
 
+    fn most_of_a_batch(&self) -> usize {
+        match self.index {
+            Index::Btree => usize::MAX,
+            // A million would take half an hour, and no less for each.
+            Index::Gist { .. } => 50_000,
+        }
+    }
+
     fn bytes_apart(&self) -> Result<u64, Error> {
         self.cluster.bytes_apart()
     }
@@ -299,19 +309,13 @@ impl Engine for Postgres {
         Ok(answers)
     }
 
-    fn batch(&mut self, questions: &Questions, kind: Kind) -> Result<Timed<Matched>, Error> {
-        let points: Vec<Point> = questions
-            .of(kind)
-            .iter()
-            .filter(|point| self.days.contains(&usize::from(point.day)))
-            .copied()
-            .collect();
-        self.load_questions(&points)?;
+    fn batch(&mut self, _: &Questions, _: Kind, points: &[Point]) -> Result<Timed<Matched>, Error> {
+        self.load_questions(points)?;
         // One core: no process beside the one that is asked.
         // And no Memoize node, which the planner puts around each day's look-up (PostgreSQL 15): no
         // two questions are the same, and it empties its table at each of them.
         self.run("set max_parallel_workers_per_gather = 0; set enable_memoize = off")?;
-        let rows = self.rows(&self.batch_sql(&points), &[])?;
+        let rows = self.rows(&self.batch_sql(points), &[])?;
         let row = rows.result.first();
         let number = |column| {
             let number = row.and_then(|row| row.get::<_, Option<i64>>(column));
@@ -478,102 +482,5 @@ fn listed(rows: &Timed<Vec<postgres::Row>>) -> Timed<Vec<Row>> {
     Timed {
         result: listed.collect(),
         took: rows.took,
-    }
-}
-
-/// Rows in PostgreSQL's binary format of COPY (its manual, "COPY", "Binary Format").
-fn send(
-    index: Index,
-    rows: &[Row],
-    day: usize,
-    writer: &mut impl Write,
-) -> Result<(), std::io::Error> {
-    let day = i16::try_from(day).unwrap_or(i16::MAX);
-    let mut out = Copy::begin();
-    for row in rows {
-        let (external, subscriber) = (row.external.cast_signed(), row.subscriber.cast_signed());
-        let (first, last) = (i32::from(row.first), i32::from(row.last));
-        match index {
-            Index::Btree => {
-                out.row(8);
-                out.field(&row.from_ms.to_be_bytes());
-                out.field(&row.to_ms.to_be_bytes());
-                out.field(&external.to_be_bytes());
-                out.field(&first.to_be_bytes());
-                out.field(&last.to_be_bytes());
-                out.field(&subscriber.to_be_bytes());
-                out.field(&i16::from(row.device).to_be_bytes());
-                out.field(&day.to_be_bytes());
-            }
-            Index::Gist { .. } => {
-                out.row(5);
-                out.range(&row.from_ms.to_be_bytes(), &row.to_ms.to_be_bytes());
-                out.range(&first.to_be_bytes(), &(last + 1).to_be_bytes());
-                out.field(&external.to_be_bytes());
-                out.field(&subscriber.to_be_bytes());
-                out.field(&i16::from(row.device).to_be_bytes());
-            }
-        }
-        out.flush_if_full(writer)?;
-    }
-    out.end(writer)
-}
-
-fn send_points(points: &[Point], writer: &mut impl Write) -> Result<(), std::io::Error> {
-    let mut out = Copy::begin();
-    for point in points {
-        out.row(6);
-        out.field(&point.at_ms.to_be_bytes());
-        out.field(&point.external.cast_signed().to_be_bytes());
-        out.field(&i32::from(point.port).to_be_bytes());
-        out.field(&i32::from(point.first).to_be_bytes());
-        out.field(&point.number.cast_signed().to_be_bytes());
-        out.field(&point.day.cast_signed().to_be_bytes());
-        out.flush_if_full(writer)?;
-    }
-    out.end(writer)
-}
-
-struct Copy(Vec<u8>);
-
-impl Copy {
-    fn begin() -> Self {
-        let mut bytes = b"PGCOPY\n\xff\r\n\0".to_vec();
-        // No flags, no header extension.
-        bytes.extend_from_slice(&[0; 8]);
-        Self(bytes)
-    }
-
-    fn row(&mut self, fields: i16) {
-        self.0.extend_from_slice(&fields.to_be_bytes());
-    }
-
-    fn field(&mut self, bytes: &[u8]) {
-        let length = i32::try_from(bytes.len()).unwrap_or(i32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.extend_from_slice(bytes);
-    }
-
-    /// Lower bound inclusive, upper exclusive (`RANGE_LB_INC` in PostgreSQL's `rangetypes.h`).
-    fn range(&mut self, lower: &[u8], upper: &[u8]) {
-        let length = 1 + 4 + lower.len() + 4 + upper.len();
-        let length = i32::try_from(length).unwrap_or(i32::MAX);
-        self.0.extend_from_slice(&length.to_be_bytes());
-        self.0.push(0x02);
-        self.field(lower);
-        self.field(upper);
-    }
-
-    fn flush_if_full(&mut self, writer: &mut impl Write) -> Result<(), std::io::Error> {
-        if self.0.len() > 1 << 16 {
-            writer.write_all(&self.0)?;
-            self.0.clear();
-        }
-        Ok(())
-    }
-
-    fn end(mut self, writer: &mut impl Write) -> Result<(), std::io::Error> {
-        self.0.extend_from_slice(&(-1_i16).to_be_bytes());
-        writer.write_all(&self.0)
     }
 }
