@@ -19,6 +19,16 @@ pub fn bytes(folder: &Path) -> Result<u64, Error> {
     files(folder)?.iter().map(|file| file_bytes(file)).sum()
 }
 
+/// Bytes of those files in `folder` whose names end with `.` and `extension`.
+///
+/// # Errors
+/// When it cannot be read.
+pub fn bytes_of(folder: &Path, extension: &str) -> Result<u64, Error> {
+    let of = |file: &&PathBuf| file.extension().is_some_and(|it| it == extension);
+    let files = files(folder)?;
+    files.iter().filter(of).map(|file| file_bytes(file)).sum()
+}
+
 /// Bytes that one file takes on the disk, holes left out; none, when it is not there: an engine
 /// that works in the background may have removed it since it was listed.
 ///

@@ -146,6 +146,7 @@ fn compare(measure: Measure, outcomes: &[(String, Outcome)], ours: &str) -> Vec<
 fn ratio(ratio: f64) -> String {
     match ratio {
         ratio if !ratio.is_finite() => "-".to_owned(),
+        ratio if ratio >= 10_000.0 => ">9,999".to_owned(),
         ratio if ratio < 0.1 => format!("{ratio:.3}"),
         ratio if ratio < 10.0 => format!("{ratio:.2}"),
         ratio => grouped(ratio),

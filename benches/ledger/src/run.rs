@@ -152,7 +152,9 @@ impl<'a> Turn<'a> {
         let (mut before, mut same) = (0, 0);
         for _ in 0..600 {
             rustix::fs::sync();
-            let now = disk::bytes(self.engine.folder())? - self.engine.bytes_apart()?;
+            // In this order, so that what grows meanwhile does not make less than nothing.
+            let apart = self.engine.bytes_apart()?;
+            let now = disk::bytes(self.engine.folder())?.saturating_sub(apart);
             same = if now == before { same + 1 } else { 0 };
             if same == 3 {
                 break;
