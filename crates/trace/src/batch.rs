@@ -73,7 +73,7 @@ pub fn trace_all<'a, E: Evidence>(
     let mut chunk = Chunk::default();
     std::iter::from_fn(move || {
         if chunk.entries.is_empty() {
-            chunk = Chunk::of(sightings.as_mut()?.by_ref().take(CHUNK), options);
+            chunk.fill(sightings.as_mut()?.by_ref().take(CHUNK), options);
             if let Err(error) = chunk.ask(evidence, options.asked_at, HELD_AT_ONCE) {
                 sightings = None;
                 chunk = Chunk::default();
@@ -122,6 +122,9 @@ fn outcome(reply: Reply, source: Source) -> Outcome {
 #[derive(Default)]
 struct Chunk {
     entries: VecDeque<Entry>,
+    /// In the order in which they were asked for: beside each other as they come, since there are
+    /// more than a processor's caches hold.
+    replies: Vec<Asked>,
     /// What was asked last of all, one by one: a log's neighbours often ask the same.
     last: Option<(Query, Reply)>,
 }
@@ -129,21 +132,28 @@ struct Chunk {
 struct Entry {
     source: Source,
     asked: Result<Query, Refusal>,
-    /// Not there where the chunk's answers grew too many: it is asked when its turn comes.
+    /// Its place among the replies. Not there where the chunk's answers grew too many: it is
+    /// asked when its turn comes.
+    reply: Option<usize>,
+}
+
+/// A reply, until the last of those who asked for it has it.
+struct Asked {
     reply: Option<Reply>,
+    wanted: usize,
 }
 
 impl Chunk {
-    fn of(sightings: impl Iterator<Item = Sighting>, options: Options) -> Self {
-        let entries = sightings.map(|sighting| Entry {
+    /// Takes other sightings. It keeps its memory: the system takes longer to clear new pages than
+    /// most questions take.
+    fn fill(&mut self, sightings: impl Iterator<Item = Sighting>, options: Options) {
+        self.replies.clear();
+        self.last = None;
+        self.entries.extend(sightings.map(|sighting| Entry {
             asked: question(&sighting, options),
             source: sighting.source,
             reply: None,
-        });
-        Self {
-            entries: entries.collect(),
-            last: None,
-        }
+        }));
     }
 
     /// Asks in the evidence's order, until the answers hold `at_most` allocations together.
@@ -172,26 +182,31 @@ impl Chunk {
             };
             one.cmp(other).then_with(rest)
         });
+        self.replies.reserve(order.len());
         let mut held = 0;
-        let mut last: Option<usize> = None;
+        let mut last: Option<Query> = None;
         for (_, place) in order {
-            let same = last.filter(|last| asked_alike(&self.entries, *last, place));
-            let known = match same.and_then(|last| self.entries.get(last)?.reply.clone()) {
-                Some(known) => known,
-                None if held >= at_most => break,
-                None => {
-                    let Some(Ok(query)) = self.entries.get(place).map(|entry| &entry.asked) else {
-                        continue;
-                    };
+            let Some(Entry {
+                asked, reply: of, ..
+            }) = self.entries.get_mut(place)
+            else {
+                continue;
+            };
+            let Ok(query) = asked else { continue };
+            match self.replies.last_mut() {
+                Some(known) if last.as_ref() == Some(query) => known.wanted += 1,
+                _ if held >= at_most => break,
+                _ => {
                     let new = reply(evidence, query, asked_at)?;
                     held += new.as_ref().map_or(0, |answer| answer.allocations.len());
-                    new
+                    self.replies.push(Asked {
+                        reply: Some(new),
+                        wanted: 1,
+                    });
+                    last = Some(query.clone());
                 }
-            };
-            if let Some(entry) = self.entries.get_mut(place) {
-                entry.reply = Some(known);
             }
-            last = Some(place);
+            *of = self.replies.len().checked_sub(1);
         }
         Ok(())
     }
@@ -207,8 +222,15 @@ impl Chunk {
             Ok(query) => query,
             Err(refusal) => return Some(Ok(Outcome::Refused(refusal))),
         };
-        if let Some(reply) = entry.reply {
-            return Some(Ok(outcome(reply, entry.source)));
+        if let Some(asked) = entry.reply.and_then(|place| self.replies.get_mut(place)) {
+            asked.wanted = asked.wanted.saturating_sub(1);
+            let reply = match asked.wanted {
+                0 => asked.reply.take(),
+                _ => asked.reply.clone(),
+            };
+            if let Some(reply) = reply {
+                return Some(Ok(outcome(reply, entry.source)));
+            }
         }
         let known = self.last.take().filter(|(asked, _)| *asked == query);
         let reply = match known {
@@ -220,14 +242,6 @@ impl Chunk {
         };
         self.last = Some((query, reply.clone()));
         Some(Ok(outcome(reply, entry.source)))
-    }
-}
-
-/// Whether two of the entries ask the same.
-fn asked_alike(entries: &VecDeque<Entry>, one: usize, other: usize) -> bool {
-    match (entries.get(one), entries.get(other)) {
-        (Some(one), Some(other)) => one.asked == other.asked,
-        _ => false,
     }
 }
 
@@ -436,7 +450,8 @@ mod tests {
             prop_assert_eq!(&all, &expected);
 
             // Where the answers are too many to be held at once, too.
-            let mut chunk = Chunk::of(sightings.into_iter(), options);
+            let mut chunk = Chunk::default();
+            chunk.fill(sightings.into_iter(), options);
             chunk.ask(&memory, options.asked_at, at_most).unwrap();
             let few: Vec<_> = std::iter::from_fn(|| chunk.next(&memory, options.asked_at)).collect();
             prop_assert_eq!(&few, &expected);

@@ -220,10 +220,10 @@ proptest! {
                 (-error..resolution.max(1) + error).any(|step| so(micros(at + step + shift)))
             })
         };
-        let inside = |seen: &&(u16, i64, Option<i64>, i64), shift| ever(&seen, shift, &|at| {
+        let inside = |seen: &&(u16, i64, Option<i64>, i64), shift| ever(seen, shift, &|at| {
             ledger.allocations.iter().any(|a| a.block.ports.contains(seen.0) && a.span().contains(at))
         });
-        let unknown = |seen: &&(u16, i64, Option<i64>, i64), shift| ever(&seen, shift, &|at| ledger.is_gap(at));
+        let unknown = |seen: &&(u16, i64, Option<i64>, i64), shift| ever(seen, shift, &|at| ledger.is_gap(at));
         let satisfied = |shift| ours.iter().filter(|seen| inside(seen, shift)).count();
         let possible = |shift: i64| shift.abs() <= range && ours.iter().all(|seen| inside(seen, shift) || unknown(seen, shift));
 
