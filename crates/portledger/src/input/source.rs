@@ -68,7 +68,7 @@ impl<'a> Source<'a> {
             Passes::Several => Some(Again::open(path)?),
         };
         let bytes = match &again {
-            Some(again) => again.from_the_beginning(path)?,
+            Some(again) => again.rewound(path)?,
             None => open(path)?,
         };
         let mut lines = Lines::of(path, progress.of(bytes));
@@ -91,7 +91,7 @@ impl<'a> Source<'a> {
         let lines = match (self.begun.take(), &self.again) {
             (Some(begun), _) => begun,
             (None, Some(again)) => {
-                let bytes = again.from_the_beginning(self.path)?;
+                let bytes = again.rewound(self.path)?;
                 Lines::of(self.path, progress.of(bytes))
             }
             (None, None) => return Ok(Stream::Empty),
@@ -134,7 +134,7 @@ impl Again {
         })
     }
 
-    fn from_the_beginning(&self, path: &Path) -> Result<Box<dyn Read>, Failure> {
+    fn rewound(&self, path: &Path) -> Result<Box<dyn Read>, Failure> {
         let begin = || {
             let mut file = self.file.try_clone()?;
             file.seek(SeekFrom::Start(0))?;
