@@ -79,6 +79,14 @@ pub enum Error {
         /// The row's place, from 0.
         row: u64,
     },
+    /// A record says more than a segment keeps.
+    #[error("record {record} has details of {bytes} bytes; a segment keeps at most 4096")]
+    TooLong {
+        /// The record's place, from 0.
+        record: u64,
+        /// How long they are.
+        bytes: usize,
+    },
     /// Questions that are put together are not sorted.
     #[error(
         "question {at} comes before the one ahead of it: sort questions by address, port and start"

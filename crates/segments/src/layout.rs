@@ -7,7 +7,7 @@ pub(crate) enum Encoding {
     Delta,
     /// PLAIN, of 32 bits.
     Plain,
-    /// BYTE_STREAM_SPLIT, of 32 bits.
+    /// BYTE_STREAM_SPLIT.
     Split,
     /// DELTA_BYTE_ARRAY.
     DeltaText,
@@ -149,4 +149,41 @@ pub(crate) static BY_SUBSCRIBER: Layout = Layout {
     rows: "by_subscriber",
     page_rows: 4_096,
     columns: &[column("row", Kind::Number(32), Encoding::Split)],
+};
+
+/// The columns of [`RECORDS`], by place.
+pub(crate) mod record {
+    pub(crate) const NUMBER: usize = 0;
+    pub(crate) const AT: usize = 1;
+    pub(crate) const KIND: usize = 2;
+    pub(crate) const DEVICE: usize = 3;
+    pub(crate) const EXTERNAL: usize = 4;
+    pub(crate) const FIRST: usize = 5;
+    pub(crate) const COUNT: usize = 6;
+    pub(crate) const TRANSPORT: usize = 7;
+    pub(crate) const SUBSCRIBER: usize = 8;
+    pub(crate) const SINCE: usize = 9;
+    pub(crate) const DETAILS: usize = 10;
+}
+
+/// The records themselves by number. In this order neighbours have little in common but their
+/// time, so that most columns are split into bytes, which leaves zstd the high ones; and how many
+/// ports a block has says in nothing what its last port would say in a byte.
+pub(crate) static RECORDS: Layout = Layout {
+    file: "records.parquet",
+    rows: "records",
+    page_rows: 4_096,
+    columns: &[
+        column("number", Kind::Number(64), Encoding::Delta).bounds(),
+        column("at", Kind::Time, Encoding::Delta),
+        column("kind", Kind::Number(8), Encoding::Delta),
+        column("device", Kind::Text, Encoding::Dictionary),
+        column("external", Kind::Number(32), Encoding::Split).optional(),
+        column("first_port", Kind::Number(16), Encoding::Split).optional(),
+        column("ports", Kind::Number(32), Encoding::Delta).optional(),
+        column("transport", Kind::Number(8), Encoding::Delta).optional(),
+        column("subscriber", Kind::Number(32), Encoding::Split).optional(),
+        column("since", Kind::Time, Encoding::Split).optional(),
+        column("details", Kind::Text, Encoding::DeltaText).optional(),
+    ],
 };

@@ -1,6 +1,6 @@
 //! One allocation as a segment keeps it.
 
-use std::net::Ipv4Addr;
+use std::{fmt, net::Ipv4Addr};
 
 use portledger_model::{PortRange, RecordNumber, Span, Timestamp, Transport};
 
@@ -92,4 +92,52 @@ pub(crate) fn transport(number: u32) -> Option<Transport> {
     u8::try_from(number)
         .ok()
         .and_then(Transport::from_protocol_number)
+}
+
+/// One record as a segment keeps it: an event of a device, what it says of a block, and in
+/// `details` what it says besides.
+#[derive(Clone, PartialEq, Eq)]
+pub struct RecordRow {
+    /// Its number in the ledger.
+    pub number: RecordNumber,
+    /// When it happened, by the device's clock.
+    pub at: Timestamp,
+    /// The device it happened on.
+    pub device: DeviceNumber,
+    /// What happened: a number whose meaning is the caller's.
+    pub kind: u8,
+    /// The block, where the event is about one.
+    pub block: Option<RecordBlock>,
+    /// Whom it is about.
+    pub subscriber: Option<SubscriberNumber>,
+    /// Since when, where the event says so.
+    pub since: Option<Timestamp>,
+    /// What else the event says, as the caller writes it: at most 4,096 bytes. Empty is none.
+    pub details: String,
+}
+
+/// The ports that a record is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RecordBlock {
+    /// The shared address.
+    pub external: Ipv4Addr,
+    /// The ports.
+    pub ports: PortRange,
+    /// The one transport it is for; `None` is every transport.
+    pub transport: Option<Transport>,
+}
+
+/// Details may name a subscriber: they are not shown.
+impl fmt::Debug for RecordRow {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RecordRow")
+            .field("number", &self.number)
+            .field("at", &self.at)
+            .field("device", &self.device)
+            .field("kind", &self.kind)
+            .field("block", &self.block)
+            .field("subscriber", &self.subscriber)
+            .field("since", &self.since)
+            .finish_non_exhaustive()
+    }
 }

@@ -52,7 +52,7 @@ impl Stamp {
             Resolution::Millis => "ms",
             Resolution::Micros => "us",
         };
-        let groups: Vec<String> = self.groups.iter().map(GroupStamp::to_text).collect();
+        let groups: Vec<String> = self.groups.iter().map(|group| group.to_text()).collect();
         let mut text = format!(
             "portledger {VERSION} {} rows={} unit={unit} from={} to={} devices={} groups={}",
             self.kind,
@@ -111,7 +111,7 @@ fn split(text: &str) -> impl Iterator<Item = &str> {
 }
 
 impl GroupStamp {
-    fn to_text(&self) -> String {
+    fn to_text(self) -> String {
         let (first, last) = self.external;
         let check = match self.check {
             Some(check) => format!("{check:08x}"),

@@ -1,4 +1,5 @@
 //! What a segment answers is what a list of its rows answers.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

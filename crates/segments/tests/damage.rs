@@ -1,4 +1,5 @@
 //! Damage is found and named, whatever the bytes; it never makes a wrong answer or a panic.
+#![allow(clippy::unwrap_used)]
 
 mod support;
 

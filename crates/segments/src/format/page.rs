@@ -106,7 +106,21 @@ pub(crate) fn decode(column: &Column, bytes: &[u8], rows: usize) -> Parsed<Value
             Values::Wide(spread(values, &present, rows, i64::MAX))
         }
         Encoding::Plain => Values::Narrow(spread(plain(bytes, count)?, &present, rows, u32::MAX)),
-        Encoding::Split => Values::Narrow(spread(split(bytes, count)?, &present, rows, u32::MAX)),
+        Encoding::Split => match column.kind {
+            Kind::Time | Kind::Number(33..) => {
+                let values = split(bytes, count, i64::from_le_bytes)?;
+                Values::Wide(spread(values, &present, rows, i64::MAX))
+            }
+            _ if column.is_narrow() => {
+                let values = split(bytes, count, u32::from_le_bytes)?;
+                Values::Narrow(spread(values, &present, rows, u32::MAX))
+            }
+            _ => {
+                let wide = |bytes| i64::from(u32::from_le_bytes(bytes));
+                let values = split(bytes, count, wide)?;
+                Values::Wide(spread(values, &present, rows, i64::MAX))
+            }
+        },
         Encoding::DeltaText => {
             let texts = match count {
                 0 => Texts::default(),
@@ -150,15 +164,20 @@ fn plain(bytes: &[u8], count: usize) -> Parsed<Vec<u32>> {
 }
 
 /// First the lowest byte of every value, then the next.
-fn split(bytes: &[u8], count: usize) -> Parsed<Vec<u32>> {
-    let (a, rest) = bytes.split_at_checked(count).ok_or(CUT_OFF)?;
-    let (b, rest) = rest.split_at_checked(count).ok_or(CUT_OFF)?;
-    let (c, rest) = rest.split_at_checked(count).ok_or(CUT_OFF)?;
-    let d = rest.get(..count).ok_or(CUT_OFF)?;
-    let values = a.iter().zip(b).zip(c).zip(d);
-    Ok(values
-        .map(|(((&a, &b), &c), &d)| u32::from_le_bytes([a, b, c, d]))
-        .collect())
+fn split<T, const N: usize>(bytes: &[u8], count: usize, value: fn([u8; N]) -> T) -> Parsed<Vec<T>> {
+    let mut values = vec![[0; N]; count];
+    let mut rest = bytes;
+    for at in 0..N {
+        let (plane, after) = rest.split_at_checked(count).ok_or(CUT_OFF)?;
+        for (value, &byte) in values.iter_mut().zip(plane) {
+            // `at` is below the array's length.
+            if let Some(place) = value.get_mut(at) {
+                *place = byte;
+            }
+        }
+        rest = after;
+    }
+    Ok(values.into_iter().map(value).collect())
 }
 
 /// Puts null where no value is.

@@ -1,9 +1,11 @@
 //! A segment, open for questions.
 
 mod allocations;
+mod devices;
 mod join;
 mod lookup;
 mod page;
+mod records;
 mod rows;
 mod subscribers;
 mod verify;
@@ -15,13 +17,17 @@ use std::{
 
 use portledger_model::{Device, Span, Timestamp};
 
+use devices::Devices;
+use records::RecordsTable;
+
 use crate::{
     Cache, Error, Flaw, Key, Place, ReadAt,
-    layout::{ALLOCATIONS, BY_SUBSCRIBER, Layout, NUMBERS, SUBSCRIBERS},
+    layout::{ALLOCATIONS, BY_SUBSCRIBER, Layout, NUMBERS, SUBSCRIBERS, allocation},
     table::Table,
 };
 
 pub use join::Question;
+pub use records::Records;
 pub use rows::Rows;
 
 /// Opens the files of a segment by their names.
@@ -34,13 +40,11 @@ pub struct Segment {
     key: Option<Key>,
     cache: Arc<Cache>,
     allocations: Table,
-    /// By number.
-    devices: Vec<Device>,
+    devices: Devices,
     numbers: OnceLock<Table>,
     subscribers: OnceLock<Table>,
     by_subscriber: OnceLock<Table>,
-    /// For each row group, the number of each device in the group's dictionary.
-    group_devices: Vec<OnceLock<Vec<u16>>>,
+    records: OnceLock<RecordsTable>,
 }
 
 impl Segment {
@@ -55,16 +59,7 @@ impl Segment {
     ) -> Result<Self, Error> {
         let files: Files = Box::new(files);
         let allocations = open(&files, &ALLOCATIONS, key.as_ref())?;
-        let devices = allocations
-            .stamp
-            .devices
-            .iter()
-            .map(|name| Device::new(name));
-        let devices: Result<Vec<_>, _> = devices.collect();
-        let devices = devices.map_err(|_| {
-            allocations.damaged(Place::default(), Flaw::Meaning("a device of no name"))
-        })?;
-        let group_devices = (0..allocations.groups()).map(|_| OnceLock::new()).collect();
+        let devices = Devices::of(&allocations, allocation::DEVICE)?;
         Ok(Self {
             files,
             key,
@@ -74,7 +69,7 @@ impl Segment {
             numbers: OnceLock::new(),
             subscribers: OnceLock::new(),
             by_subscriber: OnceLock::new(),
-            group_devices,
+            records: OnceLock::new(),
         })
     }
 
@@ -97,7 +92,7 @@ impl Segment {
 
     /// The devices, by number.
     pub fn devices(&self) -> &[Device] {
-        &self.devices
+        &self.devices.all
     }
 
     fn numbers(&self) -> Result<&Table, Error> {

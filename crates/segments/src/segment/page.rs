@@ -211,8 +211,8 @@ impl<'a> RowPage<'a> {
     }
 
     fn device(&self, place: usize, in_group: u32) -> Result<DeviceNumber, Error> {
-        let devices = self.segment.group_devices(self.group)?;
-        let device = devices.get(in_group as usize).copied().map(DeviceNumber);
+        let (table, devices) = (&self.segment.allocations, &self.segment.devices);
+        let device = devices.number(table, self.group, in_group)?;
         let flaw = Flaw::Mismatch("a device that the dictionary does not have");
         device.ok_or_else(|| self.damaged(place, at::DEVICE, flaw))
     }

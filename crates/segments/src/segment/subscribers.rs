@@ -190,7 +190,10 @@ impl Segment {
                 }
             }
         }
-        Ok(Dictionary::from_parts(subscribers, self.devices.clone()))
+        Ok(Dictionary::from_parts(
+            subscribers,
+            self.devices.all.clone(),
+        ))
     }
 }
 

@@ -146,7 +146,7 @@ fn column(table: &Table, column: usize) -> Result<Vec<u32>, Error> {
 impl Table {
     /// The file begins as one does, and its row groups' columns follow each other without a gap:
     /// no byte before the indexes is outside a page.
-    fn verify_extent(&self) -> Result<(), Error> {
+    pub(super) fn verify_extent(&self) -> Result<(), Error> {
         let mut magic = [0; 4];
         self.read(&mut magic, 0)?;
         let expected = if self.is_encrypted() {

@@ -1,6 +1,7 @@
 //! Segments for tests: made-up rows, and a plain list to hold the answers against.
 
-#![allow(dead_code)]
+// Each test takes what it needs of it.
+#![allow(dead_code, unreachable_pub, clippy::unwrap_used)]
 
 use std::{net::Ipv4Addr, path::Path, sync::Arc};
 
