@@ -11,7 +11,7 @@ const RUN_BYTES: usize = RUN * 8 + 8;
 
 /// A type that a column of deltas is decoded to. Arithmetic wraps, as the encoding demands, so
 /// the low 32 bits are right whatever the width they were encoded in.
-pub(crate) trait Value: Copy {
+pub(crate) trait Value: Copy + Default {
     fn from_wrapped(value: i64) -> Self;
 }
 
@@ -48,29 +48,30 @@ pub(crate) fn decode<'a, T: Value>(
     if total != count {
         return Err(Malformed("another number of values than the page says"));
     }
-    values.reserve(count);
     let mut rest = reader.rest();
-    let mut left = count;
-    if left > 0 {
-        values.push(T::from_wrapped(value));
-        left -= 1;
-    }
-    while left > 0 {
+    let start = values.len();
+    values.resize(start + count, T::default());
+    let Some((first, mut out)) = values.get_mut(start..).and_then(<[T]>::split_first_mut) else {
+        return Ok(rest);
+    };
+    *first = T::from_wrapped(value);
+    while !out.is_empty() {
         let mut reader = Reader::new(rest);
         let least = reader.integer()?;
         let (widths, packed) = reader.rest().split_at_checked(minis).ok_or(CUT_OFF)?;
         rest = packed;
         for &width in widths {
             // Mini blocks after the last value have a width but no bytes.
-            if left == 0 {
+            if out.is_empty() {
                 break;
             }
             let length = mini / 8 * usize::from(width);
             let (packed, after) = rest.split_at_checked(length).ok_or(CUT_OFF)?;
             rest = after;
-            let taken = left.min(mini);
-            mini_block(packed, width, least, taken, &mut value, values)?;
-            left -= taken;
+            let length = out.len().min(mini);
+            let (taken, after) = std::mem::take(&mut out).split_at_mut(length);
+            value = mini_block(packed, width, least, value, taken)?;
+            out = after;
         }
     }
     Ok(rest)
@@ -78,41 +79,40 @@ pub(crate) fn decode<'a, T: Value>(
 
 const CUT_OFF: Malformed = Malformed("deltas end too early");
 
+/// Fills `out` with the values of a mini block, of which `value` is the one before; returns the
+/// last. The running sum stays in a register: this is where reading a page spends its time.
 fn mini_block<T: Value>(
     packed: &[u8],
     width: u8,
     least: i64,
-    count: usize,
-    value: &mut i64,
-    values: &mut Vec<T>,
-) -> Parsed<()> {
+    mut value: i64,
+    out: &mut [T],
+) -> Parsed<i64> {
     if width == 0 {
-        values.extend((0..count).map(|_| {
-            *value = value.wrapping_add(least);
-            T::from_wrapped(*value)
-        }));
-        return Ok(());
+        for out in out {
+            value = value.wrapping_add(least);
+            *out = T::from_wrapped(value);
+        }
+        return Ok(value);
     }
     let unpack = UNPACK
         .get(usize::from(width))
         .ok_or(Malformed("deltas of more than 64 bits"))?;
     let mut deltas = [0_u64; RUN];
-    for (run, packed) in packed.chunks(RUN / 8 * usize::from(width)).enumerate() {
-        let Some(left) = count.checked_sub(run * RUN).filter(|&left| left > 0) else {
-            break;
-        };
-        let mut padded = [0; RUN_BYTES];
+    let mut padded = [0; RUN_BYTES];
+    let runs = packed.chunks_exact(RUN / 8 * usize::from(width));
+    for (packed, out) in runs.zip(out.chunks_mut(RUN)) {
         padded
             .get_mut(..packed.len())
             .ok_or(CUT_OFF)?
             .copy_from_slice(packed);
         unpack(&padded, &mut deltas);
-        values.extend(deltas.iter().take(left).map(|&delta| {
-            *value = value.wrapping_add(least).wrapping_add(delta.cast_signed());
-            T::from_wrapped(*value)
-        }));
+        for (out, &delta) in out.iter_mut().zip(&deltas) {
+            value = value.wrapping_add(least).wrapping_add(delta.cast_signed());
+            *out = T::from_wrapped(value);
+        }
     }
-    Ok(())
+    Ok(value)
 }
 
 /// Unpacks 32 values of `WIDTH` bits. The width is known to the compiler, which turns every place

@@ -76,6 +76,15 @@ pub(crate) fn present(bytes: &[u8], count: usize) -> Parsed<(Present, &[u8])> {
     let (length, rest) = bytes.split_first_chunk().ok_or(CUT_OFF)?;
     let length = u32::from_le_bytes(*length) as usize;
     let (levels, rest) = rest.split_at_checked(length).ok_or(CUT_OFF)?;
+    // Most pages have all or none, and say so in one run.
+    let mut reader = Reader::new(levels);
+    if reader.varint() == Ok((count as u64) << 1) {
+        match reader.rest() {
+            [0] => return Ok((Present::None, rest)),
+            [1] => return Ok((Present::All, rest)),
+            _ => {}
+        }
+    }
     let levels = decode(levels, 1, count)?;
     let values = levels.iter().filter(|&&level| level == 1).count();
     let present = match values {
