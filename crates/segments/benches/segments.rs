@@ -6,6 +6,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::print_stdout)]
 
+// Public there for whoever includes it.
+#[allow(unreachable_pub)]
 mod generator;
 
 use std::{
