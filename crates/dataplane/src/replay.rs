@@ -156,10 +156,10 @@ impl<'a> Replay<'a> {
         if self.last.is_none() {
             let device = &self.declared.device;
             let since = self.declared.resting_since(at);
-            let resume = self
-                .ledger
-                .as_ref()
-                .and_then(|l| l.ledger().resume(device, since));
+            let resume = match &self.ledger {
+                Some(ledger) => ledger.ledger()?.resume(device, since)?,
+                None => None,
+            };
             let past = self.declared.past(resume, at)?;
             self.nat.tell(at, self.declared.started(), &mut self.output);
             self.nat.start(at, past, &mut self.output);

@@ -295,7 +295,8 @@ impl Hub {
         let mut clock = Clock::start();
         let now = clock.now().now;
         let since = declared.resting_since(now);
-        let past = declared.past(writer.ledger().resume(&declared.device, since), now)?;
+        let resume = writer.ledger()?.resume(&declared.device, since)?;
+        let past = declared.past(resume, now)?;
         let mut output = Output::default();
         nat.tell(now, declared.started(), &mut output);
         nat.start(now, past, &mut output);

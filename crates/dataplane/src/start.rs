@@ -12,7 +12,7 @@ use thiserror::Error;
 pub struct Declared {
     /// Its name in the ledger.
     pub device: Device,
-    /// How far its clock may be off, either way.
+    /// How far its clock may be off, either way; at least what rounding its times takes.
     pub clock_error: Duration,
     /// How long a released block rests.
     pub guard_time: Duration,
@@ -42,7 +42,7 @@ impl Declared {
     pub fn new(device: Device, config: &Config, durability: Durability) -> Self {
         Self {
             device,
-            clock_error: config.ports.device_clock_error,
+            clock_error: config.ports.device_clock_error.max(TICK),
             guard_time: config.ports.guard_time,
             durability,
         }
@@ -97,14 +97,39 @@ impl Declared {
         })
     }
 
-    /// An engine's event as a record of this device.
+    /// An engine's event as a record of this device, its times in whole milliseconds.
+    ///
+    /// No clock of a device or a server is right to the microsecond, and sealed days whose times
+    /// are in milliseconds are an eighth smaller. All times of a record are rounded the same way,
+    /// so that a block that is held since a moment is the one handed out then, and the order of
+    /// records stays; the declared clock error is at least what rounding takes.
     pub fn record(&self, told: Told) -> Record {
+        let mut event = told.event;
+        match &mut event {
+            Event::Held { since, .. }
+            | Event::Released { since, .. }
+            | Event::Lost { since, .. } => *since = rounded(*since),
+            Event::Started(_)
+            | Event::Stopped
+            | Event::Heartbeat
+            | Event::Allocated(_)
+            | Event::LimitReached { .. }
+            | Event::PoolExhausted { .. }
+            | Event::PoolThreshold { .. } => {}
+        }
         Record {
-            at: told.at,
+            at: rounded(told.at),
             device: self.device.clone(),
-            event: told.event,
+            event,
         }
     }
+}
+
+/// What the times of records are rounded down to.
+const TICK: Duration = Duration::from_millis(1);
+
+fn rounded(at: Timestamp) -> Timestamp {
+    Timestamp::from_millis(at.as_millis())
 }
 
 #[cfg(test)]
@@ -148,6 +173,59 @@ mod tests {
             assert!(lost(false, lossy) && lost(false, None));
             assert!(!lost(false, sure) && !lost(true, lossy));
         }
+    }
+
+    /// A restored block keeps the moment it was handed out: what is told of it later must be of
+    /// the same allocation.
+    #[test]
+    fn times_are_whole_milliseconds_and_keep_their_order() {
+        let device = declared(Durability::LogBeforeUse);
+        assert!(device.clock_error >= TICK);
+        let block = portledger_model::Block {
+            subscriber: portledger_model::Subscriber::new(
+                portledger_model::Realm::default(),
+                "100.64.3.9".parse().unwrap(),
+            ),
+            external: "203.0.113.1".parse().unwrap(),
+            ports: portledger_model::PortRange::new(1_024, 1_279).unwrap(),
+            transport: None,
+        };
+        let at = Timestamp::from_micros;
+        let told = |micros, event| {
+            let number = portledger_nat::EventNumber(1);
+            let at = at(micros);
+            device.record(Told { number, at, event })
+        };
+        let given = told(1_999, Event::Allocated(block.clone()));
+        let held = told(
+            5_001,
+            Event::Held {
+                block: block.clone(),
+                since: at(1_999),
+            },
+        );
+        let since = at(1_999);
+        let back = told(5_999, Event::Released { block, since });
+        assert_eq!(
+            (given.at, held.at, back.at),
+            (at(1_000), at(5_000), at(5_000))
+        );
+        for record in [held, back] {
+            let (Event::Held { since, .. } | Event::Released { since, .. }) = record.event else {
+                panic!("another event");
+            };
+            assert_eq!(since, given.at);
+        }
+    }
+
+    #[test]
+    fn a_clock_that_is_said_to_be_right_is_off_by_what_is_rounded() {
+        let mut ports = portledger_ports::Config::new(Pool::parse(&["203.0.113.1"]).unwrap());
+        ports.device_clock_error = Duration::ZERO;
+        let config = Config::new(ports, &["100.64.0.0/10".parse().unwrap()]);
+        let device = Device::new("cgn1").unwrap();
+        let declared = Declared::new(device, &config, Durability::LogBeforeUse);
+        assert_eq!(declared.clock_error, TICK);
     }
 
     #[test]
