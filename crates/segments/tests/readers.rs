@@ -1,5 +1,5 @@
 //! Other people's readers find in the files what was written: DuckDB and Arrow through
-//! `readers.py` where they are installed (`tests/requirements.txt`), and the `parquet` crate.
+//! `readers.py`, where they are installed (`tests/requirements.txt`).
 #![allow(clippy::unwrap_used, clippy::print_stderr)]
 
 mod support;
