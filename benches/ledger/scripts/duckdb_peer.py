@@ -51,7 +51,7 @@ class Peer:
             self.connection = duckdb.connect(self.file)
             self.connection.execute("set memory_limit = '8GB'")
             self.connection.execute("set temp_directory = ?", [self.folder + "/spill"])
-            self.connection.execute("set preserve_insertion_order = true")
+            self.connection.execute("set enable_progress_bar = false")
 
     def close(self):
         if self.connection is not None:
@@ -173,6 +173,9 @@ class Peer:
 
 
 def main():
+    # Answers have the output for themselves: DuckDB draws a progress bar on it.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
     peer = Peer(sys.argv[1], int(sys.argv[2]))
     for line in sys.stdin:
         name, arguments = json.loads(line)
@@ -180,7 +183,7 @@ def main():
             answer = {"done": getattr(peer, name)(*arguments)}
         except Exception as failed:  # told to the program, which ends the run
             answer = {"failed": f"{name}: {failed}"}
-        print(json.dumps(answer), flush=True)
+        print(json.dumps(answer), file=answers, flush=True)
 
 
 main()

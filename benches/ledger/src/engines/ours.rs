@@ -104,6 +104,7 @@ impl Ours {
                 to: Some(Timestamp::from_millis(row.to_ms)),
                 subscriber: SubscriberNumber(number.unwrap_or(u32::MAX)),
                 device: DeviceNumber(row.device.into()),
+                concluded: false,
                 opened: RecordNumber(record),
             })?;
         }
@@ -186,7 +187,12 @@ impl Engine for Ours {
     }
 
     /// Sorts, sweeps each day once, and turns each day's numbers of subscribers into subscribers.
-    fn batch(&mut self, _: &Questions, _: Kind, points: &[Point]) -> Result<Timed<Matched>, Error> {
+    fn batch(
+        &mut self,
+        _: &Questions,
+        kind: Kind,
+        points: &[Point],
+    ) -> Result<Timed<Matched>, Error> {
         let begin = Instant::now();
         let mut days: Vec<Vec<Question>> = Vec::new();
         for point in points {
@@ -202,16 +208,18 @@ impl Engine for Ours {
                 });
             }
         }
-        let mut result = Matched::default();
+        let (mut result, mut naming) = (Matched::default(), Duration::ZERO);
         for (day, mut questions) in days.into_iter().enumerate() {
             if questions.is_empty() {
                 continue;
             }
             questions.sort_unstable_by_key(Question::order);
             let segment = self.day(day)?;
+            let names = Instant::now();
             let dictionary = segment.dictionary()?;
             let all = dictionary.subscribers().iter();
             let subscribers = all.map(number).collect::<Result<Vec<_>, _>>()?;
+            naming += names.elapsed();
             segment.join(&questions, &mut |index, row| {
                 // One that is missing is an answer that is missing, and fails the run.
                 if let Some(&subscriber) = subscribers.get(row.subscriber.0 as usize) {
@@ -220,6 +228,8 @@ impl Engine for Ours {
             })?;
         }
         let took = begin.elapsed();
+        let kind = kind.name();
+        eprintln!("ours, {kind}: {took:.2?}, of which {naming:.2?} for the dictionaries");
         Ok(Timed { result, took })
     }
 
