@@ -84,6 +84,7 @@ fn rows(count: u64, day: u64, dictionary: &Dictionary) -> Vec<Row> {
             to: Some(Timestamp::from_millis(generated.to_ms)),
             subscriber: numbers[generated.subscriber as usize],
             device: DeviceNumber(generated.device.into()),
+            concluded: false,
             opened: RecordNumber(0),
         });
     });

@@ -94,6 +94,7 @@ pub(crate) mod allocation {
     pub(crate) const TO: usize = 5;
     pub(crate) const SUBSCRIBER: usize = 6;
     pub(crate) const DEVICE: usize = 7;
+    pub(crate) const CONCLUDED: usize = 8;
 }
 
 /// Allocations by external address, first port and start.
@@ -112,6 +113,7 @@ pub(crate) static ALLOCATIONS: Layout = Layout {
             .bounds(),
         column("subscriber", Kind::Number(32), Encoding::Plain),
         column("device", Kind::Text, Encoding::Dictionary),
+        column("concluded", Kind::Number(8), Encoding::Delta),
     ],
 };
 

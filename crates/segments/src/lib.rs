@@ -56,6 +56,7 @@
 //!     transport: None,
 //!     from,
 //!     to: None,
+//!     concluded: false,
 //!     subscriber: dictionary.number_of(&subscriber).ok_or("unknown")?,
 //!     device: dictionary.number_of_device(&device).ok_or("unknown")?,
 //!     opened: RecordNumber(812),

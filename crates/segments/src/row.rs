@@ -25,6 +25,8 @@ pub struct Row {
     pub from: Timestamp,
     /// When it was released; `None` where it was held on beyond this segment.
     pub to: Option<Timestamp>,
+    /// No record tells of its release: `to` is when the next allocation of its ports began.
+    pub concluded: bool,
     /// Who held it.
     pub subscriber: SubscriberNumber,
     /// The device that handed it out.

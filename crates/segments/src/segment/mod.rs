@@ -90,6 +90,11 @@ impl Segment {
         Span::new(Timestamp::from_micros(from), Timestamp::from_micros(to))
     }
 
+    /// How fine its times are.
+    pub const fn resolution(&self) -> crate::Resolution {
+        self.allocations.stamp.resolution
+    }
+
     /// The devices, by number.
     pub fn devices(&self) -> &[Device] {
         &self.devices.all

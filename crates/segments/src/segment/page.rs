@@ -13,7 +13,7 @@ use crate::{
 };
 
 const COLUMNS: usize = ALLOCATIONS_COLUMNS + 1;
-const ALLOCATIONS_COLUMNS: usize = 8;
+const ALLOCATIONS_COLUMNS: usize = 9;
 /// The place of the column that stands in a file of its own.
 const OPENED: usize = ALLOCATIONS_COLUMNS;
 
@@ -204,6 +204,7 @@ impl<'a> RowPage<'a> {
             transport: self.transport(place)?,
             from,
             to,
+            concluded: of(at::CONCLUDED)? != 0,
             subscriber: SubscriberNumber(of(at::SUBSCRIBER)?),
             device: self.device(place, of(at::DEVICE)?)?,
             opened: RecordNumber(opened.cast_unsigned()),

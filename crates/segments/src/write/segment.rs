@@ -166,6 +166,7 @@ impl<'a> SegmentWriter<'a> {
             ),
             narrow(|row| row.subscriber.0),
             Column::Texts(devices.cloned().collect()),
+            narrow(|row| row.concluded.into()),
         ];
         self.allocations
             .write_group(rows.len(), &columns, external)?;

@@ -85,6 +85,7 @@ pub fn rows(count: usize, addresses: u64, seed: u64) -> Vec<Row> {
                 to,
                 subscriber: SubscriberNumber(random.below(SUBSCRIBERS) as u32),
                 device: DeviceNumber(random.below(3) as u16),
+                concluded: n % 7 == 0,
                 opened: RecordNumber(n as u64 * 3 + random.below(3)),
             }
         })
