@@ -36,6 +36,7 @@ struct Pages {
 pub(crate) enum Bounds {
     /// The column keeps none.
     None,
+    /// Null is the greatest value, as in the pages.
     Narrow(Vec<[u32; 2]>),
     /// With whether some are null.
     Wide(Vec<([i64; 2], bool)>),
@@ -178,7 +179,14 @@ impl Bounds {
             Kind::Text => Self::Texts(pairs.map(|(&a, &b)| [a.into(), b.into()]).collect()),
             _ if column.is_narrow() => Self::Narrow(
                 pairs
-                    .map(|(a, b)| Ok([narrow(a)?, narrow(b)?]))
+                    .enumerate()
+                    .map(|(page, (a, b))| {
+                        if index.only_nulls.get(page) == Some(&true) {
+                            return Ok([u32::MAX; 2]);
+                        }
+                        let nulls = column.optional && index.nulls.get(page) != Some(&0);
+                        Ok([narrow(a)?, if nulls { u32::MAX } else { narrow(b)? }])
+                    })
                     .collect::<Parsed<_>>()?,
             ),
             _ => Self::Wide(

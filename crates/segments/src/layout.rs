@@ -35,6 +35,9 @@ pub(crate) struct Column {
     pub(crate) encoding: Encoding,
     /// Whether each page's least and most value are kept, to look rows up by.
     pub(crate) bounds: bool,
+    /// Whether pages are left as they are, as zstd would save next to nothing: unpacking them
+    /// would take as long as reading packed deltas does.
+    pub(crate) bare: bool,
 }
 
 /// One file.
@@ -61,6 +64,7 @@ const fn column(name: &'static str, kind: Kind, encoding: Encoding) -> Column {
         optional: false,
         encoding,
         bounds: false,
+        bare: false,
     }
 }
 
@@ -72,6 +76,11 @@ impl Column {
 
     const fn bounds(mut self) -> Self {
         self.bounds = true;
+        self
+    }
+
+    const fn bare(mut self) -> Self {
+        self.bare = true;
         self
     }
 
@@ -101,19 +110,23 @@ pub(crate) mod allocation {
 pub(crate) static ALLOCATIONS: Layout = Layout {
     file: "allocations.parquet",
     rows: "allocations",
-    page_rows: 4_096,
+    page_rows: 2_048,
     columns: &[
         column("external", Kind::Number(32), Encoding::Delta).bounds(),
         column("first_port", Kind::Number(16), Encoding::Delta).bounds(),
         column("last_port", Kind::Number(16), Encoding::Delta).bounds(),
-        column("transport", Kind::Number(8), Encoding::Delta).optional(),
-        column("from", Kind::Time, Encoding::Delta).bounds(),
+        column("transport", Kind::Number(8), Encoding::Delta)
+            .optional()
+            .bounds()
+            .bare(),
+        column("from", Kind::Time, Encoding::Delta).bounds().bare(),
         column("to", Kind::Time, Encoding::Delta)
             .optional()
-            .bounds(),
+            .bounds()
+            .bare(),
         column("subscriber", Kind::Number(32), Encoding::Plain),
-        column("device", Kind::Text, Encoding::Dictionary),
-        column("concluded", Kind::Number(8), Encoding::Delta),
+        column("device", Kind::Text, Encoding::Dictionary).bare(),
+        column("concluded", Kind::Number(8), Encoding::Delta).bounds(),
     ],
 };
 
@@ -121,8 +134,8 @@ pub(crate) static ALLOCATIONS: Layout = Layout {
 pub(crate) static NUMBERS: Layout = Layout {
     file: "numbers.parquet",
     rows: "numbers",
-    page_rows: 4_096,
-    columns: &[column("opened", Kind::Number(64), Encoding::Delta)],
+    page_rows: 2_048,
+    columns: &[column("opened", Kind::Number(64), Encoding::Delta).bare()],
 };
 
 /// The columns of [`SUBSCRIBERS`], by place.
@@ -141,7 +154,7 @@ pub(crate) static SUBSCRIBERS: Layout = Layout {
     columns: &[
         column("realm", Kind::Text, Encoding::DeltaText).bounds(),
         column("internal", Kind::Text, Encoding::DeltaText).bounds(),
-        column("first", Kind::Number(32), Encoding::Delta),
+        column("first", Kind::Number(32), Encoding::Delta).bare(),
     ],
 };
 

@@ -46,6 +46,8 @@ const TRAILER: usize = 8;
 /// No footer or index is longer: 4,096 row groups, which is as many rows as a segment may have,
 /// come to a quarter of it.
 const LONGEST_PART: u64 = 64 << 20;
+/// The numbers that stand for a compression.
+const BARE: i64 = 0;
 const ZSTD: i64 = 6;
 
 static NEXT_ID: AtomicU64 = AtomicU64::new(0);
@@ -267,12 +269,22 @@ impl Table {
                     return Err(fail(Flaw::Checksum));
                 }
             }
-            let plain = scratch
-                .unpacker
-                .unpack(&mut scratch.plain, body, header.unpacked as usize);
+            let length = header.unpacked as usize;
+            let plain = if self.is_bare(part) {
+                Some(body).filter(|body| body.len() == length)
+            } else {
+                scratch.unpacker.unpack(&mut scratch.plain, body, length)
+            };
             let plain = plain.ok_or_else(|| fail(Flaw::Compression))?;
             decode(plain).map_err(|error| fail(error.into()))
         })
+    }
+
+    /// Whether the pages of a column are not packed, which the footer says.
+    fn is_bare(&self, part: Part) -> bool {
+        let group = self.footer.groups.get(part.group as usize);
+        let chunk = group.and_then(|group| group.chunks.get(part.column));
+        chunk.is_some_and(|chunk| chunk.codec == BARE)
     }
 
     /// Where in `raw` the header and the body are; the header may run into the body where

@@ -9,11 +9,26 @@ const RUN: usize = 32;
 /// Bytes that a run takes at most, and what a load of eight may touch beyond it.
 const RUN_BYTES: usize = RUN * 8 + 8;
 
+macro_rules! widths {
+    ($($width:literal)*) => { [$(run::<Self, $width>),*] };
+}
+
 /// A type that a column of deltas is decoded to. Arithmetic wraps, as the encoding demands, so
 /// the low 32 bits are right whatever the width they were encoded in.
 pub(crate) trait Value: Copy + Default {
     fn from_wrapped(value: i64) -> Self;
+
+    /// What sums up 32 deltas, by their width in bits.
+    const RUNS: [Run<Self>; 65] = widths!(
+        0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
+        33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62
+        63 64
+    );
 }
+
+/// Packed deltas, what is added to each, the value before, and where the values go; returns the
+/// last value.
+type Run<T> = fn(&[u8; RUN_BYTES], i64, i64, &mut [T; RUN]) -> i64;
 
 impl Value for i64 {
     fn from_wrapped(value: i64) -> Self {
@@ -65,9 +80,9 @@ pub(crate) fn decode<'a, T: Value>(
             if out.is_empty() {
                 break;
             }
+            let packed = rest;
             let length = mini / 8 * usize::from(width);
-            let (packed, after) = rest.split_at_checked(length).ok_or(CUT_OFF)?;
-            rest = after;
+            rest = packed.get(length..).ok_or(CUT_OFF)?;
             let length = out.len().min(mini);
             let (taken, after) = std::mem::take(&mut out).split_at_mut(length);
             value = mini_block(packed, width, least, value, taken)?;
@@ -79,8 +94,8 @@ pub(crate) fn decode<'a, T: Value>(
 
 const CUT_OFF: Malformed = Malformed("deltas end too early");
 
-/// Fills `out` with the values of a mini block, of which `value` is the one before; returns the
-/// last. The running sum stays in a register: this is where reading a page spends its time.
+/// Fills `out` with the values of the mini block at the start of `packed`, which goes on to the
+/// page's end; `value` is the one before. Returns the last.
 fn mini_block<T: Value>(
     packed: &[u8],
     width: u8,
@@ -95,35 +110,53 @@ fn mini_block<T: Value>(
         }
         return Ok(value);
     }
-    let unpack = UNPACK
-        .get(usize::from(width))
+    let width = usize::from(width);
+    let run = *T::RUNS
+        .get(width)
         .ok_or(Malformed("deltas of more than 64 bits"))?;
-    let mut deltas = [0_u64; RUN];
-    let mut padded = [0; RUN_BYTES];
-    let runs = packed.chunks_exact(RUN / 8 * usize::from(width));
-    for (packed, out) in runs.zip(out.chunks_mut(RUN)) {
-        padded
-            .get_mut(..packed.len())
-            .ok_or(CUT_OFF)?
-            .copy_from_slice(packed);
-        unpack(&padded, &mut deltas);
-        for (out, &delta) in out.iter_mut().zip(&deltas) {
-            value = value.wrapping_add(least).wrapping_add(delta.cast_signed());
-            *out = T::from_wrapped(value);
-        }
+    let mut rest = packed;
+    let (runs, last) = out.as_chunks_mut::<RUN>();
+    for out in runs {
+        value = padded(rest, |packed| run(packed, least, value, out));
+        rest = rest.get(RUN / 8 * width..).unwrap_or(&[]);
+    }
+    if !last.is_empty() {
+        let mut out = [T::default(); RUN];
+        value = padded(rest, |packed| run(packed, least, value, &mut out));
+        last.iter_mut().zip(out).for_each(|(last, out)| *last = out);
     }
     Ok(value)
 }
 
-/// Unpacks 32 values of `WIDTH` bits. The width is known to the compiler, which turns every place
-/// into a constant: three times as fast as one function for all widths.
-fn unpack<const WIDTH: usize>(packed: &[u8; RUN_BYTES], values: &mut [u64; RUN]) {
+/// The bytes that a load may touch: what follows a run is as good as zeros, as its bits are
+/// masked out, but must be there.
+fn padded<T>(packed: &[u8], each: impl FnOnce(&[u8; RUN_BYTES]) -> T) -> T {
+    if let Some(packed) = packed.first_chunk() {
+        return each(packed);
+    }
+    let mut padded = [0; RUN_BYTES];
+    padded
+        .iter_mut()
+        .zip(packed)
+        .for_each(|(to, &from)| *to = from);
+    each(&padded)
+}
+
+/// Sums up 32 deltas of `WIDTH` bits, where reading a page spends its time. The width is known to
+/// the compiler, which turns every place into a constant: three times as fast as one function for
+/// all widths. The sum stays in a register.
+fn run<T: Value, const WIDTH: usize>(
+    packed: &[u8; RUN_BYTES],
+    least: i64,
+    mut value: i64,
+    out: &mut [T; RUN],
+) -> i64 {
     let mask = if WIDTH == 64 {
         u64::MAX
     } else {
         (1_u64 << WIDTH) - 1
     };
-    for (at, value) in values.iter_mut().enumerate() {
+    for (at, out) in out.iter_mut().enumerate() {
         let (byte, bit) = (at * WIDTH / 8, at * WIDTH % 8);
         let mut eight = [0; 8];
         eight.copy_from_slice(&packed[byte..byte + 8]);
@@ -131,20 +164,13 @@ fn unpack<const WIDTH: usize>(packed: &[u8; RUN_BYTES], values: &mut [u64; RUN])
         if bit + WIDTH > 64 {
             word |= u64::from(packed[byte + 8]) << (64 - bit);
         }
-        *value = word & mask;
+        value = value
+            .wrapping_add(least)
+            .wrapping_add((word & mask).cast_signed());
+        *out = T::from_wrapped(value);
     }
+    value
 }
-
-type Unpack = fn(&[u8; RUN_BYTES], &mut [u64; RUN]);
-
-macro_rules! widths {
-    ($($width:literal)*) => { [$(unpack::<$width>),*] };
-}
-
-static UNPACK: [Unpack; 65] = widths!(
-    0 1 2 3 4 5 6 7 8 9 10 11 12 13 14 15 16 17 18 19 20 21 22 23 24 25 26 27 28 29 30 31 32
-    33 34 35 36 37 38 39 40 41 42 43 44 45 46 47 48 49 50 51 52 53 54 55 56 57 58 59 60 61 62 63 64
-);
 
 /// Texts one after the other.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]

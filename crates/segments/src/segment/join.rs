@@ -6,7 +6,8 @@ use portledger_model::{External, Span, Timestamp};
 
 use super::{
     Segment,
-    page::{RowPage, Run},
+    lookup::Extent,
+    page::{Access, RowPage, Run},
 };
 use crate::{Error, Row};
 
@@ -75,8 +76,8 @@ struct Sweep<'a> {
 struct Candidate<'a> {
     group: u32,
     page: u32,
-    /// The greatest port of the page.
-    greatest: u32,
+    /// What its values lie between.
+    extent: Extent,
     decoded: Option<(RowPage<'a>, Run)>,
 }
 
@@ -97,7 +98,7 @@ impl<'a> Sweep<'a> {
         for group in segment.groups_of(address) {
             let bounds = segment.page_bounds(group)?;
             for page in bounds.of_address(address) {
-                let greatest = bounds.greatest_port(page);
+                let extent = bounds.extent(page);
                 let page = page as u32;
                 let same = |kept: &mut RowPage<'_>| (kept.group, kept.page) == (group, page);
                 let decoded = match kept.take_if(same) {
@@ -111,7 +112,7 @@ impl<'a> Sweep<'a> {
                 self.pages.push(Candidate {
                     group,
                     page,
-                    greatest,
+                    extent,
                     decoded,
                 });
             }
@@ -135,7 +136,7 @@ impl<'a> Sweep<'a> {
             // the last page may hold the next address too.
             if asked
                 .port
-                .is_some_and(|port| candidate.greatest < u32::from(port))
+                .is_some_and(|port| candidate.extent.last < u32::from(port))
             {
                 if candidate.decoded.take_if(|_| at + 1 < pages).is_some() {
                     self.decoded -= 1;
@@ -143,21 +144,19 @@ impl<'a> Sweep<'a> {
                 continue;
             }
             let (group, page) = (candidate.group, candidate.page);
-            let bounds = segment.page_bounds(group)?;
-            if !bounds.may_hold(page as usize, asked.port)
-                || !bounds.may_overlap(page as usize, span)
-            {
+            let extent = candidate.extent;
+            if !extent.may_hold(asked.port) || !extent.may_overlap(span) {
                 continue;
             }
             if candidate.decoded.is_none() {
-                let page = RowPage::new(segment, group, page, false);
+                let page = RowPage::new(segment, group, page, Access::Once);
                 let run = page.of_address(asked.address)?;
                 candidate.decoded = Some((page, run));
                 self.decoded += 1;
             }
-            if let Some((page, run)) = &candidate.decoded {
-                page.covering(run, asked, |place| {
-                    if page.span(place)?.overlaps(span) {
+            if let Some((page, run)) = &mut candidate.decoded {
+                page.covering(run, asked, |place, held| {
+                    if held.overlaps(span) {
                         each(question.index, &page.row(place)?);
                     }
                     Ok(())

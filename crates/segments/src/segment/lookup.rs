@@ -4,7 +4,10 @@ use std::{net::Ipv4Addr, ops::Range};
 
 use portledger_model::{Allocation, External, Nearest, Span, Timestamp};
 
-use super::{Segment, page::RowPage};
+use super::{
+    Segment,
+    page::{Access, RowPage},
+};
 use crate::{Error, Row, layout::allocation as at};
 
 impl Segment {
@@ -31,9 +34,9 @@ impl Segment {
     pub fn rows_of(&self, external: External, span: Span) -> Result<Vec<Row>, Error> {
         let mut rows = Vec::new();
         self.each_page(external, span, |page| {
-            let of_address = page.of_address(external.address)?;
-            page.covering(&of_address, external, |place| {
-                if page.span(place)?.overlaps(span) {
+            let mut of_address = page.of_address(external.address)?;
+            page.covering(&mut of_address, external, |place, held| {
+                if held.overlaps(span) {
                     rows.push(page.row(place)?);
                 }
                 Ok(())
@@ -61,9 +64,8 @@ impl Segment {
     pub fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, Error> {
         let (mut before, mut after): (Option<Row>, Option<Row>) = (None, None);
         self.each_page(external, EVER, |page| {
-            let of_address = page.of_address(external.address)?;
-            page.covering(&of_address, external, |place| {
-                let span = page.span(place)?;
+            let mut of_address = page.of_address(external.address)?;
+            page.covering(&mut of_address, external, |place, span| {
                 if span.to <= at && before.is_none_or(|before| before.span().to < span.to) {
                     before = Some(page.row(place)?);
                 } else if at < span.from && after.is_none_or(|after| span.from < after.from) {
@@ -92,8 +94,9 @@ impl Segment {
         for group in self.groups_of(external.address) {
             let bounds = self.page_bounds(group)?;
             for page in bounds.of_address(external.address) {
-                if bounds.may_hold(page, external.port) && bounds.may_overlap(page, span) {
-                    each(&RowPage::new(self, group, page as u32, true))?;
+                let extent = bounds.extent(page);
+                if extent.may_hold(external.port) && extent.may_overlap(span) {
+                    each(&RowPage::new(self, group, page as u32, Access::Cached))?;
                 }
             }
         }
@@ -144,34 +147,44 @@ impl PageBounds<'_> {
         start..end.max(start)
     }
 
-    /// Whether a block of the page may contain the port. This holds for blocks of any size, since
-    /// the page with a large block has the block's last port in its bounds.
-    pub(super) fn may_hold(&self, page: usize, port: Option<u16>) -> bool {
-        let (Some(port), Some([first, _]), Some([_, last])) = (
-            port.map(u32::from),
-            self.first.get(page),
-            self.last.get(page),
-        ) else {
-            return true;
-        };
-        *first <= port && port <= *last
-    }
-
-    /// The greatest port of a page.
-    pub(super) fn greatest_port(&self, page: usize) -> u32 {
-        self.last.get(page).map_or(u32::MAX, |&[_, last]| last)
-    }
-
-    /// Whether a row of the page may overlap the span.
-    pub(super) fn may_overlap(&self, page: usize, span: Span) -> bool {
-        let (Some(&([first, last], _)), Some(&([_, end], open))) =
-            (self.from.get(page), self.to.get(page))
-        else {
-            return true;
-        };
+    /// What the values of a page lie between.
+    pub(super) fn extent(&self, page: usize) -> Extent {
         let time = |value: i64| Timestamp::from_micros(value.saturating_mul(self.step));
+        let ever = ([i64::MIN, i64::MAX], true);
+        let ([from, latest], _) = self.from.get(page).copied().unwrap_or(ever);
+        let ([_, end], open) = self.to.get(page).copied().unwrap_or(ever);
         // An allocation lasts a microsecond, even where its end is at or before its start.
-        let end = time(end).max(time(last).after(Span::TICK));
-        time(first) < span.to && (open || span.from < end)
+        let end = time(end).max(time(latest).after(Span::TICK));
+        Extent {
+            first: self.first.get(page).map_or(0, |&[least, _]| least),
+            last: self.last.get(page).map_or(u32::MAX, |&[_, most]| most),
+            from: time(from),
+            to: (!open).then_some(end),
+        }
+    }
+}
+
+/// What the ports and the times of a page lie between.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Extent {
+    first: u32,
+    /// The greatest port.
+    pub(super) last: u32,
+    from: Timestamp,
+    /// `None` where a row is held on beyond the segment.
+    to: Option<Timestamp>,
+}
+
+impl Extent {
+    /// Whether a block may contain the port. This holds for blocks of any size, since the page
+    /// with a large block has the block's last port in its bounds.
+    pub(super) fn may_hold(&self, port: Option<u16>) -> bool {
+        port.map(u32::from)
+            .is_none_or(|port| self.first <= port && port <= self.last)
+    }
+
+    /// Whether a row may overlap the span.
+    pub(super) fn may_overlap(&self, span: Span) -> bool {
+        self.from < span.to && self.to.is_none_or(|to| span.from < to)
     }
 }

@@ -23,9 +23,19 @@ pub(super) struct RowPage<'a> {
     pub(super) group: u32,
     pub(super) page: u32,
     rows: usize,
-    /// Whether pages go through the cache; one sweep over everything would only empty it.
-    cached: bool,
+    access: Access,
     columns: [OnceCell<Arc<Values>>; COLUMNS],
+}
+
+/// How pages are come by.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Access {
+    /// Through the cache.
+    Cached,
+    /// Past it: one sweep over everything would only empty it.
+    Once,
+    /// As `Once`, and even where the index says that all values of a page are the same.
+    Whole,
 }
 
 /// The rows of one address in a page.
@@ -34,17 +44,19 @@ pub(super) struct Run {
     rows: Range<usize>,
     /// The largest distance from a first to a last port.
     widest: u32,
+    /// Rows before this one hold no port from the last asked for on.
+    passed: usize,
 }
 
 impl<'a> RowPage<'a> {
-    pub(super) fn new(segment: &'a Segment, group: u32, page: u32, cached: bool) -> Self {
+    pub(super) fn new(segment: &'a Segment, group: u32, page: u32, access: Access) -> Self {
         debug_assert_eq!(ALLOCATIONS.columns.len(), ALLOCATIONS_COLUMNS);
         Self {
             segment,
             group,
             page,
             rows: segment.allocations.page_rows(group, page),
-            cached,
+            access,
             columns: Default::default(),
         }
     }
@@ -71,7 +83,7 @@ impl<'a> RowPage<'a> {
             OPENED => (self.segment.numbers()?, 0),
             column => (&self.segment.allocations, column),
         };
-        let values = if self.cached {
+        let values = if self.access == Access::Cached {
             table.page(&self.segment.cache, self.group, place, self.page)?
         } else {
             Arc::new(table.read_page(self.group, place, self.page)?)
@@ -109,22 +121,31 @@ impl<'a> RowPage<'a> {
         Ok(Run {
             rows: start..end,
             widest: widest.unwrap_or(0),
+            passed: 0,
         })
     }
 
-    /// Calls `each` with the rows of an address that hold the port and may be of the transport.
+    /// Calls `each` with the rows of an address that hold the port and may be of the transport,
+    /// and the time for which each was held. Ports that are asked for one after the other must
+    /// not descend.
     pub(super) fn covering(
         &self,
-        run: &Run,
+        run: &mut Run,
         asked: External,
-        mut each: impl FnMut(usize) -> Result<(), Error>,
+        mut each: impl FnMut(usize, Span) -> Result<(), Error>,
     ) -> Result<(), Error> {
+        let mut times = None;
         let mut covers = |place: usize| {
-            let transport = match asked.transport {
-                Some(asked) => self.transport(place)?.is_none_or(|held| held == asked),
-                None => true,
+            if let Some(asked) = asked.transport
+                && self.transport(place)?.is_some_and(|held| held != asked)
+            {
+                return Ok(());
+            }
+            let times = match &times {
+                Some(times) => times,
+                None => times.insert(self.all_times()?),
             };
-            if transport { each(place) } else { Ok(()) }
+            each(place, times.span(place))
         };
         let Some(port) = asked.port.map(u32::from) else {
             return run.rows.clone().try_for_each(covers);
@@ -133,9 +154,10 @@ impl<'a> RowPage<'a> {
         let lasts = self.narrow(at::LAST)?.get(run.rows.clone()).unwrap_or(&[]);
         // Rows are sorted by first port inside an address: those that begin above the port cannot
         // hold it, nor those that begin below it by more than the widest block.
-        let end = firsts.partition_point(|&first| first <= port);
-        let start = firsts.partition_point(|&first| first.saturating_add(run.widest) < port);
-        for (place, &last) in lasts.iter().enumerate().take(end).skip(start) {
+        let below = |&first: &u32| first.saturating_add(run.widest) < port;
+        run.passed = gallop(firsts, run.passed, below);
+        let rows = firsts.iter().zip(lasts).enumerate().skip(run.passed);
+        for (place, (_, &last)) in rows.take_while(|(_, (first, _))| **first <= port) {
             if port <= last {
                 covers(run.rows.start + place)?;
             }
@@ -144,9 +166,9 @@ impl<'a> RowPage<'a> {
     }
 
     fn transport(&self, place: usize) -> Result<Option<portledger_model::Transport>, Error> {
-        match self.narrow(at::TRANSPORT)?.get(place) {
-            None | Some(&u32::MAX) => Ok(None),
-            Some(&number) => match transport(number) {
+        match self.small(at::TRANSPORT, place)? {
+            u32::MAX => Ok(None),
+            number => match transport(number) {
                 Some(transport) => Ok(Some(transport)),
                 None => Err(self.damaged(
                     place,
@@ -157,38 +179,39 @@ impl<'a> RowPage<'a> {
         }
     }
 
-    /// When the row was held.
-    pub(super) fn times(&self, place: usize) -> Result<(Timestamp, Option<Timestamp>), Error> {
-        let step = self.segment.allocations.stamp.resolution.micros();
-        let time = |value: i64| Timestamp::from_micros(value.saturating_mul(step));
-        let from = self
-            .column(at::FROM)?
-            .wide()
-            .get(place)
-            .copied()
-            .unwrap_or(i64::MIN);
-        let to = self
-            .column(at::TO)?
-            .wide()
-            .get(place)
-            .copied()
-            .unwrap_or(i64::MAX);
-        Ok((time(from), (to != i64::MAX).then(|| time(to))))
+    /// The value of a column that mostly has but one in a page, which the index says then.
+    fn small(&self, column: usize, place: usize) -> Result<u32, Error> {
+        let index = self.segment.allocations.index(self.group)?;
+        if let Some(&[least, most]) = index.narrow(column).get(self.page as usize)
+            && least == most
+            && self.access != Access::Whole
+        {
+            return Ok(least);
+        }
+        self.number(column, place)
     }
 
-    /// The time for which it was held, a microsecond at least.
+    fn number(&self, column: usize, place: usize) -> Result<u32, Error> {
+        let value = self.narrow(column)?.get(place).copied();
+        value.ok_or_else(|| self.damaged(place, column, Flaw::Mismatch("a row beyond the last")))
+    }
+
+    fn all_times(&self) -> Result<Times<'_>, Error> {
+        Ok(Times {
+            from: self.column(at::FROM)?.wide(),
+            to: self.column(at::TO)?.wide(),
+            step: self.segment.allocations.stamp.resolution.micros(),
+        })
+    }
+
+    /// The time for which a row was held, a microsecond at least.
     pub(super) fn span(&self, place: usize) -> Result<Span, Error> {
-        let (from, to) = self.times(place)?;
-        Ok(row::span(from, to))
+        Ok(self.all_times()?.span(place))
     }
 
     /// The whole row.
     pub(super) fn row(&self, place: usize) -> Result<Row, Error> {
-        let of = |column: usize| {
-            let value = self.narrow(column)?.get(place).copied();
-            value
-                .ok_or_else(|| self.damaged(place, column, Flaw::Mismatch("a row beyond the last")))
-        };
+        let of = |column| self.number(column, place);
         let port = |column| {
             let port = u16::try_from(of(column)?);
             port.map_err(|_| self.damaged(place, column, Flaw::Meaning("a port above 65,535")))
@@ -196,7 +219,7 @@ impl<'a> RowPage<'a> {
         let ports = PortRange::new(port(at::FIRST)?, port(at::LAST)?);
         let backwards = Flaw::Meaning("a port range that ends before it begins");
         let ports = ports.map_err(|_| self.damaged(place, at::LAST, backwards))?;
-        let (from, to) = self.times(place)?;
+        let (from, to) = self.all_times()?.of(place);
         let opened = self.column(OPENED)?.wide().get(place).copied().unwrap_or(0);
         Ok(Row {
             external: Ipv4Addr::from_bits(of(at::EXTERNAL)?),
@@ -204,7 +227,7 @@ impl<'a> RowPage<'a> {
             transport: self.transport(place)?,
             from,
             to,
-            concluded: of(at::CONCLUDED)? != 0,
+            concluded: self.small(at::CONCLUDED, place)? != 0,
             subscriber: SubscriberNumber(of(at::SUBSCRIBER)?),
             device: self.device(place, of(at::DEVICE)?)?,
             opened: RecordNumber(opened.cast_unsigned()),
@@ -217,4 +240,39 @@ impl<'a> RowPage<'a> {
         let flaw = Flaw::Mismatch("a device that the dictionary does not have");
         device.ok_or_else(|| self.damaged(place, at::DEVICE, flaw))
     }
+}
+
+/// When the rows of a page were held.
+#[derive(Clone, Copy)]
+struct Times<'a> {
+    from: &'a [i64],
+    to: &'a [i64],
+    step: i64,
+}
+
+impl Times<'_> {
+    fn of(&self, place: usize) -> (Timestamp, Option<Timestamp>) {
+        let time = |value: i64| Timestamp::from_micros(value.saturating_mul(self.step));
+        let from = self.from.get(place).copied().unwrap_or(i64::MIN);
+        let to = self.to.get(place).copied().unwrap_or(i64::MAX);
+        (time(from), (to != i64::MAX).then(|| time(to)))
+    }
+
+    fn span(&self, place: usize) -> Span {
+        let (from, to) = self.of(place);
+        row::span(from, to)
+    }
+}
+
+/// The first place from `start` on whose value is not below, where those below come first: found
+/// in few steps where it is near.
+fn gallop(values: &[u32], start: usize, below: impl Fn(&u32) -> bool) -> usize {
+    let rest = values.get(start..).unwrap_or(&[]);
+    let mut reach = 1;
+    while rest.get(reach).is_some_and(&below) {
+        reach *= 2;
+    }
+    let low = reach / 2;
+    let near = rest.get(low..rest.len().min(reach + 1)).unwrap_or(&[]);
+    start + low + near.partition_point(below)
 }

@@ -1,12 +1,16 @@
 //! All rows of a segment, one after the other.
 
-use super::{Segment, page::RowPage};
+use super::{
+    Segment,
+    page::{Access, RowPage},
+};
 use crate::{Error, Row};
 
 /// All rows of a segment in the order of [`Row::order`]; memory is that of one page. Ends with
 /// the first error.
 pub struct Rows<'a> {
     segment: &'a Segment,
+    access: Access,
     page: Option<RowPage<'a>>,
     /// The row that comes next, in the segment and in its page.
     next: u64,
@@ -16,8 +20,13 @@ pub struct Rows<'a> {
 impl Segment {
     /// All rows, one after the other.
     pub const fn rows(&self) -> Rows<'_> {
+        self.rows_by(Access::Once)
+    }
+
+    pub(super) const fn rows_by(&self, access: Access) -> Rows<'_> {
         Rows {
             segment: self,
+            access,
             page: None,
             next: 0,
             place: 0,
@@ -32,7 +41,7 @@ impl Rows<'_> {
             other => {
                 let (group, page, place) = self.segment.allocations.place_of(self.next);
                 self.place = place;
-                other.insert(RowPage::new(self.segment, group, page, false))
+                other.insert(RowPage::new(self.segment, group, page, self.access))
             }
         };
         page.row(self.place)

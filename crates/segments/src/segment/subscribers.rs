@@ -4,8 +4,10 @@ use portledger_model::{Allocation, Realm, Span, Subscriber};
 
 use super::Segment;
 use crate::{
-    Dictionary, Error, Flaw, Row, SubscriberNumber, dictionary::Internal, layout::subscriber as at,
-    segment::page::RowPage,
+    Dictionary, Error, Flaw, Row, SubscriberNumber,
+    dictionary::Internal,
+    layout::subscriber as at,
+    segment::page::{Access, RowPage},
 };
 
 impl Segment {
@@ -48,7 +50,7 @@ impl Segment {
             // Rows come in their order, so that those of one page come together.
             let page = match &mut page {
                 Some(page) if (page.group, page.page) == (group, number) => page,
-                other => other.insert(RowPage::new(self, group, number, true)),
+                other => other.insert(RowPage::new(self, group, number, Access::Cached)),
             };
             if page.span(within)?.overlaps(span) {
                 let row = page.row(within)?;

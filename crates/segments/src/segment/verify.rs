@@ -1,10 +1,10 @@
 //! Whether a segment is what was written, to the last page.
 
-use super::Segment;
+use super::{Segment, page::Access};
 use crate::{
     Error, Flaw, Place, Row,
     dictionary::Internal,
-    layout::{GROUP_ROWS, subscriber as at},
+    layout::{GROUP_ROWS, allocation, subscriber as at},
     table::Table,
 };
 
@@ -33,7 +33,7 @@ impl Segment {
     fn verify_rows(&self, subscribers: u64) -> Result<Vec<u32>, Error> {
         let mut holders = Vec::new();
         let mut last: Option<(u32, u16, i64)> = None;
-        for (number, row) in (0..).zip(self.rows()) {
+        for (number, row) in (0..).zip(self.rows_by(Access::Whole)) {
             let row = row?;
             if last.is_some_and(|last| row.order() < last) {
                 return Err(self.allocations.damaged_row(number, 0, Flaw::Order(number)));
@@ -54,16 +54,31 @@ impl Segment {
         let (group, page, _) = self.allocations.place_of(number);
         let bounds = self.page_bounds(group)?;
         let page = page as usize;
+        let extent = bounds.extent(page);
         let leads = self.groups_of(row.external).contains(&group)
             && bounds.of_address(row.external).contains(&page)
-            && bounds.may_hold(page, Some(row.ports.first()))
-            && bounds.may_hold(page, Some(row.ports.last()))
-            && bounds.may_overlap(page, row.span());
+            && extent.may_hold(Some(row.ports.first()))
+            && extent.may_hold(Some(row.ports.last()))
+            && extent.may_overlap(row.span())
+            && self.same(number, &row)?;
         if leads {
             return Ok(());
         }
         let flaw = Flaw::Mismatch("a row that the index does not lead to");
         Err(self.allocations.damaged_row(number, 0, flaw))
+    }
+
+    /// What the index says of columns that are not read where all their values are the same.
+    fn same(&self, number: u64, row: &Row) -> Result<bool, Error> {
+        let (group, page, _) = self.allocations.place_of(number);
+        let index = self.allocations.index(group)?;
+        let within = |column, value| {
+            let bounds = index.narrow(column).get(page as usize);
+            bounds.is_some_and(|&[least, most]| least <= value && value <= most)
+        };
+        let transport = row.transport.map(|held| held.protocol_number().into());
+        Ok(within(allocation::CONCLUDED, row.concluded.into())
+            && within(allocation::TRANSPORT, transport.unwrap_or(u32::MAX)))
     }
 
     /// Subscribers are in order, each once, and the index leads to each.

@@ -10,7 +10,7 @@ use crate::{
     },
     layout::{GROUP_ROWS, Kind, Layout},
     stamp::Stamp,
-    table::{LONGEST_PART, TAIL, ZSTD},
+    table::{BARE, LONGEST_PART, TAIL, ZSTD},
 };
 
 /// The end of a file: where the footer begins, and its bytes, opened.
@@ -167,13 +167,14 @@ pub(super) fn fits(
             group.chunks.len() == layout.columns.len(),
             "another number of columns",
         )?;
-        for chunk in &group.chunks {
+        for (chunk, column) in group.chunks.iter().zip(layout.columns) {
             let end = chunk.start().checked_add(chunk.bytes);
             is(
                 end.is_some_and(|end| end <= len),
                 "a column outside its file",
             )?;
-            is(chunk.codec == ZSTD, "another compression than zstd")?;
+            let codec = if column.bare { BARE } else { ZSTD };
+            is(chunk.codec == codec, "another compression of a column")?;
             is(chunk.values == group.rows, "another number of values")?;
         }
     }

@@ -214,6 +214,9 @@ fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, Pa
         if column.bounds {
             properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Page);
         }
+        if column.bare {
+            properties = properties.set_column_compression(path(), Compression::UNCOMPRESSED);
+        }
         properties = match column.encoding {
             Encoding::Dictionary => properties.set_column_dictionary_enabled(path(), true),
             other => properties.set_column_encoding(path(), encoding(other)),
