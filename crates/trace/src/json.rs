@@ -5,20 +5,27 @@ use std::time::Duration;
 use portledger_model::{Allocation, Gap, Millis};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
-use crate::{Answer, Margin, Outcome, Query};
+use crate::{Answer, Joined, Margin, Outcome, Query};
 
 impl Serialize for Answer {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        Joined::<()>::without(self).serialize(serializer)
+    }
+}
+
+impl<I: Serialize> Serialize for Joined<'_, I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let answer = self.answer();
         let mut object = serializer.serialize_struct("Answer", 6)?;
-        match &self.source {
+        match &answer.source {
             Some(source) => object.serialize_field("source", source)?,
             None => object.skip_field("source")?,
         }
-        object.serialize_field("query", &self.query)?;
-        object.serialize_field("verdict", &self.verdict)?;
-        object.serialize_field("allocations", &Held(&self.allocations))?;
-        object.serialize_field("margin_ms", &self.margin)?;
-        object.serialize_field("coverage", &Completeness(&self.gaps))?;
+        object.serialize_field("query", &answer.query)?;
+        object.serialize_field("verdict", &answer.verdict)?;
+        object.serialize_field("allocations", &Held(self))?;
+        object.serialize_field("margin_ms", &answer.margin)?;
+        object.serialize_field("coverage", &Completeness(&answer.gaps))?;
         object.end()
     }
 }
@@ -73,17 +80,17 @@ impl Serialize for Margin {
     }
 }
 
-struct Held<'a>(&'a [Allocation]);
+struct Held<'a, I>(&'a Joined<'a, I>);
 
-impl Serialize for Held<'_> {
+impl<I: Serialize> Serialize for Held<'_, I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_seq(self.0.iter().map(Holding))
+        serializer.collect_seq(self.0.allocations().map(|(held, who)| Holding(held, who)))
     }
 }
 
-struct Holding<'a>(&'a Allocation);
+struct Holding<'a, I>(&'a Allocation, Option<&'a I>);
 
-impl Serialize for Holding<'_> {
+impl<I: Serialize> Serialize for Holding<'_, I> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let Allocation {
             block,
@@ -95,7 +102,7 @@ impl Serialize for Holding<'_> {
         let mut object = serializer.serialize_struct("Allocation", 9)?;
         object.serialize_field("subscriber", &block.subscriber)?;
         // Who the customer is, is kept elsewhere and known to fewer people.
-        object.serialize_field("identity", &None::<&str>)?;
+        object.serialize_field("identity", &self.1)?;
         object.serialize_field("external", &block.external)?;
         object.serialize_field("ports", &block.ports)?;
         match block.transport {

@@ -75,6 +75,7 @@ mod answer;
 mod ask;
 mod batch;
 mod correction;
+mod joined;
 mod json;
 mod margin;
 mod offset;
@@ -91,6 +92,7 @@ pub use answer::{Answer, Verdict};
 pub use ask::{AskError, ask};
 pub use batch::{CHUNK, Options, Outcome, trace, trace_all};
 pub use correction::{Correction, Drifting};
+pub use joined::Joined;
 pub use margin::Margin;
 pub use offset::{
     Offset, Survey,

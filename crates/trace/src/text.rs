@@ -7,11 +7,10 @@ use std::{
 
 use portledger_model::{Allocation, Gap, Span};
 
-use crate::{Answer, Margin, Query, Verdict, query::TICK};
+use crate::{Answer, Joined, Margin, Query, Verdict, query::TICK};
 
-impl Answer {
-    /// The answer in words, lines ended by a line feed. Discloses subscribers' addresses: record
-    /// the question first.
+impl<I: fmt::Display> Joined<'_, I> {
+    /// As [`Answer::text`], with a line for each identity that is known. Discloses those too.
     pub fn text(&self) -> String {
         let mut text = String::new();
         // Writing to a String cannot fail.
@@ -20,20 +19,29 @@ impl Answer {
     }
 
     fn write(&self, out: &mut String) -> fmt::Result {
-        if let Some(source) = &self.source {
+        let answer = self.answer();
+        if let Some(source) = &answer.source {
             writeln!(out, "{}, line {}", source.file, source.line)?;
         }
-        self.write_claim(out)?;
-        if self.verdict == Verdict::Unknown && !self.allocations.is_empty() {
+        answer.write_claim(out)?;
+        if answer.verdict == Verdict::Unknown && !answer.allocations.is_empty() {
             writeln!(out, "\nWhat is recorded, which may not be all of it:")?;
         }
-        for allocation in self.allocations.iter() {
+        for (allocation, identity) in self.allocations() {
             out.push('\n');
-            write_allocation(out, allocation)?;
+            write_allocation(out, allocation, identity)?;
         }
         out.push('\n');
-        self.write_margin(out)?;
-        self.write_coverage(out)
+        answer.write_margin(out)?;
+        answer.write_coverage(out)
+    }
+}
+
+impl Answer {
+    /// The answer in words, lines ended by a line feed. Discloses subscribers' addresses: record
+    /// the question first.
+    pub fn text(&self) -> String {
+        Joined::<&str>::without(self).text()
     }
 
     /// The verdict and what it means; without a port, the number of holders first.
@@ -112,7 +120,11 @@ impl Answer {
     }
 }
 
-fn write_allocation(out: &mut String, allocation: &Allocation) -> fmt::Result {
+fn write_allocation(
+    out: &mut String,
+    allocation: &Allocation,
+    identity: Option<&impl fmt::Display>,
+) -> fmt::Result {
     let block = &allocation.block;
     writeln!(
         out,
@@ -120,6 +132,9 @@ fn write_allocation(out: &mut String, allocation: &Allocation) -> fmt::Result {
         block.subscriber.internal(),
         block.subscriber.realm()
     )?;
+    if let Some(identity) = identity {
+        writeln!(out, "identity    {identity}")?;
+    }
     write!(
         out,
         "held        {} ports {}, ",
