@@ -60,13 +60,13 @@ fn measure(batch: usize) {
         syncing += sync.elapsed().as_secs_f64();
     }
     let seconds = started.elapsed().as_secs_f64();
-    let stats = writer.ledger().stats();
-    assert_eq!(stats.open, u64::from(subscribers));
+    let stats = writer.ledger().unwrap().stats();
+    assert_eq!(stats.records, u64::from(subscribers));
     println!(
         "{batch:>8} {:>14.0} {:>15.0}% {:>14.1}",
         f64::from(subscribers) / seconds,
         100.0 * syncing / seconds,
-        stats.bytes as f64 / stats.records as f64,
+        stats.log_bytes as f64 / stats.records as f64,
     );
 }
 

@@ -3,9 +3,10 @@
 use std::{net::IpAddr, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use portledger_ledger::Calendar;
 use portledger_model::{Timestamp, Transport};
 
-use crate::config::parse_duration;
+use crate::{config::parse_duration, questions::parse_case};
 
 /// Who held this shared address and port at that time?
 #[derive(Debug, Parser)]
@@ -31,6 +32,22 @@ pub(crate) enum Command {
     Sightings(SightingsArgs),
     /// Say who it was for every sighting in a server's log or a capture
     Trace(TraceArgs),
+    /// Show who asked the ledger what, for which case, and what the verdict was
+    Questions(QuestionsArgs),
+    /// Make a ledger and say what it is to be, before anything is written to it
+    ///
+    /// `nat run` and `nat replay` make a ledger with the defaults where there is none.
+    Init(InitArgs),
+    /// Seal the days that are over: one set of sorted Parquet files a day
+    ///
+    /// `nat run` does this by itself for the ledger it writes. A ledger of an earlier release is
+    /// taken over first.
+    Seal(LedgerArgs),
+    /// Show a ledger's figures
+    Stats(LedgerArgs),
+    /// Keep who the customers are: apart from the ledger, encrypted
+    #[command(subcommand)]
+    Identity(IdentityCommand),
 }
 
 #[derive(Debug, Args)]
@@ -112,7 +129,80 @@ pub(crate) struct Asking {
         default_value = "ledger"
     )]
     pub(crate) ledger: PathBuf,
+    /// The case the question is asked for; it is recorded with the question
+    #[arg(long, value_name = "REF", env = "PORTLEDGER_CASE", value_parser = parse_case)]
+    pub(crate) case: Option<String>,
+    /// Name the customers too, where their identities are kept in this folder and may be read;
+    /// that they were is recorded with the question
+    #[arg(long, value_name = "DIR", env = "PORTLEDGER_IDENTITIES")]
+    pub(crate) identities: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) identity_keys: IdentityKeys,
     /// Print JSON: one object an answer
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Where the keys of the identities are: apart from the ledger's.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityKeys {
+    /// The key ring of the identities; without it, `keys` in their folder
+    #[arg(long, value_name = "DIR", env = "PORTLEDGER_IDENTITY_KEYS")]
+    pub(crate) identity_keys: Option<PathBuf>,
+    /// The master key of the identities; without it, `master.key` in their folder
+    #[arg(long, value_name = "FILE", env = "PORTLEDGER_IDENTITY_MASTER_KEY")]
+    pub(crate) identity_master_key: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum IdentityCommand {
+    /// Take in tables of customers: CSV with internal, from, to, customer and more columns
+    ///
+    /// A line that cannot be taken in stops no other. A table is taken in as a whole or, where it
+    /// cannot be read to its end, not at all; importing it again changes nothing.
+    Import(ImportArgs),
+    /// Forget for good all whose time ended before another time
+    Forget(ForgetArgs),
+}
+
+/// Where identities are kept.
+#[derive(Debug, Args)]
+pub(crate) struct IdentityStore {
+    /// The folder of the identities, made where it is missing
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PORTLEDGER_IDENTITIES",
+        default_value = "identities"
+    )]
+    pub(crate) identities: PathBuf,
+    #[command(flatten)]
+    pub(crate) keys: IdentityKeys,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// Tables of customers; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) store: IdentityStore,
+    /// Write here the lines that could not be taken in, as they are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    /// Print one JSON object a table
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// Forget what ended at this time or earlier: RFC 3339 with a zone
+    #[arg(long, value_name = "TIME")]
+    pub(crate) before: Timestamp,
+    #[command(flatten)]
+    pub(crate) store: IdentityStore,
+    /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
 }
@@ -165,6 +255,81 @@ pub(crate) struct TraceArgs {
     /// made all of them, and how weak that is; the exit status is that one answer's
     #[arg(long)]
     pub(crate) same_actor: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct QuestionsArgs {
+    /// The ledger's folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PORTLEDGER_LEDGER",
+        default_value = "ledger"
+    )]
+    pub(crate) ledger: PathBuf,
+    /// Only what was asked at this time or later: RFC 3339 with a zone
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
+    /// Only what was asked for this case
+    #[arg(long, value_name = "REF")]
+    pub(crate) case: Option<String>,
+    /// All that the journal says: deletions and holds too
+    #[arg(long)]
+    pub(crate) all: bool,
+    /// Print JSON: one object an entry
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A ledger, for commands that ask nothing else.
+#[derive(Debug, Args)]
+pub(crate) struct LedgerArgs {
+    /// The ledger's folder
+    #[arg(
+        long,
+        value_name = "DIR",
+        env = "PORTLEDGER_LEDGER",
+        default_value = "ledger"
+    )]
+    pub(crate) ledger: PathBuf,
+    /// Print one JSON object
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct InitArgs {
+    /// The folder to make the ledger in
+    #[arg(value_name = "DIR")]
+    pub(crate) ledger: PathBuf,
+    /// When its days begin, in UTC: best at the hour when the fewest subscribers are active
+    #[arg(long, value_name = "HH:MM")]
+    pub(crate) day_starts: Option<Calendar>,
+    /// Do not encrypt what is written: deletion is then only as good as the disk's and the backups'
+    #[arg(long)]
+    pub(crate) plain: bool,
+    /// The folder of its key ring; without it, `keys` in the ledger's folder
+    #[arg(long, value_name = "DIR")]
+    pub(crate) keys: Option<PathBuf>,
+    /// The file of the master key that wraps the others, made where it is missing; without it,
+    /// `master.key` in the ledger's folder
+    #[arg(long, value_name = "FILE", conflicts_with = "master_key_command")]
+    pub(crate) master_key: Option<PathBuf>,
+    /// A program that prints the master key, with its arguments: for a vault or a token; the last
+    /// option
+    #[arg(long, value_name = "CMD", num_args = 1.., allow_hyphen_values = true)]
+    pub(crate) master_key_command: Option<Vec<String>>,
+    /// Where sealed days go: a folder or s3://bucket/prefix; without it, `sealed` in the ledger's
+    /// folder
+    #[arg(long, value_name = "URL")]
+    pub(crate) store: Option<String>,
+    /// Delete a day's records so many days after its end, with 'portledger retain'; without it,
+    /// never
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_days: Option<u32>,
+    /// The same for the questions that were asked
+    #[arg(long, value_name = "N")]
+    pub(crate) keep_questions_days: Option<u32>,
 }
 
 /// An address, with or without a port.

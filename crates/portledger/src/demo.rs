@@ -11,8 +11,8 @@ use portledger_dataplane::{
     replay::{Replay, Sent},
     start::Declared,
 };
-use portledger_ledger::{Options as LedgerOptions, Writer};
-use portledger_model::{Device, Durability, Sighting, Timestamp};
+use portledger_ledger::{Keeper, Ledger, Options as LedgerOptions, Writer};
+use portledger_model::{Device, Durability, Evidence as _, External, Sighting, Span, Timestamp};
 use portledger_nat::{Config, Nat, Side};
 use portledger_ports::{Config as PortsConfig, Pool};
 use portledger_servers::{ConnectionOptions, Connections, Reading};
@@ -58,7 +58,10 @@ struct Aside {
     addresses: u32,
     first: Timestamp,
     last: Timestamp,
-    ledger_bytes: u64,
+    /// In the ledger's log, before the day was sealed.
+    log_bytes: u64,
+    /// In the files of the sealed day.
+    segment_bytes: u64,
     /// One sighting with its answer.
     example: Option<(Sighting, String)>,
 }
@@ -67,7 +70,12 @@ pub(crate) fn run(args: &DemoArgs) -> Ended {
     let folder = tempfile::tempdir()?;
     let (mut writer, _) = Writer::open(folder.path(), LedgerOptions::default())?;
     let seen = translate(&mut writer)?;
-    let story = trace_back(&writer, seen)?;
+    let log_bytes = writer.ledger()?.stats().log_bytes;
+    drop(writer);
+    // The capture's day is long over.
+    Keeper::open(folder.path())?.seal(Timestamp::MAX)?;
+    let ledger = Ledger::read(folder.path())?;
+    let story = trace_back(&ledger, seen, log_bytes)?;
     if args.json {
         println!("{}", serde_json::to_string(&story)?);
     } else {
@@ -96,7 +104,7 @@ struct Seen {
 /// back to the endpoints that the NAT gave.
 fn translate(writer: &mut Writer) -> Result<Seen, Failure> {
     let config = config()?;
-    let addresses = config.ports.pool.count();
+    let pool = config.ports.pool.clone();
     let clients = config.inside.clone();
     let is_client = |address| clients.iter().any(|(_, prefix)| prefix.contains(&address));
     let declared = Declared::new(Device::new("demo")?, &config, Durability::LogBeforeUse);
@@ -133,18 +141,34 @@ fn translate(writer: &mut Writer) -> Result<Seen, Failure> {
     }
     replay.advance(last.after(AFTERWARDS), |_| {})?;
     replay.finish()?;
-    let stats = writer.ledger().stats();
+    let ledger = writer.ledger()?;
     let clients: HashSet<IpAddr> = wire.seen.iter().map(|(_, client)| *client).collect();
     Ok(Seen {
         subscribers: clients.len(),
         sightings: wire.seen,
-        // Each allocation is an event, and each release one more.
-        block_events: 2 * stats.allocations - stats.open,
+        block_events: block_events(&ledger, &pool)?,
         packets,
-        addresses,
+        addresses: pool.count(),
         first,
         last,
     })
+}
+
+/// How many events the blocks of the pool made: each allocation is one, and each release one more.
+fn block_events(ledger: &Ledger, pool: &Pool) -> Result<u64, Failure> {
+    let always = Span::new(Timestamp::MIN, Timestamp::MAX);
+    let mut events = 0;
+    for address in (0..pool.count()).filter_map(|number| pool.address(number)) {
+        let external = External {
+            address,
+            port: None,
+            transport: None,
+        };
+        for held in ledger.holders(external, always)? {
+            events += 1 + u64::from(held.to.is_some());
+        }
+    }
+    Ok(events)
 }
 
 /// The link between the NAT and the servers, where they see who comes.
@@ -181,8 +205,7 @@ fn config() -> Result<Config, Failure> {
 }
 
 /// Asks the ledger for each connection that the servers saw, with and without its port.
-fn trace_back(writer: &Writer, seen: Seen) -> Result<Story, Failure> {
-    let ledger = writer.ledger();
+fn trace_back(ledger: &Ledger, seen: Seen, log_bytes: u64) -> Result<Story, Failure> {
     let options = Options {
         within: Duration::from_secs(2),
         asked_at: seen.last.after(AFTERWARDS),
@@ -236,7 +259,8 @@ fn trace_back(writer: &Writer, seen: Seen) -> Result<Story, Failure> {
             addresses: seen.addresses,
             first: seen.first,
             last: seen.last,
-            ledger_bytes: ledger.stats().bytes,
+            log_bytes,
+            segment_bytes: ledger.stats().segment_bytes,
             example,
         },
     })

@@ -1,10 +1,10 @@
-//! The ledger that a question is put to.
+//! The ledger that a question is put to, or that something is written to.
 
-use std::{io, path::Path};
+use std::{fs, io, path::Path};
 
-use portledger_ledger::{Error, Ledger};
+use portledger_ledger::{Error, Ledger, Options, Writer};
 
-use crate::failure::Failure;
+use crate::{failure::Failure, init::say_where_the_master_key_is};
 
 /// Reads the ledger in `dir`. A folder that holds none is refused: `unknown` would sound like an
 /// answer.
@@ -23,6 +23,53 @@ pub(crate) fn read(dir: &Path) -> Result<Ledger, Failure> {
         return Err(no_ledger(dir, "the folder holds no ledger"));
     }
     Ok(ledger)
+}
+
+/// Whether `dir` holds a ledger as this release writes them.
+pub(crate) fn is_current(dir: &Path) -> bool {
+    dir.join("ledger.toml").exists()
+}
+
+/// Whether `dir` holds a ledger of any release.
+pub(crate) fn is_there(dir: &Path) -> Result<bool, Failure> {
+    if is_current(dir) {
+        return Ok(true);
+    }
+    let entries = match fs::read_dir(dir) {
+        Ok(entries) => entries,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(error) => return Err(Failure::failed(format!("{}: {error}", dir.display()))),
+    };
+    let names: Result<Vec<_>, _> = entries.map(|entry| Ok(entry?.path())).collect();
+    let names = names.map_err(|error: io::Error| Failure::from(error))?;
+    Ok(names
+        .iter()
+        .any(|path| path.extension().is_some_and(|end| end == "plg")))
+}
+
+/// Opens the ledger in `dir` to write to it, makes it where there is none, and says what the
+/// operator has to know of it.
+pub(crate) fn open_to_write(dir: &Path, options: Options) -> Result<Writer, Failure> {
+    let fresh = !is_current(dir);
+    let (writer, recovery) = Writer::open(dir, options)?;
+    if fresh {
+        say_where_the_master_key_is(dir, None);
+    }
+    if let Some(records) = recovery.upgraded {
+        eprintln!(
+            "portledger: {}: took over {records} records that an earlier release wrote",
+            dir.display()
+        );
+    }
+    if let Some(cut) = recovery.cut {
+        eprintln!(
+            "portledger: {}: cut {} unfinished bytes at {}, left by a crash and never acknowledged",
+            cut.file.display(),
+            cut.bytes,
+            cut.offset
+        );
+    }
+    Ok(writer)
 }
 
 fn no_ledger(dir: &Path, why: &str) -> Failure {

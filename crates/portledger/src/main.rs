@@ -8,12 +8,16 @@ mod args;
 mod config;
 mod demo;
 mod failure;
+mod identity;
+mod init;
 mod input;
 mod ledger;
 mod nat;
 mod output;
 mod questions;
+mod seal;
 mod sightings;
+mod stats;
 mod trace;
 mod who;
 
@@ -21,7 +25,7 @@ use std::process::ExitCode;
 
 use clap::Parser as _;
 
-use args::{Cli, Command, NatCommand};
+use args::{Cli, Command, IdentityCommand, NatCommand};
 
 fn main() -> ExitCode {
     let ended = match Cli::parse().command {
@@ -31,6 +35,12 @@ fn main() -> ExitCode {
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Questions(args) => questions::show::run(&args),
+        Command::Init(args) => init::run(&args),
+        Command::Seal(args) => seal::run(&args),
+        Command::Stats(args) => stats::run(&args),
+        Command::Identity(IdentityCommand::Import(args)) => identity::import(&args),
+        Command::Identity(IdentityCommand::Forget(args)) => identity::forget(&args),
     };
     ended.unwrap_or_else(|failure| {
         eprintln!("portledger: {failure}");

@@ -1,5 +1,6 @@
 //! `portledger nat`.
 
+mod keeping;
 pub(crate) mod replay;
 pub(crate) mod run;
 

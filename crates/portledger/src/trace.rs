@@ -10,29 +10,34 @@ use std::{
 
 use portledger_model::Sighting;
 use portledger_trace::{CHUNK, Options, Outcome, SameActor, Tally, trace_all};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::{
     args::TraceArgs,
     failure::{Ended, Failure},
+    identity::join::Identities,
     input::{Inputs, Pass, Passes, Summary},
-    ledger, questions,
+    ledger,
+    questions::{self, Asker},
 };
 use clock::Wanted;
 
 pub(crate) fn run(args: &TraceArgs) -> Ended {
-    let asked_at = questions::now();
     let asking = &args.asking;
+    let asker = Asker::now(&asking.ledger, "trace", asking.case.as_deref());
+    let asked_at = asker.at();
     let wanted = Wanted::parse(args.offset.as_deref())?;
     let ledger = ledger::read(&asking.ledger)?;
-    let files: Vec<String> = args
-        .reading
-        .files
-        .iter()
-        .map(|file| file.display().to_string())
-        .collect();
-    let question = json!({ "files": files, "offset": args.offset, "same_actor": args.same_actor });
-    questions::record(&asking.ledger, asked_at, "trace", &question)?;
+    let question = json!({
+        "files": questions::files(&args.reading.files),
+        "offset": args.offset,
+        "same_actor": args.same_actor,
+        "identities": asking.identities.is_some(),
+        "within_ms": u64::try_from(asking.within.as_millis()).unwrap_or(u64::MAX),
+    });
+    // Answers go out while the log is read, so the question is recorded first and what the
+    // answers came to afterwards.
+    let number = asker.asks(&question)?;
 
     let passes = if wanted.is_found() {
         Passes::Several
@@ -45,21 +50,27 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
         asked_at,
         shifts: wanted.correction(&ledger, &mut inputs, asked_at)?,
     };
-    let mut tally = Tally::default();
-    let mut actor = args.same_actor.then(SameActor::default);
+    let mut found = Found {
+        tally: Tally::default(),
+        actor: args.same_actor.then(SameActor::default),
+    };
+    let mut identities = Identities::of_those_who_may(asking);
     let mut output = BufWriter::new(io::stdout().lock());
-    let summary = in_chunks(&mut inputs, Pass::LAST, |sightings| {
+    let read = in_chunks(&mut inputs, Pass::LAST, |sightings| {
         for outcome in trace_all(&ledger, sightings, options) {
             let outcome = outcome?;
-            tally.add(&outcome);
-            match &mut actor {
+            found.tally.add(&outcome);
+            match &mut found.actor {
                 Some(actor) => actor.add(&outcome),
-                None => write(&mut output, &outcome, asking.json)?,
+                None => write(&mut output, &outcome, &mut identities, asking.json)?,
             }
         }
         Ok(())
-    })?;
-    let status = match &actor {
+    });
+    // Also of a log that broke off: its answers are out.
+    asker.came_to(number, found.json()?)?;
+    let summary = read?;
+    let status = match &found.actor {
         Some(_) if !summary.is_whole() => ExitCode::FAILURE,
         Some(actor) => {
             if asking.json {
@@ -74,8 +85,26 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     };
     output.flush()?;
     summary.tell();
-    eprintln!("portledger: {tally}");
+    eprintln!("portledger: {}", found.tally);
     Ok(status)
+}
+
+/// What the sightings came to.
+struct Found {
+    tally: Tally,
+    /// Where all of them are taken for one subscriber's.
+    actor: Option<SameActor>,
+}
+
+impl Found {
+    /// In numbers, for the journal.
+    fn json(&self) -> Result<Value, Failure> {
+        let mut json = serde_json::to_value(&self.tally)?;
+        if let Some(actor) = &self.actor {
+            json["same_actor"] = serde_json::to_value(actor.verdict())?;
+        }
+        Ok(json)
+    }
 }
 
 /// Reads all files, handing over their sightings some at a time: as many as are traced together.
@@ -96,15 +125,27 @@ fn in_chunks(
     Ok(summary)
 }
 
-fn write(output: &mut impl io::Write, outcome: &Outcome, json: bool) -> Result<(), Failure> {
-    if json {
-        serde_json::to_writer(&mut *output, outcome)?;
-        output.write_all(b"\n")?;
-        return Ok(());
-    }
+fn write(
+    output: &mut impl io::Write,
+    outcome: &Outcome,
+    identities: &mut Identities,
+    json: bool,
+) -> Result<(), Failure> {
     match outcome {
-        // Its text begins with the sighting's place.
-        Outcome::Answered(answer) => writeln!(output, "{}", answer.text())?,
+        Outcome::Answered(answer) => {
+            let joined = identities.of(answer);
+            if json {
+                serde_json::to_writer(&mut *output, &joined)?;
+                output.write_all(b"\n")?;
+            } else {
+                // Its text begins with the sighting's place.
+                writeln!(output, "{}", joined.text())?;
+            }
+        }
+        Outcome::Refused(_) if json => {
+            serde_json::to_writer(&mut *output, outcome)?;
+            output.write_all(b"\n")?;
+        }
         Outcome::Refused(refusal) => writeln!(output, "{refusal}\n")?,
     }
     Ok(())

@@ -8,32 +8,37 @@ use serde_json::json;
 use crate::{
     args::WhoArgs,
     failure::{Ended, Failure},
-    ledger, questions,
+    identity::join::Identities,
+    ledger,
+    questions::Asker,
 };
 
 pub(crate) fn run(args: &WhoArgs) -> Ended {
-    let asked_at = questions::now();
     let (address, port) = args.endpoint;
     let asking = &args.asking;
+    let asker = Asker::now(&asking.ledger, "who", asking.case.as_deref());
     let query =
         Query::new(address, port, args.proto, args.at, asking.within).map_err(Failure::usage)?;
     let ledger = ledger::read(&asking.ledger)?;
+    let answer = ask(&ledger, &query, asker.at()).map_err(|error| match error {
+        AskError::Refused(refusal) => Failure::usage(refusal),
+        AskError::Evidence(error) => error.into(),
+    })?;
+    let mut identities = Identities::of_those_who_may(asking);
     let question = json!({
         "address": address,
         "port": port,
         "transport": args.proto,
         "at": args.at,
+        "identities": asking.identities.is_some(),
         "within_ms": u64::try_from(asking.within.as_millis()).unwrap_or(u64::MAX),
     });
-    questions::record(&asking.ledger, asked_at, "who", &question)?;
-    let answer = ask(&ledger, &query, asked_at).map_err(|error| match error {
-        AskError::Refused(refusal) => Failure::usage(refusal),
-        AskError::Evidence(error) => error.into(),
-    })?;
+    asker.answered(&question, serde_json::to_value(answer.verdict)?)?;
+    let joined = identities.of(&answer);
     if asking.json {
-        println!("{}", serde_json::to_string(&answer)?);
+        println!("{}", serde_json::to_string(&joined)?);
     } else {
-        print!("{}", answer.text());
+        print!("{}", joined.text());
     }
     Ok(ExitCode::from(answer.verdict.exit_status()))
 }

@@ -10,14 +10,14 @@
 use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 
 use portledger_dataplane::{capture::IpPacket, replay::Replay, start::Declared};
-use portledger_ledger::{Ledger, Options as LedgerOptions, Writer};
+use portledger_ledger::{Keeper, Ledger, Options as LedgerOptions, Writer};
 use portledger_model::{
     Destination, Device, Durability, Evidence as _, External, Moment, PortRange, Sighting, Source,
     Span, Timestamp, Transport, Zone,
 };
 use portledger_nat::{Config, Nat, Side};
 use portledger_ports::{Config as PortsConfig, Limits, MIN_GUARD_TIME, Pool};
-use portledger_trace::{Options, Outcome, Tally, Verdict, trace};
+use portledger_trace::{Options, Outcome, Tally, Verdict, trace_all};
 
 const SUBSCRIBERS: u32 = 60;
 const DAY: Duration = Duration::from_secs(86_400);
@@ -43,6 +43,8 @@ struct Seen {
 
 struct Day {
     random: Random,
+    /// Asked when it is sealed.
+    sealed: bool,
     folder: tempfile::TempDir,
     now: Timestamp,
     end: Timestamp,
@@ -66,6 +68,7 @@ impl Day {
         let now: Timestamp = "2026-11-01T00:00:00Z".parse().unwrap();
         Self {
             random: Random(seed),
+            sealed: seed % 2 == 0,
             folder: tempfile::tempdir().unwrap(),
             now,
             end: now.after(DAY),
@@ -87,9 +90,14 @@ impl Day {
                     self.crashes += 1;
                     // Less than a record: what was written before it is on the disk.
                     let bytes = self.random.below(12) + 1;
-                    tear(self.folder.path(), u64::from(bytes));
+                    tear(&self.folder.path().join("log"), u64::from(bytes));
                 }
             }
+            // Days that are over are sealed, as they are while a device runs.
+            let mut keeper = Keeper::open(self.folder.path()).unwrap();
+            keeper.seal(self.now).unwrap();
+            keeper.flush().unwrap();
+            drop(keeper);
             // Away for up to twice the guard time.
             self.wait(240_000);
         }
@@ -116,19 +124,34 @@ impl Day {
             let ending = match self.random.below(2_000) {
                 0 => Ending::Stop,
                 1 => Ending::Crash,
-                // The packet that needed the event has not gone out then: nobody saw it.
-                2..=20 if replay.events > events => return Ending::CrashInWrite,
+                2..=20 if replay.events > events => Ending::CrashInWrite,
                 _ => {
                     self.seen.extend(seen);
                     continue;
                 }
             };
-            self.seen.extend(seen);
-            if matches!(ending, Ending::Stop) {
-                replay.finish().unwrap();
+            match ending {
+                Ending::Stop => {
+                    self.seen.extend(seen);
+                    replay.finish().unwrap();
+                }
+                Ending::Crash => {
+                    self.seen.extend(seen);
+                    self.crash();
+                }
+                // The packet that needed the event has not gone out then: nobody saw it.
+                Ending::CrashInWrite => self.crash(),
+                Ending::EndOfDay => {}
             }
             return ending;
         }
+    }
+
+    /// What a crash leaves is what is in the files before the writer comes to its orderly end.
+    fn crash(&mut self) {
+        let left = tempfile::tempdir().unwrap();
+        copy(self.folder.path(), left.path());
+        self.folder = left;
     }
 
     /// A datagram of some subscriber from one of its few ports, and what a server saw of it.
@@ -167,16 +190,23 @@ impl Day {
     }
 
     fn judge(&self) {
+        // Half of the days are asked while they are open, half of them sealed.
+        if self.sealed {
+            let mut keeper = Keeper::open(self.folder.path()).unwrap();
+            keeper.seal(self.end.after(DAY)).unwrap();
+        }
         let (writer, _) = Writer::open(self.folder.path(), LedgerOptions::default()).unwrap();
-        let ledger = writer.ledger();
+        let ledger = &writer.ledger().unwrap();
         let options = Options {
             within: Duration::from_millis(CLOCK_ERROR_MS.unsigned_abs()),
             asked_at: self.end.after(Duration::from_secs(60)),
             shifts: None,
         };
         let mut tally = Tally::default();
-        for (seen, line) in self.seen.iter().zip(1..) {
-            let outcome = trace(ledger, &sighting(seen, line), options).unwrap();
+        let sightings = self.seen.iter().zip(1..);
+        let sightings: Vec<_> = sightings.map(|(seen, line)| sighting(seen, line)).collect();
+        let outcomes = trace_all(ledger, sightings, options).map(Result::unwrap);
+        for ((seen, line), outcome) in self.seen.iter().zip(1..).zip(outcomes) {
             tally.add(&outcome);
             let Outcome::Answered(answer) = outcome else {
                 panic!("{outcome:?}")
@@ -250,6 +280,20 @@ fn config() -> Config {
         ..PortsConfig::new(Pool::parse(&["203.0.113.7"]).unwrap())
     };
     Config::new(ports, &["100.64.0.0/16".parse().unwrap()])
+}
+
+fn copy(from: &Path, to: &Path) {
+    for entry in fs::read_dir(from).unwrap() {
+        let from = entry.unwrap().path();
+        let to = to.join(from.file_name().unwrap());
+        if from.is_dir() {
+            fs::create_dir(&to).unwrap();
+            fs::set_permissions(&to, fs::metadata(&from).unwrap().permissions()).unwrap();
+            copy(&from, &to);
+        } else {
+            fs::copy(&from, &to).unwrap();
+        }
+    }
 }
 
 /// Takes up to `bytes` from the end of the log, as a crash in the middle of a write does.

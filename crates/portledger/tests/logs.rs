@@ -494,8 +494,9 @@ fn sightings_of_one_account_name_who_may_have_made_them_all() {
         (&found["verdict"], &found["remaining"]),
         (&"unknown".into(), &1.into())
     );
-    let asked = place.read("ledger/questions.jsonl");
+    let asked = run(&place, "questions --json").with_status(0).stdout;
     assert!(asked.contains("\"same_actor\":true"), "{asked}");
+    assert!(asked.contains("\"same_actor\":\"unknown\""), "{asked}");
 }
 
 #[test]

@@ -75,6 +75,12 @@ fn verdict(ended: &Ended) -> String {
     ended.json()["verdict"].as_str().unwrap().to_owned()
 }
 
+/// What the journal says was asked.
+fn asked(place: &Place) -> Vec<Value> {
+    let questions = place.run(&["questions", "--json"]).with_status(0);
+    questions.json_lines()
+}
+
 fn holders(ended: &Ended) -> Vec<String> {
     let answer = ended.json();
     let internal = |allocation: &Value| {
@@ -157,7 +163,7 @@ fn a_time_that_may_be_another_is_refused() {
         assert!(ended.stderr.contains(why), "{time}: {}", ended.stderr);
         assert_eq!(ended.stdout, "");
     }
-    assert!(!place.exists("ledger/questions.jsonl"));
+    assert_eq!(asked(&place), Vec::<Value>::new());
 }
 
 #[test]
@@ -206,32 +212,32 @@ fn a_question_is_recorded_before_its_answer() {
     .with_status(0);
     who(&place, "203.0.113.7 --at 2024-06-01T13:00:00Z --within 1s").with_status(5);
     place.write("log.csv", "time,address,port\n");
-    let trace = ["trace", "log.csv", "--format", "csv", "--offset", "1s"];
+    let trace = [
+        "trace", "log.csv", "--format", "csv", "--offset", "1s", "--case", "Js 7/26",
+    ];
     place.run(&trace).with_status(0);
 
-    let questions = place.read("ledger/questions.jsonl");
-    let lines = questions.lines();
-    let mut asked: Vec<Value> = lines
-        .map(|line| serde_json::from_str(line).unwrap())
-        .collect();
+    let mut asked = asked(&place);
     for question in &mut asked {
-        let asked_at = question["asked_at"].take();
-        assert!(asked_at.as_str().unwrap().ends_with('Z'));
+        let at = question["at"].take();
+        assert!(at.as_str().unwrap().ends_with('Z'));
         let user = question["user"].take();
         assert!(user["uid"].is_u64(), "{user}");
     }
     let asked: Vec<String> = asked.iter().map(Value::to_string).collect();
     insta::assert_snapshot!(asked.join("\n"), @r#"
-    {"asked_at":null,"command":"who","question":{"address":"203.0.113.7","at":"2024-06-01T12:01:00.000Z","port":1050,"transport":"udp","within_ms":2000},"user":null}
-    {"asked_at":null,"command":"who","question":{"address":"203.0.113.7","at":"2024-06-01T13:00:00.000Z","port":null,"transport":null,"within_ms":1000},"user":null}
-    {"asked_at":null,"command":"trace","question":{"files":["log.csv"],"offset":"1s"},"user":null}
+    {"at":null,"case":null,"command":"who","kind":"question","number":0,"question":{"address":"203.0.113.7","at":"2024-06-01T12:01:00.000Z","identities":false,"port":1050,"transport":"udp","within_ms":2000},"user":null,"verdict":"unique"}
+    {"at":null,"case":null,"command":"who","kind":"question","number":1,"question":{"address":"203.0.113.7","at":"2024-06-01T13:00:00.000Z","identities":false,"port":null,"transport":null,"within_ms":1000},"user":null,"verdict":"unknown"}
+    {"at":null,"case":"Js 7/26","command":"trace","kind":"question","number":2,"question":{"files":["log.csv"],"identities":false,"offset":"1s","same_actor":false,"within_ms":2000},"user":null}
+    {"at":null,"case":"Js 7/26","command":"trace","kind":"answered","number":3,"of":2,"tally":{"ambiguous":0,"median_candidates_without_port":null,"none":0,"refused":0,"sightings":0,"unique":0,"unknown":0},"user":null}
     "#);
 }
 
 #[test]
 fn a_question_that_cannot_be_recorded_is_not_answered() {
     let place = ledger();
-    fs::create_dir(place.path("ledger/questions.jsonl")).unwrap();
+    fs::remove_dir_all(place.path("ledger/journal")).unwrap();
+    place.write("ledger/journal", "");
     place.write(
         "log.csv",
         "time,address,port\n2024-06-01T12:01:00Z,203.0.113.7,1050\n",
@@ -250,8 +256,7 @@ fn a_question_that_cannot_be_recorded_is_not_answered() {
     for question in asked {
         let ended = place.run(question).with_status(1);
         assert_eq!(ended.stdout, "");
-        let why =
-            "ledger/questions.jsonl: the question could not be recorded, so it is not answered";
+        let why = "ledger: the question could not be recorded, so it is not answered: ";
         assert!(ended.stderr.contains(why), "{}", ended.stderr);
     }
 }
@@ -259,24 +264,27 @@ fn a_question_that_cannot_be_recorded_is_not_answered() {
 #[test]
 fn a_damaged_ledger_is_an_error_with_its_place() {
     let place = ledger();
-    let log = log_file(&place.path("ledger"));
-    let mut bytes = fs::read(&log).unwrap();
-    let middle = bytes.len() / 2;
-    bytes[middle] ^= 0x10;
-    fs::write(&log, bytes).unwrap();
-
+    spoil(&place.path("ledger/sealed/days"));
     let ended = who(&place, "203.0.113.7:1050 --at 2024-06-01T12:01:00Z --json").with_status(1);
     assert_eq!(ended.stdout, "");
-    insta::assert_snapshot!(ended.stderr, @"portledger: ledger/log-00000000000000000000.plg is damaged at byte 92, record 2: the record's checksum does not match; restore the file from a copy");
-    assert!(!place.exists("ledger/questions.jsonl"));
+    let where_and_what = "allocations.parquet is damaged at byte ";
+    assert!(ended.stderr.contains(where_and_what), "{}", ended.stderr);
+    assert_eq!(asked(&place), Vec::<Value>::new());
 }
 
-fn log_file(ledger: &Path) -> std::path::PathBuf {
-    let files = fs::read_dir(ledger)
-        .unwrap()
-        .map(|entry| entry.unwrap().path());
-    let mut logs = files.filter(|path| path.extension().is_some_and(|end| end == "plg"));
-    logs.next().unwrap()
+/// Changes a bit in the middle of each file.
+fn spoil(folder: &Path) {
+    for entry in fs::read_dir(folder).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            spoil(&path);
+            continue;
+        }
+        let mut bytes = fs::read(&path).unwrap();
+        let middle = bytes.len() / 2;
+        bytes[middle] ^= 0x10;
+        fs::write(&path, bytes).unwrap();
+    }
 }
 
 #[test]
@@ -297,7 +305,7 @@ fn where_there_is_no_ledger_there_is_no_answer() {
             "empty",
             "empty: the folder holds no ledger; give the ledger's folder with --ledger",
         ),
-        ("file", "cannot list file: Not a directory"),
+        ("file", "Not a directory"),
     ] {
         let asked: [&[&str]; 2] = [
             &[

@@ -17,7 +17,8 @@ pub(super) fn page(story: &Story) -> String {
          The log, in the records of RFC 8158:\n\
          {block:>10}  bytes by block\n\
          {session:>10}  bytes by session: {ratio} times as many\n\
-         {ledger:>10}  bytes in the ledger, checksums and all\n\
+         {log:>10}  bytes in the ledger's log, encrypted, hashes and all\n\
+         {segments:>10}  bytes in its sealed day: Parquet files, to be asked in either order\n\
          \n\
          The servers logged address, port and time of each connection. Asked who it was:\n\
          {sightings:>10}  sightings\n\
@@ -31,7 +32,8 @@ pub(super) fn page(story: &Story) -> String {
         block = story.block_log_bytes,
         session = story.session_log_bytes,
         ratio = story.log_ratio,
-        ledger = aside.ledger_bytes,
+        log = aside.log_bytes,
+        segments = aside.segment_bytes,
         sightings = story.sightings,
         unique = story.unique,
         right = story.right,

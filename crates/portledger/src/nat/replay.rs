@@ -12,7 +12,7 @@ use portledger_dataplane::{
     replay::{self, Replay, ReplayError, Report, Written},
     start::Declared,
 };
-use portledger_ledger::{Options, Writer};
+use portledger_ledger::Options;
 use portledger_model::Durability;
 use portledger_nat::Side;
 use serde_json::{Value, json};
@@ -22,7 +22,9 @@ use crate::{
     args::NatReplayArgs,
     config::NatConfig,
     failure::{Ended, Failure},
+    ledger,
     output::{Progress, refuse_to_overwrite},
+    seal,
 };
 
 pub(crate) fn run(args: &NatReplayArgs) -> Ended {
@@ -37,7 +39,8 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
     // The same captures give the same ports, unless a seed says otherwise: nobody attacks a replay.
     let seed = config.seed.unwrap_or(*b"portledger: the seed of a replay");
     let nat = engine(config.nat, seed, &args.config)?;
-    let mut ledger = args.ledger.as_deref().map(open_ledger).transpose()?;
+    let open = |dir| ledger::open_to_write(dir, Options::default());
+    let mut ledger = args.ledger.as_deref().map(open).transpose()?;
     let mut used: Vec<&Path> = vec![&args.config, &args.inside];
     used.extend(args.outside.as_deref());
     let mut to_inside = create(args.to_inside.as_deref(), &used)?;
@@ -56,6 +59,9 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
     )?;
     let (mut nat, events) = replay.finish()?;
     progress.done();
+    if let Some(writer) = ledger {
+        seal::after_writing(writer);
+    }
     for written in [to_inside, to_outside].into_iter().flatten() {
         let Written { file, writer } = written;
         writer
@@ -82,19 +88,6 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
     } else {
         ExitCode::FAILURE
     })
-}
-
-pub(super) fn open_ledger(dir: &Path) -> Result<Writer, portledger_ledger::Error> {
-    let (writer, recovery) = Writer::open(dir, Options::default())?;
-    if let Some(cut) = recovery.cut {
-        eprintln!(
-            "portledger: {}: cut {} unfinished bytes at {}, left by a crash and never acknowledged",
-            cut.file.display(),
-            cut.bytes,
-            cut.offset
-        );
-    }
-    Ok(writer)
 }
 
 /// The capture to write to `path`, where there is to be one.

@@ -9,18 +9,19 @@ use portledger_dataplane::{
     start::Declared,
     tun::Device,
 };
-use portledger_ledger::{CommitOptions, Committer, State};
+use portledger_ledger::{CommitOptions, Committer, Options, State};
 use serde_json::json;
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
 
-use super::{counters_json, engine, replay::open_ledger, size_json};
+use super::{counters_json, engine, keeping::Keeping, size_json};
 use crate::{
     args::NatRunArgs,
     config::NatConfig,
     failure::{Ended, Failure},
+    ledger,
 };
 
 pub(crate) fn run(args: &NatRunArgs) -> Ended {
@@ -39,7 +40,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
 
     // The least privilege: CAP_NET_ADMIN to open the device, nothing to run. Before any thread.
     privilege::keep_only_net_admin()?;
-    let writer = open_ledger(path)?;
+    let writer = ledger::open_to_write(path, Options::default())?;
     let Device { facts, queues } =
         Device::open(&config.tun.name, config.tun.queues, config.tun.mtu)?;
     let held = privilege::drop_all()?;
@@ -69,9 +70,13 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
             }
         }
     });
-    let ringing = control.clone();
+    let keeping = Keeping::start(path)?;
+    let (ringing, written) = (control.clone(), keeping.written());
     let commit = move |writer| {
-        let on_progress = Box::new(move || ringing.ring());
+        let on_progress = Box::new(move || {
+            written.note();
+            ringing.ring();
+        });
         Committer::start(
             writer,
             CommitOptions {
@@ -81,6 +86,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
         )
     };
     let ended = run::run(nat, queues, &settings, writer, commit, &control, &tell);
+    keeping.stop();
     handle.close();
     let _ = listener.join();
     println!("{}", report_json(&ended?));

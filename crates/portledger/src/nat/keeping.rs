@@ -1,0 +1,152 @@
+//! The ledger is kept while it is written: what is in the log goes into segments, days that are
+//! over are sealed. In a thread of its own, so that no packet waits for it.
+
+use std::{
+    path::{Path, PathBuf},
+    sync::{
+        Arc, Condvar, Mutex, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
+    thread::{self, JoinHandle},
+    time::{Duration, Instant},
+};
+
+use portledger_ledger::{Error, Keeper};
+
+use crate::{failure::Failure, questions};
+
+/// How often is looked whether there is enough for a segment.
+const FLUSH: Duration = Duration::from_secs(1);
+/// How often days that are over are sealed. Each time the rest of the log becomes a segment too,
+/// however small, so not all the time.
+const SEAL: Duration = Duration::from_secs(600);
+/// How long to wait after a failure.
+const RETRY: Duration = Duration::from_secs(10);
+/// A look takes no more than this share of a core: the wait after it is as many times as long.
+const SHARE: u32 = 50;
+
+/// The thread.
+pub(super) struct Keeping {
+    shared: Arc<Shared>,
+    thread: JoinHandle<()>,
+}
+
+#[derive(Default)]
+struct Shared {
+    written: AtomicBool,
+    stopping: Mutex<bool>,
+    stop: Condvar,
+}
+
+/// For whoever writes: notes that there is something new.
+pub(super) struct Written(Arc<Shared>);
+
+impl Written {
+    pub(super) fn note(&self) {
+        self.0.written.store(true, Ordering::Relaxed);
+    }
+}
+
+impl Keeping {
+    /// Begins to keep the ledger in `dir`.
+    pub(super) fn start(dir: &Path) -> Result<Self, Failure> {
+        let shared = Arc::new(Shared::default());
+        let keeping = Work {
+            dir: dir.to_owned(),
+            shared: Arc::clone(&shared),
+            keeper: None,
+            next_seal: Instant::now(),
+            fails: false,
+        };
+        let thread = thread::Builder::new()
+            .name("keeper".into())
+            .spawn(move || keeping.run())?;
+        Ok(Self { shared, thread })
+    }
+
+    pub(super) fn written(&self) -> Written {
+        Written(Arc::clone(&self.shared))
+    }
+
+    /// Ends the thread when it has done what it is at.
+    pub(super) fn stop(self) {
+        *self
+            .shared
+            .stopping
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner) = true;
+        self.shared.stop.notify_all();
+        if self.thread.join().is_err() {
+            eprintln!(
+                "portledger: the thread that seals the ledger's days has failed; this is a bug"
+            );
+        }
+    }
+}
+
+impl Shared {
+    /// Waits so long; `true` when it is time to stop.
+    fn wait(&self, time: Duration) -> bool {
+        let stopping = self.stopping.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self
+            .stop
+            .wait_timeout_while(stopping, time, |stopping| !*stopping);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}
+
+/// The thread's side.
+struct Work {
+    dir: PathBuf,
+    shared: Arc<Shared>,
+    keeper: Option<Keeper>,
+    next_seal: Instant,
+    fails: bool,
+}
+
+impl Work {
+    fn run(mut self) {
+        let mut wait = FLUSH;
+        while !self.shared.wait(wait) {
+            let began = Instant::now();
+            let done = self.keep();
+            wait = match &done {
+                Ok(()) => FLUSH.max(began.elapsed() * SHARE),
+                Err(_) => RETRY,
+            };
+            self.tell(done);
+        }
+    }
+
+    fn keep(&mut self) -> Result<(), Error> {
+        let seals = self.next_seal <= Instant::now();
+        if !seals && !self.shared.written.swap(false, Ordering::Relaxed) {
+            return Ok(());
+        }
+        // After a failure it is opened anew: whatever it knew may be wrong.
+        let mut keeper = match self.keeper.take() {
+            Some(keeper) => keeper,
+            None => Keeper::open(&self.dir)?,
+        };
+        if seals {
+            keeper.seal(questions::now())?;
+            self.next_seal = Instant::now() + SEAL;
+        }
+        keeper.flush()?;
+        self.keeper = Some(keeper);
+        Ok(())
+    }
+
+    /// Says once that it fails, and once that it works again.
+    fn tell(&mut self, done: Result<(), Error>) {
+        match done {
+            Ok(()) if self.fails => eprintln!("portledger: the ledger's days are sealed again"),
+            Err(error) if !self.fails => eprintln!(
+                "portledger: the ledger's days cannot be sealed, its log grows until they can be: {}",
+                Failure::from(error)
+            ),
+            _ => return,
+        }
+        self.fails = !self.fails;
+    }
+}
