@@ -39,7 +39,11 @@ fn stats_text(stats: &Stats, devices: &[&str]) -> String {
          records     {} ever written, {} of them in no segment yet\n\
          days        {} sealed, {} deleted\n\
          segments    {} allocations in {} bytes",
-        devices.join(", "),
+        if devices.is_empty() {
+            "none yet".to_owned()
+        } else {
+            devices.join(", ")
+        },
         stats.records,
         stats.unsealed,
         stats.days,

@@ -114,6 +114,8 @@ fn program(folder: &Path) -> Command {
     command
         .current_dir(folder)
         .env_remove("PORTLEDGER_LEDGER")
+        .env_remove("PORTLEDGER_CASE")
+        .env_remove("PORTLEDGER_IDENTITIES")
         .env("TZ", "UTC");
     command
 }
