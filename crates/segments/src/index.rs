@@ -40,7 +40,42 @@ pub(crate) enum Bounds {
     Narrow(Vec<[u32; 2]>),
     /// With whether some are null.
     Wide(Vec<([i64; 2], bool)>),
-    Texts(Vec<[Box<[u8]>; 2]>),
+    Texts(TextBounds),
+}
+
+/// The least and the most text of each page, never cut, in one piece of memory.
+#[derive(Debug, Default)]
+pub(crate) struct TextBounds {
+    bytes: Vec<u8>,
+    ends: Vec<[usize; 2]>,
+}
+
+impl TextBounds {
+    fn push(&mut self, bounds: [&[u8]; 2]) {
+        self.ends.push(bounds.map(|bound| {
+            self.bytes.extend_from_slice(bound);
+            self.bytes.len()
+        }));
+    }
+
+    /// How many pages there are.
+    pub(crate) const fn len(&self) -> usize {
+        self.ends.len()
+    }
+
+    /// The least and the most of a page.
+    pub(crate) fn get(&self, page: usize) -> Option<[&[u8]; 2]> {
+        let [middle, end] = *self.ends.get(page)?;
+        let before = page.checked_sub(1).and_then(|before| self.ends.get(before));
+        let start = before.map_or(0, |&[_, end]| end);
+        Some([self.bytes.get(start..middle)?, self.bytes.get(middle..end)?])
+    }
+
+    /// The one text of a page in which all are the same.
+    pub(crate) fn only(&self, page: usize) -> Option<&str> {
+        let [least, most] = self.get(page)?;
+        str::from_utf8(least).ok().filter(|_| least == most)
+    }
 }
 
 impl GroupIndex {
@@ -129,11 +164,11 @@ impl GroupIndex {
         }
     }
 
-    /// As [`GroupIndex::narrow`]; long texts may be cut, so that bounds are wider than the values.
-    pub(crate) fn texts(&self, column: usize) -> &[[Box<[u8]>; 2]] {
+    /// As [`GroupIndex::narrow`]; `None` where the column has none.
+    pub(crate) fn texts(&self, column: usize) -> Option<&TextBounds> {
         match self.columns.get(column).map(|pages| &pages.bounds) {
-            Some(Bounds::Texts(bounds)) => bounds,
-            _ => &[],
+            Some(Bounds::Texts(bounds)) => Some(bounds),
+            _ => None,
         }
     }
 }
@@ -176,7 +211,11 @@ impl Bounds {
     fn new(column: &Column, index: &ColumnIndex<'_>) -> Parsed<Self> {
         let pairs = index.least.iter().zip(&index.most);
         Ok(match column.kind {
-            Kind::Text => Self::Texts(pairs.map(|(&a, &b)| [a.into(), b.into()]).collect()),
+            Kind::Text => {
+                let mut texts = TextBounds::default();
+                pairs.for_each(|(&least, &most)| texts.push([least, most]));
+                Self::Texts(texts)
+            }
             _ if column.is_narrow() => Self::Narrow(
                 pairs
                     .enumerate()

@@ -110,7 +110,7 @@ pub(crate) mod allocation {
 pub(crate) static ALLOCATIONS: Layout = Layout {
     file: "allocations.parquet",
     rows: "allocations",
-    page_rows: 2_048,
+    page_rows: 4_096,
     columns: &[
         column("external", Kind::Number(32), Encoding::Delta).bounds(),
         column("first_port", Kind::Number(16), Encoding::Delta).bounds(),
@@ -124,7 +124,7 @@ pub(crate) static ALLOCATIONS: Layout = Layout {
             .optional()
             .bounds()
             .bare(),
-        column("subscriber", Kind::Number(32), Encoding::Plain),
+        column("subscriber", Kind::Number(32), Encoding::Delta).bare(),
         column("device", Kind::Text, Encoding::Dictionary).bare(),
         column("concluded", Kind::Number(8), Encoding::Delta).bounds(),
     ],
@@ -134,7 +134,7 @@ pub(crate) static ALLOCATIONS: Layout = Layout {
 pub(crate) static NUMBERS: Layout = Layout {
     file: "numbers.parquet",
     rows: "numbers",
-    page_rows: 2_048,
+    page_rows: 4_096,
     columns: &[column("opened", Kind::Number(64), Encoding::Delta).bare()],
 };
 
@@ -153,7 +153,9 @@ pub(crate) static SUBSCRIBERS: Layout = Layout {
     page_rows: 512,
     columns: &[
         column("realm", Kind::Text, Encoding::DeltaText).bounds(),
-        column("internal", Kind::Text, Encoding::DeltaText).bounds(),
+        column("internal", Kind::Text, Encoding::DeltaText)
+            .bounds()
+            .bare(),
         column("first", Kind::Number(32), Encoding::Delta).bare(),
     ],
 };

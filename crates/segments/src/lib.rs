@@ -19,9 +19,10 @@
 //! else in microseconds.
 //!
 //! - **Looking up** takes a few pages of 4,096 rows: the page index of the row group that may hold
-//!   the address is kept in memory once read (64 bytes a page), and leads to blocks of any size,
+//!   the address is kept in memory once read (128 bytes a page), and leads to blocks of any size,
 //!   as each page's bounds include the last ports of its blocks. Only the columns that are needed
-//!   are decoded, and pages used lately stay in a [`Cache`].
+//!   are decoded, of those with one value in a page not even that, as the index has it, and pages
+//!   used lately stay in a [`Cache`]. Deltas that zstd saves next to nothing on are not packed.
 //! - **Damage** is found before it can change an answer. Each page has a CRC-32, and so has what
 //!   leads to pages (see `stamp.rs`); encrypted files have authentication tags for both. Every
 //!   length is held against what there is before it is believed, so that no bytes make a panic.

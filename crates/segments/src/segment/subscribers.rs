@@ -1,13 +1,17 @@
 //! The way by subscriber.
 
+use std::sync::Arc;
+
 use portledger_model::{Allocation, Realm, Span, Subscriber};
 
 use super::Segment;
 use crate::{
     Dictionary, Error, Flaw, Row, SubscriberNumber,
     dictionary::Internal,
-    layout::subscriber as at,
+    format::page::Values,
+    layout::{GROUP_ROWS, subscriber as at},
     segment::page::{Access, RowPage},
+    table::Table,
 };
 
 impl Segment {
@@ -96,31 +100,36 @@ impl Segment {
         let table = self.subscribers()?;
         let internal = Internal::new(subscriber);
         let sought = (subscriber.realm().as_str(), internal.as_str());
-        let may_be = |[least, most]: &[Box<[u8]>; 2], sought: &str| {
-            &**least <= sought.as_bytes() && sought.as_bytes() <= &**most
-        };
         for group in 0..table.groups() {
             let index = table.index(group)?;
-            let realms = index.texts(at::REALM);
-            let internals = index.texts(at::INTERNAL);
+            let (Some(realms), Some(internals)) =
+                (index.texts(at::REALM), index.texts(at::INTERNAL))
+            else {
+                continue;
+            };
             // Realms ascend from page to page; internal addresses only inside a realm.
-            let start = realms.partition_point(|[_, most]| &**most < sought.0.as_bytes());
-            let pages = realms.iter().zip(internals).enumerate().skip(start);
-            let pages = pages.take_while(|(_, (realm, _))| *realm[0] <= *sought.0.as_bytes());
-            for (page, _) in pages.filter(|(_, (_, internals))| may_be(internals, sought.1)) {
-                let page = page as u32;
-                let realms = table.page(&self.cache, group, at::REALM, page)?;
-                let internals = table.page(&self.cache, group, at::INTERNAL, page)?;
-                if let Some(place) = find(
-                    realms.len(),
-                    |at| (realms.text(at), internals.text(at)),
-                    sought,
-                ) {
-                    let before = u64::from(page) * table.layout.page_rows as u64;
-                    let before = before + u64::from(group) * crate::layout::GROUP_ROWS as u64;
-                    return Ok(u32::try_from(before + place as u64)
-                        .ok()
-                        .map(SubscriberNumber));
+            let below = |page| {
+                realms
+                    .get(page)
+                    .is_some_and(|[_, most]| most < sought.0.as_bytes())
+            };
+            for page in first_not(realms.len(), below)..realms.len() {
+                let (Some([least, _]), Some(bounds)) = (realms.get(page), internals.get(page))
+                else {
+                    break;
+                };
+                if sought.0.as_bytes() < least {
+                    break;
+                }
+                if sought.1.as_bytes() < bounds[0] || bounds[1] < sought.1.as_bytes() {
+                    continue;
+                }
+                let page = SubscriberPage::read(self, table, group, page as u32)?;
+                let before = |place| page.texts(place).is_some_and(|texts| texts < sought);
+                let place = first_not(page.internals.len(), before);
+                if page.texts(place) == Some(sought) {
+                    let row = page.first_row(table) + place as u64;
+                    return Ok(u32::try_from(row).ok().map(SubscriberNumber));
                 }
             }
         }
@@ -148,9 +157,9 @@ impl Segment {
             return Err(unknown());
         }
         let (group, page, within) = table.place_of(row);
-        let realms = table.page(&self.cache, group, at::REALM, page)?;
-        let internals = table.page(&self.cache, group, at::INTERNAL, page)?;
-        subscriber(realms.text(within), internals.text(within)).ok_or_else(|| {
+        let page = SubscriberPage::read(self, table, group, page)?;
+        let (realm, internal) = page.texts(within).ok_or_else(unknown)?;
+        subscriber(Some(realm), Some(internal)).ok_or_else(|| {
             table.damaged_row(
                 row,
                 at::INTERNAL,
@@ -204,23 +213,60 @@ fn subscriber(realm: Option<&str>, internal: Option<&str>) -> Option<Subscriber>
     Some(Subscriber::new(realm, internal?.parse().ok()?))
 }
 
-/// Where a text pair is among sorted ones.
-fn find<'a>(
-    count: usize,
-    get: impl Fn(usize) -> (Option<&'a str>, Option<&'a str>),
-    sought: (&str, &str),
-) -> Option<usize> {
+/// The first of `count` places of which `before` does not hold, which comes first.
+fn first_not(count: usize, before: impl Fn(usize) -> bool) -> usize {
     let (mut low, mut high) = (0, count);
     while low < high {
         let middle = low + (high - low) / 2;
-        let (Some(realm), Some(internal)) = get(middle) else {
-            return None;
-        };
-        match (realm, internal).cmp(&sought) {
-            std::cmp::Ordering::Less => low = middle + 1,
-            std::cmp::Ordering::Equal => return Some(middle),
-            std::cmp::Ordering::Greater => high = middle,
+        if before(middle) {
+            low = middle + 1;
+        } else {
+            high = middle;
         }
     }
-    None
+    low
+}
+
+/// A page of subscribers.
+struct SubscriberPage<'a> {
+    group: u32,
+    page: u32,
+    realms: Realms<'a>,
+    internals: Arc<Values>,
+}
+
+/// The realms of a page: most pages have but one, which the index says.
+enum Realms<'a> {
+    One(&'a str),
+    Each(Arc<Values>),
+}
+
+impl<'a> SubscriberPage<'a> {
+    fn read(segment: &Segment, table: &'a Table, group: u32, page: u32) -> Result<Self, Error> {
+        let bounds = table.index(group)?.texts(at::REALM);
+        let realms = match bounds.and_then(|bounds| bounds.only(page as usize)) {
+            Some(realm) => Realms::One(realm),
+            None => Realms::Each(table.page(&segment.cache, group, at::REALM, page)?),
+        };
+        Ok(Self {
+            group,
+            page,
+            realms,
+            internals: table.page(&segment.cache, group, at::INTERNAL, page)?,
+        })
+    }
+
+    /// The realm and the internal address at a place.
+    fn texts(&self, place: usize) -> Option<(&str, &str)> {
+        let internal = self.internals.text(place)?;
+        match &self.realms {
+            Realms::One(realm) => Some((realm, internal)),
+            Realms::Each(realms) => Some((realms.text(place)?, internal)),
+        }
+    }
+
+    const fn first_row(&self, table: &Table) -> u64 {
+        let before = self.page as u64 * table.layout.page_rows as u64;
+        before + self.group as u64 * GROUP_ROWS as u64
+    }
 }

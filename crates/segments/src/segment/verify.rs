@@ -96,9 +96,10 @@ impl Segment {
             let (group, page, _) = table.place_of(number);
             let index = table.index(group)?;
             let within = |column, text: &str| {
-                let bounds = index.texts(column).get(page as usize);
+                let bounds = index.texts(column);
+                let bounds = bounds.and_then(|bounds| bounds.get(page as usize));
                 bounds.is_some_and(|[least, most]| {
-                    **least <= *text.as_bytes() && *text.as_bytes() <= **most
+                    least <= text.as_bytes() && text.as_bytes() <= most
                 })
             };
             if !within(at::REALM, next.0) || !within(at::INTERNAL, next.1.as_str()) {

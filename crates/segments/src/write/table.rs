@@ -200,7 +200,6 @@ fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, Pa
     let unreached = layout.page_rows * (TEXT_BYTES + 16) * 2;
     let mut properties = WriterProperties::builder()
         .set_created_by(format!("portledger {}", env!("CARGO_PKG_VERSION")))
-        .set_compression(Compression::ZSTD(ZstdLevel::try_new(3)?))
         .set_dictionary_enabled(false)
         .set_statistics_enabled(EnabledStatistics::Chunk)
         .set_column_index_truncate_length(None)
@@ -214,9 +213,7 @@ fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, Pa
         if column.bounds {
             properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Page);
         }
-        if column.bare {
-            properties = properties.set_column_compression(path(), Compression::UNCOMPRESSED);
-        }
+        properties = properties.set_column_compression(path(), compression(column)?);
         properties = match column.encoding {
             Encoding::Dictionary => properties.set_column_dictionary_enabled(path(), true),
             other => properties.set_column_encoding(path(), encoding(other)),
@@ -228,6 +225,17 @@ fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, Pa
         properties = properties.with_file_encryption_properties(encryption.build()?);
     }
     Ok(properties.build())
+}
+
+/// Packed deltas that are not left as they are repeat themselves: a higher level finds more of
+/// that, and longer stretches of it, which are unpacked faster.
+fn compression(column: &layout::Column) -> Result<Compression, ParquetError> {
+    let level = match column.encoding {
+        _ if column.bare => return Ok(Compression::UNCOMPRESSED),
+        Encoding::Delta => 9,
+        _ => 3,
+    };
+    Ok(Compression::ZSTD(ZstdLevel::try_new(level)?))
 }
 
 const fn encoding(encoding: Encoding) -> ParquetEncoding {
