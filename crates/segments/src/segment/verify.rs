@@ -60,7 +60,7 @@ impl Segment {
             && extent.may_hold(Some(row.ports.first()))
             && extent.may_hold(Some(row.ports.last()))
             && extent.may_overlap(row.span())
-            && self.same(number, &row)?;
+            && self.same(number, row)?;
         if leads {
             return Ok(());
         }
