@@ -42,12 +42,9 @@ impl Value for u32 {
     }
 }
 
-/// Appends the `count` values encoded at the start of `bytes`; returns the bytes after them.
-pub(crate) fn decode<'a, T: Value>(
-    bytes: &'a [u8],
-    count: usize,
-    values: &mut Vec<T>,
-) -> Parsed<&'a [u8]> {
+/// Fills `values` with those encoded at the start of `bytes`, which must be as many; returns the
+/// bytes after them.
+pub(crate) fn decode<'a, T: Value>(bytes: &'a [u8], values: &mut [T]) -> Parsed<&'a [u8]> {
     let mut reader = Reader::new(bytes);
     let block = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
     let minis = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
@@ -60,13 +57,11 @@ pub(crate) fn decode<'a, T: Value>(
     if !mini.is_multiple_of(RUN) {
         return Err(Malformed("blocks of deltas of no known size"));
     }
-    if total != count {
+    if total != values.len() {
         return Err(Malformed("another number of values than the page says"));
     }
     let mut rest = reader.rest();
-    let start = values.len();
-    values.resize(start + count, T::default());
-    let Some((first, mut out)) = values.get_mut(start..).and_then(<[T]>::split_first_mut) else {
+    let Some((first, mut out)) = values.split_first_mut() else {
         return Ok(rest);
     };
     *first = T::from_wrapped(value);
@@ -239,9 +234,9 @@ impl Texts {
     /// Reads `count` texts in DELTA_BYTE_ARRAY encoding: what each shares with the one before it,
     /// then what it adds. `most` is how many bytes they may come to.
     pub(crate) fn deltas(bytes: &[u8], count: usize, most: usize) -> Parsed<Self> {
-        let (mut shared, mut added) = (Vec::<i64>::new(), Vec::<i64>::new());
-        let rest = decode(bytes, count, &mut shared)?;
-        let mut rest = decode(rest, count, &mut added)?;
+        let (mut shared, mut added) = (vec![0_i64; count], vec![0_i64; count]);
+        let rest = decode(bytes, &mut shared)?;
+        let mut rest = decode(rest, &mut added)?;
         let (mut all, mut ends) = (Vec::with_capacity(rest.len()), Vec::with_capacity(count));
         let mut start = 0;
         for (shared, added) in shared.into_iter().zip(added) {

@@ -147,9 +147,9 @@ const CUT_OFF: Malformed = Malformed("values end too early");
 
 /// A page without values may leave out even the deltas' head.
 fn deltas<T: Value>(bytes: &[u8], count: usize) -> Parsed<Vec<T>> {
-    let mut values = Vec::with_capacity(count);
+    let mut values = vec![T::default(); count];
     if count > 0 {
-        delta::decode(bytes, count, &mut values)?;
+        delta::decode(bytes, &mut values)?;
     }
     Ok(values)
 }

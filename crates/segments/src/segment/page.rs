@@ -72,13 +72,20 @@ impl<'a> RowPage<'a> {
             + self.page as u64 * ALLOCATIONS.page_rows as u64
     }
 
+    /// Inlined, as is what calls it for every row: the error is large and hardly ever there.
+    #[inline]
     fn column(&self, column: usize) -> Result<&Values, Error> {
+        match self.columns.get(column).and_then(OnceCell::get) {
+            Some(values) => Ok(values),
+            None => self.read(column),
+        }
+    }
+
+    #[cold]
+    fn read(&self, column: usize) -> Result<&Values, Error> {
         let Some(slot) = self.columns.get(column) else {
             return Err(self.damaged(0, column, Flaw::Mismatch("no such column")));
         };
-        if let Some(values) = slot.get() {
-            return Ok(values);
-        }
         let (table, place) = match column {
             OPENED => (self.segment.numbers()?, 0),
             column => (&self.segment.allocations, column),
@@ -94,6 +101,7 @@ impl<'a> RowPage<'a> {
         Ok(slot.get_or_init(|| values))
     }
 
+    #[inline]
     pub(super) fn narrow(&self, column: usize) -> Result<&[u32], Error> {
         Ok(self.column(column)?.narrow())
     }
@@ -191,11 +199,13 @@ impl<'a> RowPage<'a> {
         self.number(column, place)
     }
 
+    #[inline]
     fn number(&self, column: usize, place: usize) -> Result<u32, Error> {
         let value = self.narrow(column)?.get(place).copied();
         value.ok_or_else(|| self.damaged(place, column, Flaw::Mismatch("a row beyond the last")))
     }
 
+    #[inline]
     fn all_times(&self) -> Result<Times<'_>, Error> {
         Ok(Times {
             from: self.column(at::FROM)?.wide(),
