@@ -111,6 +111,29 @@ pub enum Error {
         /// What is wrong.
         reason: String,
     },
+    /// Records that should be there are not.
+    #[error("records {from} to {to} are not where the list of sealed days says: a segment was removed or changed")]
+    Missing {
+        /// The first that is not there.
+        from: RecordNumber,
+        /// The first that is there again.
+        to: RecordNumber,
+    },
+    /// A record that no checkpoint speaks of yet.
+    #[error("record {record} is newer than the newest checkpoint: ask again in a few seconds")]
+    NotSignedYet {
+        /// The record.
+        record: RecordNumber,
+    },
+    /// A record whose time was past.
+    #[error("record {record} was deleted when its retention ended")]
+    Deleted {
+        /// The record.
+        record: RecordNumber,
+    },
+    /// A proof could not be made.
+    #[error("the proof cannot be made: {0}")]
+    Proof(String),
     /// The folder holds no ledger of this format.
     #[error("{} holds no ledger", dir.display())]
     NoLedger {

@@ -16,6 +16,9 @@ pub(crate) struct Fragment<S, D> {
     pub(crate) from: Timestamp,
     /// Its release, or what ended it; `None` where neither is known.
     pub(crate) to: Option<Timestamp>,
+    /// No release is known: it ended because the next allocation of its ports began. A release
+    /// that comes later is believed instead.
+    pub(crate) concluded: bool,
     pub(crate) subscriber: S,
     pub(crate) device: D,
     /// The record that told of it first.
@@ -26,6 +29,21 @@ impl<S: Ord, D> Fragment<S, D> {
     fn identity(&self) -> (Timestamp, PortRange, Option<Transport>, &S) {
         (self.from, self.ports, self.transport, &self.subscriber)
     }
+
+    /// When it was released, where that is known.
+    fn released(&self) -> Option<Timestamp> {
+        self.to.filter(|_| !self.concluded)
+    }
+
+    /// Takes in what another place knows of the same allocation: the first release counts, and
+    /// the first record.
+    pub(crate) fn add(&mut self, other: &Self) {
+        let released = self.released().into_iter().chain(other.released()).min();
+        let ended = self.to.into_iter().chain(other.to).min();
+        self.to = released.or(ended);
+        self.concluded = released.is_none() && ended.is_some();
+        self.record = self.record.min(other.record);
+    }
 }
 
 /// Puts fragments of one external address together: one an allocation, by start, each with its
@@ -35,9 +53,7 @@ pub(crate) fn reconcile<S: Ord, D>(fragments: &mut Vec<Fragment<S, D>>) {
     fragments.dedup_by(|later, kept| {
         let same = later.identity() == kept.identity();
         if same {
-            // The first release counts, and the first record.
-            kept.to = kept.to.into_iter().chain(later.to).min();
-            kept.record = kept.record.min(later.record);
+            kept.add(later);
         }
         same
     });
@@ -45,7 +61,7 @@ pub(crate) fn reconcile<S: Ord, D>(fragments: &mut Vec<Fragment<S, D>>) {
 }
 
 /// Ends what has no release where the next allocation of overlapping ports begins.
-fn end_by_successors<S, D>(fragments: &mut [Fragment<S, D>]) {
+fn end_by_successors<S: Ord, D>(fragments: &mut [Fragment<S, D>]) {
     // What is held so far, by first port: ports are in one hand at a time, so these are few.
     let mut held: BTreeMap<(u16, usize), PortRange> = BTreeMap::new();
     let mut widest = 0;
@@ -67,11 +83,13 @@ fn end_by_successors<S, D>(fragments: &mut [Fragment<S, D>]) {
                 _ => true,
             };
             if rivals && before.from < begun.from {
-                before.to = Some(begun.from);
+                // What was concluded before may rest on another that is not looked at now.
+                before.to = before.to.into_iter().chain([begun.from]).min();
+                before.concluded = true;
                 held.remove(&key);
             }
         }
-        if begun.to.is_none() {
+        if begun.released().is_none() {
             widest = widest.max(begun.ports.last() - begun.ports.first());
             held.insert((begun.ports.first(), next), begun.ports);
         }
@@ -94,6 +112,7 @@ mod tests {
                 transport,
                 from: Timestamp::from_secs(from),
                 to: lasts.map(|lasts| Timestamp::from_secs(from + lasts)),
+                concluded: false,
                 subscriber,
                 device: (),
                 record: RecordNumber(record),
@@ -117,8 +136,10 @@ mod tests {
                         || other.transport.is_none()
                         || one.transport == other.transport)
             });
+            let successor = rivals.map(|f| f.from).min();
             known.push(Fragment {
-                to: released.or_else(|| rivals.map(|f| f.from).min()),
+                to: released.or(successor),
+                concluded: released.is_none() && successor.is_some(),
                 record: same.iter().map(|f| f.record).min().unwrap(),
                 ..one.clone()
             });
@@ -134,7 +155,12 @@ mod tests {
         fn fragments_add_up_to_what_they_are_by_definition(all in prop::collection::vec(any_fragment(), 0..30)) {
             let mut together = all.clone();
             reconcile(&mut together);
-            prop_assert_eq!(together, by_definition(&all));
+            prop_assert_eq!(&together, &by_definition(&all));
+            // What was put together before is put together again with the rest.
+            let mut later = together;
+            later.extend(all.clone());
+            reconcile(&mut later);
+            prop_assert_eq!(later, by_definition(&all));
         }
     }
 }

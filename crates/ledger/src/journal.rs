@@ -95,7 +95,6 @@ impl Journal {
         let form = Form {
             file_bytes: FILE_BYTES,
             calendar: home.settings().calendar,
-            sealed: home.settings().encrypted,
         };
         let keys = home.keys::<Entries>();
         let (mut log, _) = LogWriter::<Entries>::open(Box::new(Real), &dir, lock, keys, form)?;

@@ -11,9 +11,10 @@
 
 mod flush;
 mod merge;
-mod records_stub;
 mod seal;
 mod staging;
+
+pub(crate) use staging::hex;
 
 use std::{
     fs::{self, File},
@@ -92,6 +93,22 @@ impl Keeper {
         })
     }
 
+    pub(crate) const fn home(&self) -> &Home {
+        &self.home
+    }
+
+    pub(crate) const fn shelf(&self) -> &Shelf {
+        &self.shelf
+    }
+
+    pub(crate) const fn manifest(&self) -> &Manifest {
+        &self.manifest
+    }
+
+    pub(crate) const fn manifest_mut(&mut self) -> &mut Manifest {
+        &mut self.manifest
+    }
+
     #[cfg(test)]
     pub(crate) fn set_sizes(&mut self, sizes: Sizes) {
         self.sizes = sizes;
@@ -119,7 +136,7 @@ impl Keeper {
 
     /// Publishes the changed list, which has others instead of the `replaced` segments, and
     /// removes what nobody needs any more.
-    fn publish(
+    pub(crate) fn publish(
         &mut self,
         replaced: impl IntoIterator<Item = (crate::Day, u64)>,
     ) -> Result<(), Error> {

@@ -17,7 +17,11 @@ use crate::{
     calendar::Calendar,
     fragment::reconcile,
     home::Home,
-    log::{folder, v1, writer::items},
+    log::{
+        file::{self, Place},
+        folder, frame, v1,
+        writer::items,
+    },
     manifest::{DayState, Manifest},
     recent::{Known, Recent, told},
     record::Records,
@@ -32,6 +36,7 @@ mod history;
 mod tests;
 
 use days::Days;
+pub(crate) use days::find;
 
 /// A ledger, as it was when it was read.
 ///
@@ -192,16 +197,26 @@ impl Ledger {
         Ok(ledger)
     }
 
-    /// Reads the bytes of one log file of version 1, as if it were the last of its log.
+    /// Reads the bytes of one log file of any version, as if it were the last of its log. What is
+    /// sealed in it cannot be read: there are no keys.
     ///
     /// # Errors
     /// When the bytes are damaged or are no log file; errors name the file `image`.
-    pub fn from_v1_bytes(bytes: &[u8]) -> Result<Self, Error> {
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self, Error> {
         let mut ledger = Self::unsealed();
-        v1::read_bytes(bytes, |number, record| {
+        let take = |number, record| {
             ledger.take(number, record);
             Ok(())
-        })?;
+        };
+        if frame::version(bytes) == Some(frame::VERSION) {
+            let first = frame::parse_header(bytes).map_or(RecordNumber(0), |h| h.first());
+            let mut take = take;
+            file::scan(Path::new("image"), bytes, first, Place::Last, |chunk| {
+                items::<Records>(&chunk, None, &mut take)
+            })?;
+        } else {
+            v1::read_bytes(bytes, take)?;
+        }
         ledger.log_bytes = bytes.len() as u64;
         Ok(ledger)
     }
@@ -274,7 +289,9 @@ impl Ledger {
                     && known.ports == block.ports
                     && known.transport == block.transport
             });
-            found.extend(mine.map(|known| allocation(block.external, known)));
+            for known in mine {
+                found.push(self.days.with_first_day((block.external, known))?);
+            }
         }
         self.days.settle(found, span, |held| self.end(held))
     }
@@ -429,8 +446,9 @@ impl Evidence for Ledger {
 
     fn holders(&self, external: External, span: Span) -> Result<Vec<Allocation>, Error> {
         let mut found = self.days.holders(external, span)?;
-        let known = self.unsettled(external)?.into_iter();
-        found.extend(known.map(|known| allocation(external.address, known)));
+        for known in self.unsettled(external)? {
+            found.push(self.days.with_first_day((external.address, known))?);
+        }
         self.days.settle(found, span, |held| self.end(held))
     }
 
@@ -438,7 +456,8 @@ impl Evidence for Ledger {
         let mut nearest = self.days.nearest(external, at)?;
         let known = self.unsettled(external)?;
         for known in known {
-            let held = allocation(external.address, known);
+            let (address, known) = self.days.with_first_day((external.address, known))?;
+            let held = allocation(address, known);
             if held.to.is_some_and(|to| to <= at)
                 && nearest.before.as_ref().is_none_or(|best| best.to < held.to)
             {

@@ -74,6 +74,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod archive;
 mod calendar;
 mod committer;
 mod error;
@@ -85,14 +86,18 @@ mod keeper;
 mod ledger;
 mod log;
 mod manifest;
+mod prove;
 mod recent;
 mod record;
+mod retain;
+mod segment_records;
 mod settings;
 mod shelf;
 mod sign;
 #[cfg(test)]
 mod testing;
 mod timeline;
+mod verify;
 mod writer;
 
 pub use calendar::{Calendar, Day, DayError, TimeOfDayError};
@@ -103,5 +108,8 @@ pub use ledger::{Held, Ledger, Rested, Resume, Stats};
 pub use keeper::{Keeper, Kept};
 pub use log::writer::Cut;
 pub use manifest::Hold;
+pub use prove::{Prover, text_of_entry};
+pub use retain::Due;
 pub use settings::Settings;
+pub use verify::{Problem, Verified, verify};
 pub use writer::{Options, Recovery, Writer};

@@ -102,6 +102,7 @@ pub(crate) fn fragment(
         transport: block.transport,
         from,
         to,
+        concluded: false,
         subscriber: block.subscriber.clone(),
         device: device.clone(),
         record,

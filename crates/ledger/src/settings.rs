@@ -20,7 +20,7 @@ pub struct Settings {
     pub name: String,
     /// When its days begin. It never changes.
     pub calendar: Calendar,
-    /// Whether what it writes is encrypted with the day's key.
+    /// Whether sealed days are encrypted with the day's key. The log always is.
     pub encrypted: bool,
     /// The folder of the key ring; a relative path is inside the ledger's folder.
     pub keys: PathBuf,
@@ -79,7 +79,8 @@ impl Settings {
 const INTRODUCTION: &str = "\
 # What this ledger is. Read by everyone who writes to it or asks it.
 #   name, day_starts       never change: records were signed and filed by them
-#   encrypted              whether what is written from now on is encrypted with its day's key
+#   encrypted              whether days that are sealed from now on are encrypted, each with its
+#                          own key; the log always is
 #   keys, master_key       the key ring and the master key that wraps it; better elsewhere than
 #                          here, and never in the same backup. Instead of a file:
 #                          master_key_command = [\"program\", \"argument\"]

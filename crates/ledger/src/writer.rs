@@ -196,7 +196,6 @@ fn form(home: &Home, file_bytes: u64) -> Form {
     Form {
         file_bytes,
         calendar: home.settings().calendar,
-        sealed: home.settings().encrypted,
     }
 }
 

@@ -5,11 +5,10 @@ use std::{
 };
 
 use portledger_model::{
-    Block, Device, Record, RecordNumber, Subscriber, Timestamp,
+    Allocation, Block, Device, Record, RecordNumber, Subscriber, Timestamp,
 };
-use portledger_segments::{Dictionary, Resolution, Row, SegmentWriter};
+use portledger_segments::{Dictionary, RecordWriter, Resolution, Row, SegmentWriter};
 
-use super::records_stub::*;
 use super::Keeper;
 use crate::{
     Day, Error,
@@ -17,6 +16,7 @@ use crate::{
     manifest::SegmentEntry,
     recent::told,
     record::Records,
+    segment_records,
 };
 
 /// Records with their numbers, in order.
@@ -92,19 +92,29 @@ impl Keeper {
         )?;
         let rows = rows(records, &dictionary)?;
         let times = records.iter().flat_map(|(_, record)| times(record));
-        let resolution = Resolution::of(times);
+        self.write_segment(day, &dictionary, Resolution::of(times), &rows, records)
+    }
+
+    fn write_segment(
+        &mut self,
+        day: Day,
+        dictionary: &Dictionary,
+        resolution: Resolution,
+        rows: &[Row],
+        records: &[&(RecordNumber, Record)],
+    ) -> Result<SegmentEntry, Error> {
         let staged = self.stage(day)?;
         let mut writer =
-            SegmentWriter::new(&staged.dir, &dictionary, resolution, staged.key.as_ref())?;
-        for row in &rows {
+            SegmentWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
+        for row in rows {
             writer.push(*row)?;
         }
         let mut files = writer.finish()?.files;
-        let mut written = RecordWriter::new(&staged.dir, &dictionary, resolution, staged.key.as_ref())?;
+        let mut written = RecordWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
         for (number, record) in records {
-            written.push(*number, record)?;
+            written.push(segment_records::row(*number, record, dictionary)?)?;
         }
-        files.extend(written.finish()?);
+        files.push(written.finish()?);
         Ok(SegmentEntry {
             id: staged.id,
             whole: false,
@@ -114,6 +124,27 @@ impl Keeper {
             records: records.len() as u64,
             files: self.shelve(&staged, &files)?,
         })
+    }
+}
+
+impl Keeper {
+    /// Writes a part of a day that holds no record of its own: what later records told of it.
+    pub(super) fn write_late_part(
+        &mut self,
+        day: Day,
+        held: &[&Allocation],
+    ) -> Result<SegmentEntry, Error> {
+        let dictionary = Dictionary::new(
+            held.iter().map(|held| held.block.subscriber.clone()),
+            held.iter().map(|held| held.device.clone()),
+        )?;
+        let told = held
+            .iter()
+            .map(|held| row(&held.block, held.from, held.to, &held.device, held.record, &dictionary));
+        let mut rows = told.collect::<Result<Vec<_>, _>>()?;
+        rows.sort_unstable_by_key(order);
+        let times = held.iter().flat_map(|held| std::iter::once(held.from).chain(held.to));
+        self.write_segment(day, &dictionary, Resolution::of(times), &rows, &[])
     }
 }
 
@@ -134,25 +165,37 @@ fn rows(
     }
     let mut rows = Vec::with_capacity(known.len());
     for ((block, from), (to, opened, device)) in known {
-        let numbers = dictionary
-            .number_of(&block.subscriber)
-            .zip(dictionary.number_of_device(device));
-        let (subscriber, device) = numbers.ok_or(Error::Flawed(crate::Flaw::Meaning(
-            "a subscriber that its own dictionary does not have",
-        )))?;
-        rows.push(Row {
-            external: block.external,
-            ports: block.ports,
-            transport: block.transport,
-            from,
-            to,
-            subscriber,
-            device,
-            opened,
-        });
+        rows.push(row(block, from, to, device, opened, dictionary)?);
     }
     rows.sort_unstable_by_key(order);
     Ok(rows)
+}
+
+fn row(
+    block: &Block,
+    from: Timestamp,
+    to: Option<Timestamp>,
+    device: &Device,
+    opened: RecordNumber,
+    dictionary: &Dictionary,
+) -> Result<Row, Error> {
+    let numbers = dictionary
+        .number_of(&block.subscriber)
+        .zip(dictionary.number_of_device(device));
+    let (subscriber, device) = numbers.ok_or(Error::Flawed(crate::Flaw::Meaning(
+        "a subscriber that its own dictionary does not have",
+    )))?;
+    Ok(Row {
+        external: block.external,
+        ports: block.ports,
+        transport: block.transport,
+        from,
+        to,
+        concluded: false,
+        subscriber,
+        device,
+        opened,
+    })
 }
 
 /// A row's order, the same whatever the order in which rows came.

@@ -2,18 +2,18 @@
 
 use std::{collections::BTreeMap, iter::Peekable, net::Ipv4Addr, sync::Arc};
 
-use portledger_model::{Device, PortRange, RecordNumber, Subscriber, Timestamp, Transport};
+use portledger_model::{Device, PortRange, Subscriber, Timestamp, Transport};
 use portledger_segments::{
-    DeviceNumber, Dictionary, FileSummary, Resolution, Row, Rows, Segment,
+    DeviceNumber, Dictionary, FileSummary, RecordRow, RecordWriter, Resolution, Row, Rows, Segment,
     SegmentWriter, SubscriberNumber,
 };
 
-use super::records_stub::*;
 use super::{Keeper, flush::order, staging::Staged};
 use crate::{
     Day, Error,
     fragment::Fragment,
     manifest::{DayState, SegmentEntry},
+    segment_records,
 };
 
 /// A segment to be merged.
@@ -95,8 +95,7 @@ impl Keeper {
             together.dedup_by(|later, kept| {
                 let same = identity(later) == identity(kept);
                 if same {
-                    kept.to = kept.to.into_iter().chain(later.to).min();
-                    kept.record = kept.record.min(later.record);
+                    kept.add(later);
                 }
                 same
             });
@@ -220,16 +219,34 @@ pub(super) fn by_address(
 }
 
 impl Source {
+    fn number_record(&self, row: RecordRow) -> RecordRow {
+        let subscriber = row.subscriber.map(|old| self.subscriber(old));
+        RecordRow {
+            device: self.device(row.device),
+            subscriber,
+            ..row
+        }
+    }
+
+    fn subscriber(&self, old: SubscriberNumber) -> SubscriberNumber {
+        let new = self.subscribers.get(old.0 as usize).copied();
+        new.unwrap_or(SubscriberNumber(u32::MAX))
+    }
+
+    fn device(&self, old: DeviceNumber) -> DeviceNumber {
+        let new = self.devices.get(usize::from(old.0)).copied();
+        new.unwrap_or(DeviceNumber(u16::MAX))
+    }
+
     fn number(&self, row: &Row) -> Numbered {
-        let subscriber = self.subscribers.get(row.subscriber.0 as usize);
-        let device = self.devices.get(usize::from(row.device.0));
         Fragment {
             ports: row.ports,
             transport: row.transport,
             from: row.from,
             to: row.to,
-            subscriber: subscriber.copied().unwrap_or(SubscriberNumber(u32::MAX)),
-            device: device.copied().unwrap_or(DeviceNumber(0)),
+            concluded: row.concluded,
+            subscriber: self.subscriber(row.subscriber),
+            device: self.device(row.device),
             record: row.opened,
         }
     }
@@ -242,7 +259,7 @@ pub(super) struct Output<'a> {
     resolution: Resolution,
     rows: SegmentWriter<'a>,
     count: u64,
-    records: Option<(u64, Option<FileSummary>)>,
+    records: Option<(u64, FileSummary)>,
 }
 
 impl<'a> Output<'a> {
@@ -271,6 +288,7 @@ impl<'a> Output<'a> {
             transport: known.transport,
             from: known.from,
             to: known.to,
+            concluded: known.concluded,
             subscriber: known.subscriber,
             device: known.device,
             opened: known.record,
@@ -290,32 +308,14 @@ impl<'a> Output<'a> {
         let mut writer =
             RecordWriter::new(&self.staged.dir, self.dictionary, self.resolution, key)?;
         let mut count = 0;
-        let mut streams = Vec::new();
-        for source in sources {
-            streams.push(source.segment.records()?.peekable());
-        }
-        loop {
-            let mut least: Option<(usize, RecordNumber)> = None;
-            for (place, stream) in streams.iter_mut().enumerate() {
-                match stream.peek() {
-                    Some(Ok(record)) if least.is_none_or(|(_, best)| record.number < best) => {
-                        least = Some((place, record.number));
-                    }
-                    Some(Err(_)) => {
-                        if let Some(Err(error)) = stream.next() {
-                            return Err(error.into());
-                        }
-                    }
-                    _ => {}
-                }
-            }
-            let Some((place, _)) = least else { break };
-            let next = streams.get_mut(place).and_then(Iterator::next);
-            if let (Some(record), Some(source)) = (next, sources.get(place)) {
-                let _ = source; writer.push_row(record?)?;
+        let segments: Vec<_> = sources.iter().map(|source| source.segment.as_ref()).collect();
+        segment_records::rows_in_order(&segments, 0..u64::MAX, |place, row| {
+            if let Some(source) = sources.get(place) {
+                writer.push(source.number_record(row))?;
                 count += 1;
             }
-        }
+            Ok(())
+        })?;
         self.records = Some((count, writer.finish()?));
         Ok(())
     }
@@ -324,7 +324,7 @@ impl<'a> Output<'a> {
     pub(super) fn finish(self) -> Result<(u64, u64, Vec<FileSummary>), Error> {
         let mut files = self.rows.finish()?.files;
         let (records, file) = self.records.unzip();
-        files.extend(file.flatten());
+        files.extend(file);
         Ok((self.count, records.unwrap_or(0), files))
     }
 }

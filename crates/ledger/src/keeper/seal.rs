@@ -3,9 +3,9 @@
 //! A sealed day has every allocation that touched it: those handed out in it, those held on from
 //! the day before, and those of which only a later release told. So an instant needs one file.
 
-use std::{collections::HashSet};
+use std::collections::{BTreeMap, HashSet};
 
-use portledger_model::{Span, Timestamp};
+use portledger_model::{Allocation, Block, Span, Timestamp};
 
 use super::{
     Keeper,
@@ -14,7 +14,8 @@ use super::{
 use crate::{
     Day, Error,
     fragment::reconcile,
-    manifest::{DayState, SegmentEntry},
+    ledger::find,
+    manifest::{DayEntry, DayState, SegmentEntry},
 };
 
 impl Keeper {
@@ -24,10 +25,18 @@ impl Keeper {
         let mut day = self.manifest.days.keys().next().copied();
         while let Some(next) = day.filter(|day| self.home.settings().calendar.span(*day).to <= now)
         {
+            let mut begun_earlier = Earlier::default();
+            if self.wants_sealing(next) {
+                begun_earlier = self.begun_earlier(next)?;
+                if let Some(first) = self.tell_earlier_days(&begun_earlier)? {
+                    day = Some(first);
+                    continue;
+                }
+            }
             // Something new in a day goes on into the next one, as far as it was held.
             let mut again = self.wants_sealing(next).then_some(next);
             while let Some(day) = again {
-                let goes_on = self.seal_day(day)?;
+                let goes_on = self.seal_day(day, &begun_earlier.ended)?;
                 sealed += 1;
                 let following = self.manifest.days.get(&day.next());
                 let was_sealed = following.is_some_and(|entry| entry.whole().is_some());
@@ -69,7 +78,8 @@ impl Keeper {
 
     /// Seals a day, with all that is known of it by now. Returns whether anything in it that goes
     /// on beyond it is new.
-    fn seal_day(&mut self, day: Day) -> Result<bool, Error> {
+    /// `ended` ended before the day, whatever its parts say.
+    fn seal_day(&mut self, day: Day, ended: &HashSet<(Block, Timestamp)>) -> Result<bool, Error> {
         let span = self.home.settings().calendar.span(day);
         let old = self.manifest.days.get(&day).cloned().unwrap_or_default();
         let mut segments = Vec::new();
@@ -95,12 +105,21 @@ impl Keeper {
             }
         }
         let (dictionary, sources) = number_anew(segments)?;
+        let ended: HashSet<_> = ended
+            .iter()
+            .filter_map(|(block, from)| {
+                let subscriber = dictionary.number_of(&block.subscriber)?;
+                let identity = (*from, block.ports, block.transport, subscriber);
+                Some((block.external, identity))
+            })
+            .collect();
         let staged = self.stage(day)?;
         let mut output = Output::new(&staged, &dictionary, &sources)?;
         let (mut left_open, mut goes_on) = (false, false);
         by_address(&sources, |external, of_sources| {
             let sealed = whole.as_ref().and_then(|_| of_sources.first());
-            let known = touching(of_sources, span);
+            let mut known = touching(of_sources, span);
+            known.retain(|known| !ended.contains(&(external, identity(known))));
             let beyond = known.iter().filter(|k| k.to.is_none_or(|to| span.to < to));
             let beyond: Vec<_> = beyond.collect();
             left_open |= !beyond.is_empty();
@@ -131,6 +150,115 @@ impl Keeper {
     }
 }
 
+/// What a day's parts tell of allocations that began earlier and that the last sealed day does
+/// not have among those it left open.
+#[derive(Default)]
+struct Earlier {
+    /// The day they began on did not know of them: their beginning was lost, or the log begins
+    /// after it.
+    unknown: Vec<Allocation>,
+    /// The day they began on knows that they ended: a second, later release counts for nothing.
+    ended: HashSet<(Block, Timestamp)>,
+}
+
+impl Keeper {
+    fn begun_earlier(&self, day: Day) -> Result<Earlier, Error> {
+        let begins = self.home.settings().calendar.span(day).from;
+        let mut segments = Vec::new();
+        for part in self.manifest.days.get(&day).into_iter().flat_map(DayEntry::parts) {
+            let part = self.shelf.segment(day, part)?;
+            segments.push((part, Wanted::BegunBefore(begins)));
+        }
+        let parts = segments.len();
+        let sealed = self.manifest.days.range(..day).rev();
+        let before = sealed.filter(|(_, entry)| entry.is_there());
+        if let Some((other, whole)) = before.filter_map(|(d, e)| Some((*d, e.whole()?))).next() {
+            let end = self.home.settings().calendar.span(other).to;
+            let segment = self.shelf.segment(other, whole)?;
+            segments.push((segment, Wanted::HeldAfter(end)));
+        }
+        let (dictionary, sources) = number_anew(segments)?;
+        let mut earlier = Earlier::default();
+        by_address(&sources, |external, of_sources| {
+            let (told, left_open) = of_sources.split_at(parts);
+            let left_open: HashSet<_> = left_open.iter().flatten().map(identity).collect();
+            let mut told = told.concat();
+            reconcile(&mut told);
+            for known in told {
+                if left_open.contains(&identity(&known)) {
+                    continue;
+                }
+                let named = dictionary
+                    .subscriber(known.subscriber)
+                    .zip(dictionary.device(known.device));
+                let Some((subscriber, device)) = named else {
+                    continue;
+                };
+                let held = Allocation {
+                    block: Block {
+                        subscriber: subscriber.clone(),
+                        external,
+                        ports: known.ports,
+                        transport: known.transport,
+                    },
+                    from: known.from,
+                    to: known.to,
+                    device: device.clone(),
+                    record: known.record,
+                };
+                if self.is_settled(&held)? {
+                    earlier.ended.insert((held.block, held.from));
+                } else {
+                    earlier.unknown.push(held);
+                }
+            }
+            Ok(())
+        })?;
+        Ok(earlier)
+    }
+
+    /// Whether the day on which it began knows of an allocation's release, or cannot be told any
+    /// more. An end that was only concluded is believed no longer when a release is told.
+    fn is_settled(&self, held: &Allocation) -> Result<bool, Error> {
+        let calendar = self.home.settings().calendar;
+        let day = calendar.day_of(held.from);
+        let Some(entry) = self.manifest.days.get(&day) else {
+            return Ok(false);
+        };
+        if !entry.is_there() {
+            return Ok(true);
+        }
+        for segment in &entry.segments {
+            let segment = self.shelf.segment(day, segment)?;
+            if let Some(row) = find(&segment, held)?
+                && (held.to.is_none() || !row.concluded)
+            {
+                return Ok(true);
+            }
+        }
+        Ok(false)
+    }
+
+    /// Writes what earlier days did not know as late parts of theirs. Returns the first of these
+    /// days: from there on, days are sealed again.
+    fn tell_earlier_days(&mut self, earlier: &Earlier) -> Result<Option<Day>, Error> {
+        let calendar = self.home.settings().calendar;
+        let mut by_day: BTreeMap<Day, Vec<&Allocation>> = BTreeMap::new();
+        for held in &earlier.unknown {
+            by_day.entry(calendar.day_of(held.from)).or_default().push(held);
+        }
+        let first = by_day.keys().next().copied();
+        for (day, held) in by_day {
+            let part = self.write_late_part(day, &held)?;
+            self.manifest.days.entry(day).or_default().segments.push(part);
+        }
+        if first.is_some() {
+            self.publish([])?;
+        }
+        Ok(first)
+    }
+}
+
 /// What is known of an address, put together: the allocations that touch the day.
 fn touching(of_sources: &[Vec<Numbered>], span: Span) -> Vec<Numbered> {
     let mut known = of_sources.concat();
@@ -143,5 +271,5 @@ fn touching(of_sources: &[Vec<Numbered>], span: Span) -> Vec<Numbered> {
 }
 
 fn whole_of(known: &Numbered) -> impl Eq + std::hash::Hash + use<> {
-    (identity(known), known.to)
+    (identity(known), known.to, known.concluded)
 }

@@ -19,6 +19,7 @@ use portledger_model::{
 };
 use portledger_segments::{Row, Segment};
 
+use super::allocation;
 use crate::{
     Error,
     calendar::{Calendar, Day},
@@ -26,6 +27,8 @@ use crate::{
     recent::Known,
     shelf::Shelf,
 };
+
+const ALWAYS: Span = Span::new(Timestamp::MIN, Timestamp::MAX);
 
 pub(crate) struct Days {
     manifest: Manifest,
@@ -54,26 +57,29 @@ impl Days {
     }
 
     /// What sealed days know of the endpoint within `span`, as each day has it.
-    pub(crate) fn holders(
-        &self,
-        external: External,
-        span: Span,
-    ) -> Result<Vec<Allocation>, Error> {
+    pub(crate) fn holders(&self, external: External, span: Span) -> Result<Vec<Told>, Error> {
         let mut found = Vec::new();
         for (_, segment) in self.touched(span)? {
-            segment.holders(external, span, &mut found)?;
+            for row in segment.rows_of(external, span)? {
+                found.push((row.external, of_row(&segment, &row)?));
+            }
         }
         Ok(found)
     }
 
+    /// What sealed days know of a subscriber within `span`, as each day has it.
     pub(crate) fn by_subscriber(
         &self,
         subscriber: &Subscriber,
         span: Span,
-    ) -> Result<Vec<Allocation>, Error> {
+    ) -> Result<Vec<Told>, Error> {
         let mut found = Vec::new();
         for (_, segment) in self.touched(span)? {
-            found.extend(segment.by_subscriber(subscriber, span)?);
+            if let Some(number) = segment.number_of(subscriber)? {
+                for row in segment.rows_of_subscriber(number, span)? {
+                    found.push((row.external, of_row(&segment, &row)?));
+                }
+            }
         }
         Ok(found)
     }
@@ -82,7 +88,7 @@ impl Days {
     /// by start. `end` asks what is recent.
     pub(crate) fn settle(
         &self,
-        mut found: Vec<Allocation>,
+        mut found: Vec<Told>,
         span: Span,
         end: impl Fn(&Allocation) -> Result<Option<Timestamp>, Error>,
     ) -> Result<Vec<Allocation>, Error> {
@@ -90,21 +96,24 @@ impl Days {
         found.dedup_by(|later, kept| {
             let same = order(later) == order(kept);
             if same {
-                kept.to = kept.to.into_iter().chain(later.to).min();
-                kept.record = kept.record.min(later.record);
+                kept.1.add(&later.1);
             }
             same
         });
-        for held in &mut found {
+        let mut settled = Vec::with_capacity(found.len());
+        for (external, known) in found {
+            let mut held = allocation(external, known);
             if held.to.is_none() {
-                held.to = match self.end_in_sealed(held)? {
+                held.to = match self.end_in_sealed(&held)? {
                     Some(to) => Some(to),
-                    None => end(held)?,
+                    None => end(&held)?,
                 };
             }
+            if held.span().overlaps(span) {
+                settled.push(held);
+            }
         }
-        found.retain(|held| held.span().overlaps(span));
-        Ok(found)
+        Ok(settled)
     }
 
     /// When an allocation ended that some sealed day left open.
@@ -130,20 +139,23 @@ impl Days {
         Ok(to)
     }
 
-    fn in_day(&self, held: &Allocation, day: Day) -> Result<Option<Allocation>, Error> {
-        let Some(segment) = self.segment(day)? else {
-            return Ok(None);
-        };
-        let at = held.from.max(self.calendar.span(day).from);
-        let endpoint = External {
-            address: held.block.external,
-            port: Some(held.block.ports.first()),
-            transport: held.block.transport,
-        };
-        let mut found = Vec::new();
-        let instant = Span::new(at, at.after(Span::TICK));
-        segment.holders(endpoint, instant, &mut found)?;
-        Ok(found.into_iter().find(|here| order(here) == order(held)))
+    /// What is not settled of an allocation, with what the sealed day on which it began knows: a
+    /// release that was told there comes before a second one.
+    pub(crate) fn with_first_day(&self, (external, mut known): Told) -> Result<Told, Error> {
+        let began = self.calendar.day_of(known.from);
+        if let Some(segment) = self.segment(began)?
+            && let Some(row) = find(&segment, &allocation(external, known.clone()))?
+        {
+            known.add(&of_row(&segment, &row)?);
+        }
+        Ok((external, known))
+    }
+
+    fn in_day(&self, held: &Allocation, day: Day) -> Result<Option<Row>, Error> {
+        match self.segment(day)? {
+            Some(segment) => find(&segment, held),
+            None => Ok(None),
+        }
     }
 
     /// The nearest allocations that sealed days know of, outwards from `at` until one is found on
@@ -184,9 +196,9 @@ impl Days {
             ..external
         };
         for (segment, left_after) in self.unsettled_segments(false)? {
-            for held in segment.of_endpoint(endpoint)? {
-                if left_after.is_none_or(|end| held.to.is_none_or(|to| end < to)) {
-                    known.push(of_allocation(held));
+            for row in segment.rows_of(endpoint, ALWAYS)? {
+                if left_after.is_none_or(|end| row.to.is_none_or(|to| end < to)) {
+                    known.push(of_row(&segment, &row)?);
                 }
             }
         }
@@ -195,10 +207,9 @@ impl Days {
 
     /// The blocks that a subscriber held at some time that is not settled.
     pub(crate) fn unsettled_blocks_of(&self, subscriber: &Subscriber) -> Result<Vec<Block>, Error> {
-        let always = Span::new(Timestamp::MIN, Timestamp::MAX);
         let mut blocks = Vec::new();
         for (segment, _) in self.unsettled_segments(false)? {
-            let held = segment.by_subscriber(subscriber, always)?;
+            let held = segment.by_subscriber(subscriber, ALWAYS)?;
             blocks.extend(held.into_iter().map(|held| held.block));
         }
         Ok(blocks)
@@ -213,10 +224,8 @@ impl Days {
             for row in segment.rows() {
                 let row: Row = row?;
                 if left_after.is_none_or(|end| row.to.is_none_or(|to| end.min(since) <= to)) {
-                    let held = segment.allocation(&row)?;
-                    all.entry(row.external)
-                        .or_default()
-                        .push(of_allocation(held));
+                    let known = of_row(&segment, &row)?;
+                    all.entry(row.external).or_default().push(known);
                 }
             }
         }
@@ -296,26 +305,51 @@ impl Days {
     }
 }
 
-/// What tells one allocation from another, in order of start.
-fn order(held: &Allocation) -> impl Ord {
+/// What some place knows of an allocation, with its external address.
+pub(crate) type Told = (Ipv4Addr, Known);
+
+/// A segment's row of an allocation.
+pub(crate) fn find(segment: &Segment, held: &Allocation) -> Result<Option<Row>, Error> {
     let block = &held.block;
-    (
-        held.from,
-        block.external,
-        block.ports,
-        block.transport,
-        block.subscriber.clone(),
-    )
+    let endpoint = External {
+        address: block.external,
+        port: Some(block.ports.first()),
+        transport: None,
+    };
+    for row in segment.rows_of(endpoint, ALWAYS)? {
+        if row.from == held.from
+            && row.ports == block.ports
+            && row.transport == block.transport
+            && segment.allocation(&row)?.block.subscriber == block.subscriber
+        {
+            return Ok(Some(row));
+        }
+    }
+    Ok(None)
 }
 
-fn of_allocation(held: Allocation) -> Known {
-    Known {
+/// What tells one allocation from another, in order of start.
+fn order((external, known): &Told) -> impl Ord + '_ {
+    let Known {
+        from,
+        ports,
+        transport,
+        subscriber,
+        ..
+    } = known;
+    (*from, *external, *ports, *transport, subscriber)
+}
+
+fn of_row(segment: &Segment, row: &Row) -> Result<Known, Error> {
+    let held = segment.allocation(row)?;
+    Ok(Known {
         ports: held.block.ports,
         transport: held.block.transport,
         from: held.from,
         to: held.to,
+        concluded: row.concluded,
         subscriber: held.block.subscriber,
         device: held.device,
         record: held.record,
-    }
+    })
 }

@@ -128,7 +128,7 @@ fn a_log_of_version_1_is_taken_over() {
 proptest! {
     #[test]
     fn no_bytes_panic(bytes in prop::collection::vec(any::<u8>(), 0..200)) {
-        let _ = Ledger::from_v1_bytes(&bytes);
+        let _ = Ledger::from_bytes(&bytes);
     }
 
     #[test]
@@ -142,6 +142,6 @@ proptest! {
             bytes[at] = byte;
         }
         bytes.truncate(cut.index(bytes.len() + 1));
-        let _ = Ledger::from_v1_bytes(&bytes);
+        let _ = Ledger::from_bytes(&bytes);
     }
 }

@@ -16,7 +16,7 @@ use std::{
     path::{Path, PathBuf},
 };
 
-use portledger_proof::{Frontier, Hash, Node, Nodes, node_hash, subtree_root};
+use portledger_proof::{Frontier, Hash, Node, Nodes, covering, node_hash, subtree_root};
 
 use crate::Error;
 
@@ -32,8 +32,16 @@ const HASH: u64 = 32;
 pub(crate) struct Tree {
     dir: PathBuf,
     edge: Frontier,
-    files: Vec<File>,
-    pending: Vec<Vec<u8>>,
+    levels: Vec<Level>,
+}
+
+/// One stored level.
+struct Level {
+    level: u8,
+    file: File,
+    /// Hashes in the file.
+    stored: u64,
+    pending: Vec<u8>,
 }
 
 /// Where a [`Tree`] was, to go back to.
@@ -43,9 +51,10 @@ pub(crate) struct Before {
 }
 
 impl Tree {
-    /// Goes on from `edge`; what is stored beyond it is forgotten.
+    /// Goes on from `edge`. What is stored beyond it stays: it is of records that follow, some of
+    /// which may be deleted, so that it could not be made again.
     pub(crate) fn open(dir: &Path, edge: Frontier) -> Result<Self, Error> {
-        let mut files = Vec::new();
+        let mut levels = Vec::new();
         for level in LEVELS {
             let path = path(dir, level);
             let failed = |action| {
@@ -55,20 +64,23 @@ impl Tree {
             let mut options = File::options();
             options.read(true).write(true).create(true).truncate(false);
             let mut file = options.mode(0o640).open(&path).map_err(failed("open"))?;
-            let stored = file.metadata().map_err(failed("read"))?.len();
-            let needed = (edge.size() >> level) * HASH;
-            if stored < needed {
+            let stored = file.metadata().map_err(failed("read"))?.len() / HASH;
+            if stored < edge.size() >> level {
                 return Err(Error::TreeShort { path });
             }
-            file.set_len(needed).map_err(failed("cut"))?;
-            file.seek(SeekFrom::End(0)).map_err(failed("read"))?;
-            files.push(file);
+            file.seek(SeekFrom::Start(stored * HASH))
+                .map_err(failed("read"))?;
+            levels.push(Level {
+                level,
+                file,
+                stored,
+                pending: Vec::new(),
+            });
         }
         Ok(Self {
             dir: dir.into(),
             edge,
-            files,
-            pending: vec![Vec::new(); LEVELS.len()],
+            levels,
         })
     }
 
@@ -77,37 +89,70 @@ impl Tree {
     }
 
     pub(crate) fn append(&mut self, leaf: Hash) {
-        let pending = &mut self.pending;
+        let levels = &mut self.levels;
         self.edge.append(leaf, |node, hash| {
-            let stored = LEVELS.iter().position(|level| *level == node.level());
-            if let Some(pending) = stored.and_then(|place| pending.get_mut(place)) {
-                pending.extend_from_slice(hash.as_bytes());
+            let level = levels.iter_mut().find(|level| level.level == node.level());
+            if let Some(level) = level.filter(|level| level.stored <= node.index()) {
+                level.pending.extend_from_slice(hash.as_bytes());
             }
         });
+    }
+
+    /// Goes on from the edge over the first `size` records, which is made from stored hashes and
+    /// kept leaves: the records between are deleted.
+    pub(crate) fn skip_to(&mut self, size: u64) -> Result<(), Error> {
+        let dir = self.dir.clone();
+        let kept = |group| kept_leaves(&dir, group).map(Option::unwrap_or_default);
+        let stored = Stored::open(&self.dir, kept);
+        let mut hashes = covering(0, size)
+            .map(|node| stored.node(node))
+            .collect::<Result<Vec<_>, _>>()?;
+        hashes.truncate(64);
+        self.edge = Frontier::from_parts(size, hashes)
+            .map_err(|error| Error::Proof(error.to_string()))?;
+        Ok(())
+    }
+
+    /// Forgets what is stored beyond the edge: a crash left hashes of records it kept from the
+    /// disk.
+    pub(crate) fn cut(&mut self) -> Result<(), Error> {
+        for level in &mut self.levels {
+            let known = self.edge.size() >> level.level;
+            if known < level.stored {
+                let failed = |error| Error::io(path(&self.dir, level.level), "cut", error);
+                level.file.set_len(known * HASH).map_err(failed)?;
+                level.file.seek(SeekFrom::End(0)).map_err(failed)?;
+                level.stored = known;
+            }
+        }
+        Ok(())
     }
 
     pub(crate) fn before(&self) -> Before {
         Before {
             edge: self.edge.clone(),
-            pending: self.pending.iter().map(Vec::len).collect(),
+            pending: self.levels.iter().map(|l| l.pending.len()).collect(),
         }
     }
 
     pub(crate) fn go_back(&mut self, before: Before) {
         self.edge = before.edge;
-        for (pending, length) in self.pending.iter_mut().zip(before.pending) {
-            pending.truncate(length);
+        for (level, length) in self.levels.iter_mut().zip(before.pending) {
+            level.pending.truncate(length);
         }
     }
 
     /// Hands what is pending to the system. It can be made again from the log, so that no sync is
     /// needed before the log's next file begins.
     pub(crate) fn write(&mut self) -> Result<(), Error> {
-        for ((file, pending), level) in self.files.iter_mut().zip(&mut self.pending).zip(LEVELS) {
-            if !pending.is_empty() {
-                file.write_all(pending)
-                    .map_err(|error| Error::io(path(&self.dir, level), "write", error))?;
-                pending.clear();
+        for level in &mut self.levels {
+            if !level.pending.is_empty() {
+                level
+                    .file
+                    .write_all(&level.pending)
+                    .map_err(|error| Error::io(path(&self.dir, level.level), "write", error))?;
+                level.stored += level.pending.len() as u64 / HASH;
+                level.pending.clear();
             }
         }
         Ok(())
@@ -116,9 +161,9 @@ impl Tree {
     /// Makes all of it durable.
     pub(crate) fn sync(&mut self) -> Result<(), Error> {
         self.write()?;
-        for (file, level) in self.files.iter().zip(LEVELS) {
-            file.sync_data()
-                .map_err(|error| Error::io(path(&self.dir, level), "sync", error))?;
+        for level in &self.levels {
+            let synced = level.file.sync_data();
+            synced.map_err(|error| Error::io(path(&self.dir, level.level), "sync", error))?;
         }
         Ok(())
     }
@@ -169,8 +214,8 @@ impl<L: Fn(u64) -> Result<Vec<Hash>, Error>> Stored<L> {
         }
     }
 
-    /// The stored hashes that make up the node; `None` where some is not stored.
-    fn stored(&self, node: Node) -> Result<Option<Hash>, Error> {
+    /// The node's hash from what is stored; `None` where some of it is not.
+    pub(crate) fn stored_hash(&self, node: Node) -> Result<Option<Hash>, Error> {
         let files = self.files.iter().zip(LEVELS).rev();
         let Some((file, level)) = files.into_iter().find(|(_, level)| *level <= node.level())
         else {
@@ -199,7 +244,7 @@ impl<L: Fn(u64) -> Result<Vec<Hash>, Error>> Nodes for Stored<L> {
     type Error = Error;
 
     fn node(&self, node: Node) -> Result<Hash, Error> {
-        if let Some(hash) = self.stored(node)? {
+        if let Some(hash) = self.stored_hash(node)? {
             return Ok(hash);
         }
         if node.level() > LEVELS[0]

@@ -35,8 +35,6 @@ pub(crate) struct Form {
     pub(crate) file_bytes: u64,
     /// When its days begin.
     pub(crate) calendar: Calendar,
-    /// Whether chunks are sealed.
-    pub(crate) sealed: bool,
 }
 
 /// The unfinished end of a log, left by a crash and never acknowledged.
@@ -101,17 +99,36 @@ impl<C: Content> LogWriter<C> {
         let from = files.last().map_or(RecordNumber(0), |(first, _)| *first);
         let mut leaves = Vec::new();
         let mut hasher = Hasher::<C>::new(&keys);
-        let contents = folder::read(dir, from, |chunk| hasher.chunk(&chunk, &mut leaves))?;
+        let contents = folder::read(dir, from, |chunk| {
+            let known = hasher.chunk(&chunk)?;
+            leaves.push((chunk.first.0 + u64::from(chunk.records), known));
+            Ok(())
+        })?;
         let edge = contents.last.as_ref().and_then(|l| l.scan.edge.clone());
         let mut tree = Tree::open(dir, edge.unwrap_or_else(Frontier::new))?;
-        for leaf in leaves {
-            tree.append(leaf);
+        let mut skipped = None;
+        for (end, known) in leaves {
+            let Some(known) = known else {
+                skipped = Some(end);
+                continue;
+            };
+            if let Some(end) = skipped.take() {
+                tree.skip_to(end)?;
+            }
+            for leaf in known {
+                tree.append(leaf);
+            }
         }
-        tree.write()?;
+        if let Some(end) = skipped {
+            tree.skip_to(end)?;
+        }
         let tail = match contents.last {
             Some(last) => mend(disk.as_ref(), last)?,
             None => begin(disk.as_ref(), dir, tree.edge())?,
         };
+        // Only now is all of the log on the disk.
+        tree.cut()?;
+        tree.write()?;
         let cut = tail.cut.or(headless);
         let mut writer = Self {
             dir: dir.into(),
@@ -221,7 +238,9 @@ impl<C: Content> LogWriter<C> {
             self.tree.append(leaf);
             records += 1;
         }
-        let sealing = self.form.sealed.then(|| key.sealing());
+        // Always, also where sealed days are plain files: a day that is deleted may stand in a
+        // log file that goes on being written.
+        let sealing = Some(key.sealing());
         let mut sealed = Ok(());
         frame::write(&mut scratch.frames, |out| {
             sealed = chunk::write(day, first, records, &scratch.entries, sealing, out);
@@ -324,14 +343,17 @@ impl<'a, C: Content> Hasher<'a, C> {
         }
     }
 
-    /// Appends the leaves of a chunk's records.
-    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>, leaves: &mut Vec<Hash>) -> Result<(), Error> {
-        let key = self.keys.get(chunk.day)?;
-        let key = key.ok_or(Flaw::Sealed(chunk.day))?;
+    /// The leaves of a chunk's records; `None` where they were deleted with their day's key.
+    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<Option<Vec<Hash>>, Error> {
+        let Some(key) = self.keys.get(chunk.day)? else {
+            return Ok(None);
+        };
+        let mut leaves = Vec::new();
         items::<C>(chunk, Some(&key), |number, item| {
             leaves.push(self.leaf(&key, number, &item));
             Ok(())
-        })
+        })?;
+        Ok(Some(leaves))
     }
 
     /// The leaf of one record.

@@ -1,0 +1,163 @@
+//! Deleting what is past its time: a day's key and files go, its hashes stay.
+//!
+//! Without its key nothing of a day can be read any more, in no copy or backup either
+//! (crypto-shredding). The tree's hashes stay, so that every other record is still proven; they
+//! are salted with the key, so that nothing can be guessed from them.
+
+use portledger_model::{Span, Timestamp};
+use serde_json::{Map, Value, json};
+use std::time::Duration;
+
+use crate::{
+    Day, Error, Keeper,
+    archive::Archive,
+    home::Home,
+    journal::{Entry, Journal},
+    log::tree::{GROUP, keep_leaves},
+    manifest::{DayEntry, DayState, Hold, Run, day_path},
+};
+
+/// A day whose time is past.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Due {
+    /// The day.
+    pub day: Day,
+    /// Records that were made on it.
+    pub records: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
+    /// The case that holds it, which keeps it from being deleted.
+    pub held_by: Option<String>,
+}
+
+const A_DAY: Duration = Duration::from_secs(86_400);
+
+impl Keeper {
+    /// The days whose time is past at `now`, as the ledger's settings say; none where they say
+    /// nothing.
+    pub fn due(&self, now: Timestamp) -> Vec<Due> {
+        let Some(keep) = self.home().settings().keep_days else {
+            return Vec::new();
+        };
+        let calendar = self.home().settings().calendar;
+        let limit = now.before(A_DAY * keep);
+        let days = self.manifest().days.iter();
+        days.filter(|(_, entry)| entry.state != DayState::Deleted)
+            .map(|(day, entry)| (*day, calendar.span(*day), entry))
+            .filter(|(_, span, _)| span.to <= limit)
+            .map(|(day, span, entry)| self.due_day(day, span, entry))
+            .collect()
+    }
+
+    fn due_day(&self, day: Day, span: Span, entry: &DayEntry) -> Due {
+        let files = entry.segments.iter().flat_map(|segment| &segment.files);
+        let holds = self.manifest().holds.iter();
+        let holding = |hold: &&Hold| Span::new(hold.from, hold.to).overlaps(span);
+        Due {
+            day,
+            records: entry.runs.iter().map(|run| run.records).sum(),
+            bytes: files.map(|file| file.bytes).sum(),
+            held_by: holds.into_iter().find(holding).map(|hold| hold.case.clone()),
+        }
+    }
+
+    /// Deletes the days whose time is past and which no case holds; the deletion is in the
+    /// journal before it is begun. Returns them, the held ones too.
+    ///
+    /// Everything written is sealed first, so that nothing of such a day is in the log alone.
+    ///
+    /// # Errors
+    /// When something cannot be read, written or deleted. What was begun is finished the next
+    /// time.
+    pub fn retain(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<Vec<Due>, Error> {
+        self.seal(now)?;
+        self.finish_deletions()?;
+        let due = self.due(now);
+        for due in due.iter().filter(|due| due.held_by.is_none()) {
+            let mut says = by.clone();
+            says.insert("kind".into(), json!("deletion"));
+            says.insert("day".into(), json!(due.day.to_string()));
+            says.insert("records".into(), json!(due.records));
+            Journal::append_to(self.home(), &[Entry { at: now, says }])?;
+            self.keep_what_proves_others(due.day)?;
+            if let Some(entry) = self.manifest_mut().days.get_mut(&due.day) {
+                entry.state = DayState::Deleting;
+            }
+            self.publish([])?;
+            self.finish_deletions()?;
+        }
+        Ok(due)
+    }
+
+    /// Keeps the days that a case needs, until it is lifted.
+    ///
+    /// # Errors
+    /// When the change cannot be written.
+    pub fn hold(&mut self, hold: Hold) -> Result<(), Error> {
+        self.manifest_mut().holds.push(hold);
+        self.publish([])
+    }
+
+    /// Lifts what a case holds. Returns how many holds that were.
+    ///
+    /// # Errors
+    /// When the change cannot be written.
+    pub fn lift(&mut self, case: &str) -> Result<usize, Error> {
+        let before = self.manifest().holds.len();
+        self.manifest_mut().holds.retain(|hold| hold.case != case);
+        self.publish([])?;
+        Ok(before - self.manifest().holds.len())
+    }
+
+    /// What cases hold.
+    pub fn holds(&self) -> &[Hold] {
+        &self.manifest().holds
+    }
+
+    /// Destroys the keys and files of days that are being deleted.
+    fn finish_deletions(&mut self) -> Result<(), Error> {
+        let days = self.manifest().days.iter();
+        let deleting: Vec<Day> = days
+            .filter(|(_, entry)| entry.state == DayState::Deleting)
+            .map(|(day, _)| *day)
+            .collect();
+        for &day in &deleting {
+            self.shelf().keys().destroy(day)?;
+            self.shelf().store().delete_all(&day_path(day)?)?;
+            if let Some(entry) = self.manifest_mut().days.get_mut(&day) {
+                entry.state = DayState::Deleted;
+                entry.segments.clear();
+            }
+        }
+        if deleting.is_empty() {
+            return Ok(());
+        }
+        self.publish([])
+    }
+
+    /// Keeps the leaves of the groups that a day shares with others: from the records alone the
+    /// hashes of such a group could not be made any more.
+    fn keep_what_proves_others(&self, day: Day) -> Result<(), Error> {
+        let home = Home::open(self.home().dir())?;
+        let home = home.ok_or_else(|| Error::NoLedger {
+            dir: self.home().dir().into(),
+        })?;
+        let log = home.log_dir();
+        let archive = Archive::open(home)?;
+        let runs = self.manifest().days.get(&day).map(|entry| &entry.runs);
+        let mut groups: Vec<u64> = runs.into_iter().flatten().flat_map(shared_groups).collect();
+        groups.dedup();
+        for group in groups {
+            keep_leaves(&log, group, &archive.leaves(group)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// The groups at either end of a run that it does not fill.
+fn shared_groups(run: &Run) -> impl Iterator<Item = u64> + use<> {
+    let end = run.first + run.records;
+    let first = (!run.first.is_multiple_of(GROUP)).then_some(run.first / GROUP);
+    let last = (!end.is_multiple_of(GROUP)).then_some(end / GROUP);
+    first.into_iter().chain(last)
+}
