@@ -112,7 +112,11 @@ impl Work {
             let done = self.keep();
             wait = match &done {
                 Ok(()) => FLUSH.max(began.elapsed() * SHARE),
-                Err(_) => RETRY,
+                Err(_) => {
+                    // What is new still is.
+                    self.shared.written.store(true, Ordering::Relaxed);
+                    RETRY
+                }
             };
             self.tell(done);
         }
