@@ -11,7 +11,7 @@ use crate::{
         thrift::Parsed,
     },
     layout::{Column, Kind},
-    table::Table,
+    table::{Region, Table},
 };
 
 /// The pages of one row group.
@@ -88,6 +88,9 @@ impl GroupIndex {
         };
         let all_pages = table.pages(group) as usize;
         let page_rows = table.layout.page_rows as u64;
+        let offsets = Region::read(table, meta.chunks.iter().map(|chunk| chunk.offset_index));
+        let bounds = meta.chunks.iter().filter_map(|chunk| chunk.column_index);
+        let all_bounds = Region::read(table, bounds);
         let mut check = Check::default();
         let mut pages = Vec::with_capacity(columns.len());
         for (at, (chunk, column)) in meta.chunks.iter().zip(columns).enumerate() {
@@ -101,7 +104,12 @@ impl GroupIndex {
                 table.damaged(place, flaw)
             };
             let offset = chunk.offset_index.0;
-            let bytes = table.module(chunk.offset_index, Module::OffsetIndex, ordinals(at));
+            let bytes = table.module(
+                offsets.as_ref(),
+                chunk.offset_index,
+                Module::OffsetIndex,
+                ordinals(at),
+            );
             let bytes = bytes.map_err(|flaw| fail(offset, flaw))?;
             let found = footer::offset_index(&bytes).map_err(|error| fail(offset, error.into()))?;
             let places = places(&found, chunk.start(), chunk.bytes, all_pages, page_rows);
@@ -109,7 +117,12 @@ impl GroupIndex {
             check.pages(&places);
             let bounds = match chunk.column_index {
                 Some(bytes) if column.bounds => {
-                    let index = table.module(bytes, Module::ColumnIndex, ordinals(at));
+                    let index = table.module(
+                        all_bounds.as_ref(),
+                        bytes,
+                        Module::ColumnIndex,
+                        ordinals(at),
+                    );
                     let index = index.map_err(|flaw| fail(bytes.0, flaw))?;
                     let index = ColumnIndex::parse(&index, all_pages)
                         .map_err(|error| fail(bytes.0, error.into()))?;

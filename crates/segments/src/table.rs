@@ -1,6 +1,7 @@
 //! One file of a segment, open for reading: its end, its indexes, and any page by its place.
 
 mod end;
+mod region;
 
 use std::{
     cell::RefCell,
@@ -10,6 +11,8 @@ use std::{
         atomic::{AtomicU64, Ordering},
     },
 };
+
+pub(crate) use self::region::Region;
 
 use self::end::{End, fits};
 use crate::{
@@ -312,9 +315,10 @@ impl Table {
         Ok((header, body.start + end..body.end + end))
     }
 
-    /// Reads a part of an index and opens it.
+    /// Reads a part of an index, if it is not in `read`, and opens it.
     pub(crate) fn module(
         &self,
+        read: Option<&Region>,
         bytes: (u64, u64),
         module: Module,
         at: Ordinals,
@@ -326,9 +330,15 @@ impl Table {
         if end.is_none() || length > LONGEST_PART {
             return Err(Flaw::Mismatch("an index outside its file"));
         }
-        let mut raw = vec![0; length as usize];
-        self.read(&mut raw, offset)
-            .map_err(|_| Flaw::Mismatch("an index that cannot be read"))?;
+        let raw = match read.and_then(|read| read.part(offset, length)) {
+            Some(raw) => raw.to_vec(),
+            None => {
+                let mut raw = vec![0; length as usize];
+                self.read(&mut raw, offset)
+                    .map_err(|_| Flaw::Mismatch("an index that cannot be read"))?;
+                raw
+            }
+        };
         open_module(self.cipher.as_ref(), raw, module, at)
     }
 
