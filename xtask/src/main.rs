@@ -14,6 +14,7 @@ use std::process::ExitCode;
 
 mod command;
 mod packages;
+mod python;
 mod steps;
 #[cfg(test)]
 mod tidy;
@@ -22,7 +23,7 @@ const USAGE: &str = "\
 usage: cargo xtask test [--only STEP,STEP…] [--seconds N]
        cargo xtask record-demo [OUTPUT]
 
-test         installs what the tests need (Debian packages, as root) and runs, in this order:
+test         installs what the tests need (Debian packages, as root; Python packages) and runs, in this order:
              install, fmt, clippy, test, e2e, demo, fuzz
   --only     runs only these steps, in the order above
   --seconds  how long each fuzz target runs (default 60)

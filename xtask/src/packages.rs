@@ -23,6 +23,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("nft", "nftables"),
     ("nginx", "nginx-light"),
     ("ping", "iputils-ping"),
+    ("python3", "python3-venv"),
     ("rsyslogd", "rsyslog"),
     ("setcap", "libcap2-bin"),
     ("ssh", "openssh-client"),

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use crate::{command, packages};
+use crate::{command, packages, python};
 
 /// What to run.
 #[derive(Debug, PartialEq, Eq)]
@@ -71,7 +71,10 @@ impl Plan {
 
     fn run_step(&self, step: Step) -> Result<(), String> {
         match step {
-            Step::Install => packages::install_missing(),
+            Step::Install => {
+                packages::install_missing()?;
+                python::install_missing()
+            }
             Step::Fmt => cargo(&["fmt", "--all", "--check"]),
             Step::Clippy => cargo(&[
                 "clippy",
@@ -82,7 +85,12 @@ impl Plan {
                 "warnings",
             ]),
             // The tests across processes have a step of their own, against the release binary.
-            Step::Test => cargo(&["test", "--workspace", "--exclude", "portledger-e2e"]),
+            Step::Test => {
+                let mut tests =
+                    command::cargo(&["test", "--workspace", "--exclude", "portledger-e2e"]);
+                python::lend(&mut tests);
+                command::run(&mut tests)
+            }
             Step::E2e => e2e(),
             Step::Demo => demo(),
             Step::Fuzz => fuzz(self.fuzz),

@@ -110,7 +110,10 @@ fn append_and_sync(dir: &Path) {
         let took = begin.elapsed();
         let rate = written as f64 / took.as_secs_f64();
         let alone = written as f64 / busy.as_secs_f64();
-        println!("{size:>12} {rate:>16.0} {:>12.0?} {alone:>16.0}", took / syncs);
+        println!(
+            "{size:>12} {rate:>16.0} {:>12.0?} {alone:>16.0}",
+            took / syncs
+        );
     }
 }
 
@@ -167,7 +170,11 @@ fn seal(dir: &Path, count: u64) {
     let timed = |name: &str, work: &mut dyn FnMut()| {
         let (begin, before) = (Instant::now(), processor());
         work();
-        println!("{name}: {:.1?}, {:.1?} of processor time", begin.elapsed(), processor() - before);
+        println!(
+            "{name}: {:.1?}, {:.1?} of processor time",
+            begin.elapsed(),
+            processor() - before
+        );
     };
     timed("flush into parts", &mut || drop(keeper.flush().unwrap()));
     let far = BEGIN.after(Duration::from_secs(30 * 86_400));

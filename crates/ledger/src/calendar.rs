@@ -26,6 +26,11 @@ impl Day {
     pub fn next(self) -> Self {
         Self(self.0.saturating_add(1))
     }
+
+    /// The day before.
+    pub(crate) fn before(self) -> Self {
+        Self(self.0.saturating_sub(1))
+    }
 }
 
 /// The date, `2026-11-01`; days outside the years 0 to 9999 as a number of days.
@@ -78,7 +83,11 @@ pub(crate) fn civil(number: i32) -> (i64, u32, u32) {
     let of_year = of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let shifted = (5 * of_year + 2) / 153;
     let day = of_year - (153 * shifted + 2) / 5 + 1;
-    let month = if shifted < 10 { shifted + 3 } else { shifted - 9 };
+    let month = if shifted < 10 {
+        shifted + 3
+    } else {
+        shifted - 9
+    };
     let year = year_of_era + era * 400 + i64::from(month <= 2);
     (year, month as u32, day as u32)
 }
@@ -118,8 +127,7 @@ impl Calendar {
 
     /// All days that `span` touches; none where it is empty.
     pub(crate) fn days(self, span: Span) -> Option<std::ops::RangeInclusive<Day>> {
-        (!span.is_empty())
-            .then(|| self.day_of(span.from)..=self.day_of(span.to.before(Span::TICK)))
+        (!span.is_empty()).then(|| self.day_of(span.from)..=self.day_of(span.to.before(Span::TICK)))
     }
 
     fn start(self, day: Day) -> Timestamp {

@@ -1,6 +1,9 @@
 //! Why the ledger cannot do what it was asked to.
 
-use std::{io, path::{Path, PathBuf}};
+use std::{
+    io,
+    path::{Path, PathBuf},
+};
 
 use portledger_model::RecordNumber;
 use thiserror::Error;
@@ -79,7 +82,9 @@ pub enum Error {
         path: PathBuf,
     },
     /// The hashes of a group of records cannot be made: some of the records are not there.
-    #[error("the hashes of group {group} of the tree cannot be made: not all of its records are there")]
+    #[error(
+        "the hashes of group {group} of the tree cannot be made: not all of its records are there"
+    )]
     NoLeaves {
         /// The group's number.
         group: u64,
@@ -112,7 +117,9 @@ pub enum Error {
         reason: String,
     },
     /// Records that should be there are not.
-    #[error("records {from} to {to} are not where the list of sealed days says: a segment was removed or changed")]
+    #[error(
+        "records {from} to {to} are not where the list of sealed days says: a segment was removed or changed"
+    )]
     Missing {
         /// The first that is not there.
         from: RecordNumber,
@@ -224,7 +231,9 @@ pub enum Flaw {
     #[error("the records of {0} are sealed and the key ring has no key for that day")]
     Sealed(Day),
     /// The records of a day do not open with its key.
-    #[error("the records of {0} do not open with that day's key: bytes were changed, or the key is another's")]
+    #[error(
+        "the records of {0} do not open with that day's key: bytes were changed, or the key is another's"
+    )]
     Key(Day),
     /// The checksum matches but the content has no meaning.
     #[error("the record has no meaning: {0}")]

@@ -30,6 +30,11 @@ impl<S: Ord, D> Fragment<S, D> {
         (self.from, self.ports, self.transport, &self.subscriber)
     }
 
+    /// No release is known.
+    pub(crate) fn is_unreleased(&self) -> bool {
+        self.released().is_none()
+    }
+
     /// When it was released, where that is known.
     fn released(&self) -> Option<Timestamp> {
         self.to.filter(|_| !self.concluded)
@@ -68,7 +73,8 @@ fn end_by_successors<S: Ord, D>(fragments: &mut [Fragment<S, D>]) {
     for next in 0..fragments.len() {
         let (ended, begun) = fragments.split_at_mut(next);
         let Some(begun) = begun.first() else { break };
-        let reach = (begun.ports.first().saturating_sub(widest), 0)..=(begun.ports.last(), usize::MAX);
+        let reach =
+            (begun.ports.first().saturating_sub(widest), 0)..=(begun.ports.last(), usize::MAX);
         let over: Vec<_> = held
             .range(reach)
             .filter(|(_, ports)| ports.overlaps(begun.ports))
@@ -124,7 +130,10 @@ mod tests {
     fn by_definition(all: &[Known]) -> Vec<Known> {
         let mut known: Vec<Known> = Vec::new();
         for one in all {
-            let same: Vec<_> = all.iter().filter(|f| f.identity() == one.identity()).collect();
+            let same: Vec<_> = all
+                .iter()
+                .filter(|f| f.identity() == one.identity())
+                .collect();
             if known.iter().any(|f| f.identity() == one.identity()) {
                 continue;
             }

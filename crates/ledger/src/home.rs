@@ -19,8 +19,7 @@ use portledger_keys::{KeyName, KeyRing, MasterKey, MasterSource};
 use portledger_store::{Location, Store};
 
 use crate::{
-    Error,
-    files,
+    Error, files,
     journal::Entries,
     log::{content::Content, folder, keys::Keys},
     record::Records,

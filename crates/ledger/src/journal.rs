@@ -109,10 +109,7 @@ impl Journal {
     ///
     /// # Errors
     /// When there is no ledger or the journal is damaged.
-    pub fn read(
-        dir: &Path,
-        mut each: impl FnMut(RecordNumber, Entry),
-    ) -> Result<u64, Error> {
+    pub fn read(dir: &Path, mut each: impl FnMut(RecordNumber, Entry)) -> Result<u64, Error> {
         let home = Home::open(dir)?.ok_or_else(|| Error::NoLedger { dir: dir.into() })?;
         let keys = home.keys::<Entries>();
         let mut forgotten = 0;

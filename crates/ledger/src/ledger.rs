@@ -363,10 +363,33 @@ impl Ledger {
 
     /// What is known of the endpoint in days that are not sealed, put together.
     fn unsettled(&self, external: External) -> Result<Vec<Known>, Error> {
-        let mut known = Vec::new();
-        self.days.unsettled(external, &mut known)?;
-        self.recent.of_endpoint(external, &mut known);
+        // Of every transport at first: one for all may have been ended by one for another.
+        let endpoint = External {
+            transport: None,
+            ..external
+        };
+        let mut known = self.told_of(endpoint)?;
+        // What has no release may have been ended by a block that has only others of its ports.
+        if endpoint.port.is_some() && known.iter().any(Known::is_unreleased) {
+            known = self.told_of(External {
+                port: None,
+                ..endpoint
+            })?;
+        }
         reconcile(&mut known);
+        known.retain(|known| external.port.is_none_or(|port| known.ports.contains(port)));
+        known.retain(|known| match (known.transport, external.transport) {
+            (Some(held), Some(asked)) => held == asked,
+            _ => true,
+        });
+        Ok(known)
+    }
+
+    /// What is known of the endpoint in days that are not sealed, from each place apart.
+    fn told_of(&self, endpoint: External) -> Result<Vec<Known>, Error> {
+        let mut known = Vec::new();
+        self.days.unsettled(endpoint, &mut known)?;
+        self.recent.of_endpoint(endpoint, &mut known);
         Ok(known)
     }
 
@@ -388,25 +411,31 @@ impl Ledger {
     }
 
     /// All that a device holds or held in days that are not sealed.
-    fn unsettled_of(
-        &self,
-        device: &Device,
-        since: Timestamp,
-    ) -> Result<Vec<Allocation>, Error> {
+    fn unsettled_of(&self, device: &Device, since: Timestamp) -> Result<Vec<Allocation>, Error> {
         let mut by_address = self.days.all_unsettled(since)?;
         for (number, record) in self.recent.records() {
             if let Some((block, from, to)) = told(record) {
                 by_address
                     .entry(block.external)
                     .or_default()
-                    .push(crate::recent::fragment(block, from, to, &record.device, *number));
+                    .push(crate::recent::fragment(
+                        block,
+                        from,
+                        to,
+                        &record.device,
+                        *number,
+                    ));
             }
         }
         let mut all = Vec::new();
         for (external, mut known) in by_address {
             reconcile(&mut known);
-            let mine = known.into_iter().filter(|known| known.device == *device);
-            all.extend(mine.map(|known| allocation(external, known)));
+            for mut known in known.into_iter().filter(|known| known.device == *device) {
+                if known.to.is_none() {
+                    (_, known) = self.days.with_first_day((external, known))?;
+                }
+                all.push(allocation(external, known));
+            }
         }
         Ok(all)
     }
@@ -489,7 +518,10 @@ impl Evidence for Ledger {
             clock_error: Duration::ZERO,
         };
         let knows = self.devices.iter().any(|(_, t)| t.has(external));
-        let concerned = self.devices.iter().filter(|(_, t)| !knows || t.has(external));
+        let concerned = self
+            .devices
+            .iter()
+            .filter(|(_, t)| !knows || t.has(external));
         for (device, timeline) in concerned {
             coverage
                 .gaps

@@ -4,11 +4,12 @@ use std::path::Path;
 
 use portledger_model::RecordNumber;
 use portledger_proof::{
-    Checkpoint, Consistency, SignedNote, TlogProof, VerifierKey, prove_consistency,
-    prove_inclusion,
+    Checkpoint, Consistency, SignedNote, TlogProof, VerifierKey, prove_consistency, prove_inclusion,
 };
 
-use crate::{Error, archive::Archive, home::Home, log::content::Content as _, record::Records, sign};
+use crate::{
+    Error, archive::Archive, home::Home, log::content::Content as _, record::Records, sign,
+};
 
 /// Proves what a ledger's log holds.
 pub struct Prover {

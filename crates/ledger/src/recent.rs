@@ -57,7 +57,8 @@ impl Recent {
         subscriber: &Subscriber,
     ) -> impl Iterator<Item = &'a Block> {
         let places = self.by_subscriber.get(subscriber);
-        self.at(places).filter_map(|(_, record)| Some(told(record)?.0))
+        self.at(places)
+            .filter_map(|(_, record)| Some(told(record)?.0))
     }
 
     /// The addresses it knows something of.

@@ -57,7 +57,10 @@ impl Keeper {
             day,
             records: entry.runs.iter().map(|run| run.records).sum(),
             bytes: files.map(|file| file.bytes).sum(),
-            held_by: holds.into_iter().find(holding).map(|hold| hold.case.clone()),
+            held_by: holds
+                .into_iter()
+                .find(holding)
+                .map(|hold| hold.case.clone()),
         }
     }
 

@@ -3,9 +3,7 @@
 use std::{collections::HashMap, iter::Peekable, ops::Range, sync::Arc};
 
 use portledger_model::{Block, Event, Record, RecordNumber, Subscriber};
-use portledger_segments::{
-    Dictionary, RecordBlock, RecordRow, Records, Segment, SubscriberNumber,
-};
+use portledger_segments::{Dictionary, RecordBlock, RecordRow, Records, Segment, SubscriberNumber};
 
 use crate::{Error, Flaw, record::text};
 
@@ -98,7 +96,9 @@ impl<'a> Reader<'a> {
         let device = self.segment.devices().get(usize::from(row.device.0));
         Ok(Record {
             at: row.at,
-            device: device.cloned().ok_or(Flaw::Meaning("a record of no device"))?,
+            device: device
+                .cloned()
+                .ok_or(Flaw::Meaning("a record of no device"))?,
             event: match row.kind {
                 ALLOCATED => Event::Allocated(block),
                 HELD => Event::Held {

@@ -159,13 +159,15 @@ fn any_start() -> impl Strategy<Value = Start> {
         any::<bool>(),
         prop::option::of(any_duration()),
     )
-        .prop_map(|(clock_error, guard_time, loss, continues, heartbeat)| Start {
-            clock_error,
-            guard_time,
-            durability: loss.map_or(Durability::LogBeforeUse, Durability::BoundedLoss),
-            continues,
-            heartbeat,
-        })
+        .prop_map(
+            |(clock_error, guard_time, loss, continues, heartbeat)| Start {
+                clock_error,
+                guard_time,
+                durability: loss.map_or(Durability::LogBeforeUse, Durability::BoundedLoss),
+                continues,
+                heartbeat,
+            },
+        )
 }
 
 fn any_subscriber() -> impl Strategy<Value = Subscriber> {
@@ -207,7 +209,8 @@ fn any_event() -> impl Strategy<Value = Event> {
         any_start().prop_map(Event::Started),
         Just(Event::Stopped),
         Just(Event::Heartbeat),
-        (time(), prop::option::of(any::<u64>())).prop_map(|(since, events)| Event::Lost { since, events }),
+        (time(), prop::option::of(any::<u64>()))
+            .prop_map(|(since, events)| Event::Lost { since, events }),
         any_block().prop_map(Event::Allocated),
         (any_block(), time()).prop_map(|(block, since)| Event::Held { block, since }),
         (any_block(), time()).prop_map(|(block, since)| Event::Released { block, since }),

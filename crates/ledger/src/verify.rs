@@ -71,7 +71,9 @@ pub fn verify(
     days::verify(&archive, &mut verified);
     tree::verify(&archive, &mut verified, &mut progress);
     match newest {
-        Ok(Some((newest, _))) => tree::agrees(&archive, &newest, "the newest checkpoint", &mut verified),
+        Ok(Some((newest, _))) => {
+            tree::agrees(&archive, &newest, "the newest checkpoint", &mut verified)
+        }
         Ok(None) => verified.problem(home()?.log_dir().display(), "there is no checkpoint"),
         Err(error) => verified.problem("the newest checkpoint", error),
     }

@@ -32,7 +32,10 @@ fn after(secs: u64) -> Timestamp {
 fn block(n: u64) -> Block {
     let first = 1_024 + u16::try_from(n % 200).unwrap() * 256;
     Block {
-        subscriber: Subscriber::new(Realm::default(), format!("100.64.{}.{}", n / 200, n % 200).parse().unwrap()),
+        subscriber: Subscriber::new(
+            Realm::default(),
+            format!("100.64.{}.{}", n / 200, n % 200).parse().unwrap(),
+        ),
         external: "203.0.113.7".parse().unwrap(),
         ports: PortRange::new(first, first + 255).unwrap(),
         transport: None,
@@ -64,7 +67,10 @@ fn records() -> Vec<Record> {
             since,
         };
         all.push(record(since, Event::Allocated(block(n))));
-        all.push(record(since.after(Duration::from_secs(20 * 3_600)), released));
+        all.push(record(
+            since.after(Duration::from_secs(20 * 3_600)),
+            released,
+        ));
     }
     all.sort_by_key(|record| record.at);
     all
@@ -77,8 +83,15 @@ fn settings() -> Settings {
     }
 }
 
-/// A ledger of which four days are sealed and the rest is in the log.
+/// A ledger of which four days are sealed.
 fn written(dir: &Path, settings: Settings) {
+    unsealed(dir, settings);
+    let kept = Keeper::open(dir).unwrap().seal(after(4 * DAY)).unwrap();
+    assert_eq!(kept.sealed, 4);
+}
+
+/// A ledger all of which is in the log.
+fn unsealed(dir: &Path, settings: Settings) {
     let options = Options {
         file_bytes: 20_000,
         settings: Some(settings),
@@ -88,9 +101,6 @@ fn written(dir: &Path, settings: Settings) {
         writer.append(batch).unwrap();
         writer.sync().unwrap();
     }
-    drop(writer);
-    let kept = Keeper::open(dir).unwrap().seal(after(4 * DAY)).unwrap();
-    assert_eq!(kept.sealed, 4);
 }
 
 fn asked(n: u64) -> (External, Span) {
@@ -127,7 +137,9 @@ fn every_record_is_proven_and_a_ledger_as_written_has_no_problem() {
     assert_eq!(&key, prover.key());
     for number in [0, 1, 255, 256, 700, prover.size() - 1] {
         let proof = prover.inclusion(RecordNumber(number)).unwrap();
-        let verified = proof.verify(proof.extra(), std::slice::from_ref(&key)).unwrap();
+        let verified = proof
+            .verify(proof.extra(), std::slice::from_ref(&key))
+            .unwrap();
         assert_eq!(verified.index, number);
         let text = text_of_entry(proof.extra()).unwrap();
         assert!(text.contains("\"device\":\"cgn1\""), "{text}");
@@ -170,7 +182,11 @@ fn a_log_goes_on_from_a_checkpoint_that_was_kept_elsewhere_or_it_is_said() {
         fs::create_dir(other.path().join(part)).unwrap();
     }
     for file in files_under(&dir.path().join("keys")) {
-        fs::copy(&file, other.path().join("keys").join(file.file_name().unwrap())).unwrap();
+        fs::copy(
+            &file,
+            other.path().join("keys").join(file.file_name().unwrap()),
+        )
+        .unwrap();
     }
     let mut forged = all;
     forged[200] = record(forged[200].at, Event::Heartbeat);
@@ -197,12 +213,21 @@ fn a_changed_byte_in_any_file_of_a_sealed_day_is_found_and_named() {
             changed[at] ^= 0x10;
             fs::write(&file, &changed).unwrap();
             let verified = verify(dir.path(), &[], |_, _| {}).unwrap();
-            let named = verified.problems.iter().any(|problem| problem.place.contains(name));
+            let named = verified
+                .problems
+                .iter()
+                .any(|problem| problem.place.contains(name));
             assert!(named, "{name} at {at}: {:?}", verified.problems);
             // The rest is readable: another day answers as before.
             let (endpoint, span) = asked(3 * 144);
             let ledger = Ledger::read(dir.path()).unwrap();
-            assert_eq!(ledger.holders(endpoint, span).map(|held| held.len()).unwrap_or(1), 1);
+            assert_eq!(
+                ledger
+                    .holders(endpoint, span)
+                    .map(|held| held.len())
+                    .unwrap_or(1),
+                1
+            );
         }
         fs::write(&file, sound).unwrap();
     }
@@ -212,16 +237,22 @@ fn a_changed_byte_in_any_file_of_a_sealed_day_is_found_and_named() {
 #[test]
 fn a_log_whose_end_was_removed_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
-    written(dir.path(), settings());
+    unsealed(dir.path(), settings());
     let log = files_under(&dir.path().join("log"));
-    let last = log.iter().rfind(|path| path.extension().is_some_and(|e| e == "plg")).unwrap();
+    let last = log
+        .iter()
+        .rfind(|path| path.extension().is_some_and(|e| e == "plg"))
+        .unwrap();
     // The header alone is a sound log file.
     let bytes = fs::read(last).unwrap();
     let header = 21 + usize::from(bytes[20]) * 32 + 4;
     fs::write(last, &bytes[..header]).unwrap();
     let verified = verify(dir.path(), &[], |_, _| {}).unwrap();
     assert!(
-        verified.problems.iter().any(|problem| problem.what.contains("its end was removed")),
+        verified
+            .problems
+            .iter()
+            .any(|problem| problem.what.contains("its end was removed")),
         "{:?}",
         verified.problems
     );
@@ -233,7 +264,13 @@ fn a_log_whose_end_was_removed_is_noticed() {
 fn what_is_past_its_time_is_gone_everywhere_and_the_rest_stays_proven() {
     for encrypted in [true, false] {
         let dir = tempfile::tempdir().unwrap();
-        written(dir.path(), Settings { encrypted, ..settings() });
+        written(
+            dir.path(),
+            Settings {
+                encrypted,
+                ..settings()
+            },
+        );
         let before = Prover::open(dir.path()).unwrap();
         let first_of = |n: u64| {
             let (endpoint, span) = asked(n);
@@ -258,8 +295,13 @@ fn what_is_past_its_time_is_gone_everywhere_and_the_rest_stays_proven() {
         keeper.hold(case).unwrap();
         let due = keeper.due(now);
         assert_eq!(
-            due.iter().map(|due| (due.day.to_string(), due.held_by.clone())).collect::<Vec<_>>(),
-            [("2026-11-01".into(), None), ("2026-11-02".into(), Some("2026-17".into()))]
+            due.iter()
+                .map(|due| (due.day.to_string(), due.held_by.clone()))
+                .collect::<Vec<_>>(),
+            [
+                ("2026-11-01".into(), None),
+                ("2026-11-02".into(), Some("2026-17".into()))
+            ]
         );
         keeper.retain(now, &serde_json::Map::new()).unwrap();
         drop(keeper);
@@ -277,7 +319,9 @@ fn what_is_past_its_time_is_gone_everywhere_and_the_rest_stays_proven() {
         let gone = prover.inclusion(of_day_1);
         assert!(matches!(gone, Err(Error::Deleted { .. })), "{gone:?}");
         let proof = prover.inclusion(of_day_3).unwrap();
-        proof.verify(proof.extra(), std::slice::from_ref(prover.key())).unwrap();
+        proof
+            .verify(proof.extra(), std::slice::from_ref(prover.key()))
+            .unwrap();
         let verified = verify(dir.path(), &[before.checkpoint().clone()], |_, _| {}).unwrap();
         assert_eq!(verified.problems, [], "encrypted: {encrypted}");
         assert!(verified.deleted > 0);
@@ -289,8 +333,13 @@ fn what_is_past_its_time_is_gone_everywhere_and_the_rest_stays_proven() {
         let at = after(DAY + 600);
         let span = Span::new(at, at.after(Duration::from_secs(1)));
         let held = ledger.holders(endpoint, span).unwrap();
-        assert_eq!(held.iter().map(|held| &held.block).collect::<Vec<_>>(), [&block(n)]);
-        let coverage = ledger.coverage(endpoint.address, Span::new(after(60), at), now).unwrap();
+        assert_eq!(
+            held.iter().map(|held| &held.block).collect::<Vec<_>>(),
+            [&block(n)]
+        );
+        let coverage = ledger
+            .coverage(endpoint.address, Span::new(after(60), at), now)
+            .unwrap();
         assert_eq!(coverage.gaps[0].reason, GapReason::Deleted);
         assert_eq!(coverage.gaps[0].span, Span::new(after(60), after(DAY)));
 

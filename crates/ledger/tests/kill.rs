@@ -43,7 +43,10 @@ fn child() {
     let Some(dir) = std::env::var_os(DIR) else {
         return;
     };
-    let options = Options { file_bytes: 20_000 };
+    let options = Options {
+        file_bytes: 20_000,
+        ..Options::default()
+    };
     let (writer, _) = Writer::open(Path::new(&dir), options).unwrap();
     let before = writer.next_record().0;
     let committer = Committer::start(writer, CommitOptions::default()).unwrap();

@@ -45,6 +45,15 @@ pub(crate) enum Command {
     Seal(LedgerArgs),
     /// Show a ledger's figures
     Stats(LedgerArgs),
+    /// Check that a ledger is what was written to it, or that a proof holds
+    ///
+    /// Every file, every record's hash, every allocation against the records it was made from. What
+    /// is wrong is named with its place, and the exit status is 1.
+    Verify(VerifyArgs),
+    /// Print the newest checkpoint, for others to keep or to witness (C2SP tlog-checkpoint)
+    Checkpoint(LedgerArgs),
+    /// Delete the days whose time is past, as 'keep_days' in ledger.toml says
+    Retain(RetainArgs),
     /// Keep who the customers are: apart from the ledger, encrypted
     #[command(subcommand)]
     Identity(IdentityCommand),
@@ -111,6 +120,10 @@ pub(crate) struct WhoArgs {
     /// The transport: tcp, udp or icmp
     #[arg(long, value_name = "TRANSPORT")]
     pub(crate) proto: Option<Transport>,
+    /// Prove each allocation's record: what 'verify --proof' and other programs check (C2SP
+    /// tlog-proof)
+    #[arg(long)]
+    pub(crate) proof: bool,
     #[command(flatten)]
     pub(crate) asking: Asking,
 }
@@ -295,6 +308,47 @@ pub(crate) struct LedgerArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct VerifyArgs {
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArgs,
+    /// A checkpoint that was kept elsewhere: the log must go on from it
+    #[arg(long, value_name = "FILE")]
+    pub(crate) checkpoint: Vec<PathBuf>,
+    /// Check this proof, as 'who --proof' writes it, instead of a ledger
+    #[arg(
+        long,
+        value_name = "FILE",
+        requires = "key",
+        conflicts_with = "checkpoint"
+    )]
+    pub(crate) proof: Option<PathBuf>,
+    /// The file of keys to check the proof with: the ledger's ledger.vkey, witnesses' keys
+    #[arg(long, value_name = "FILE")]
+    pub(crate) key: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RetainArgs {
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArgs,
+    /// Only say what would go
+    #[arg(long, conflicts_with_all = ["hold", "lift"])]
+    pub(crate) dry_run: bool,
+    /// Keep the days from --from to --to for this case until it is lifted; deletes nothing
+    #[arg(long, value_name = "CASE", requires_all = ["from", "to"], value_parser = parse_case)]
+    pub(crate) hold: Option<String>,
+    /// The first instant the case needs: RFC 3339 with a zone
+    #[arg(long, value_name = "TIME", requires = "hold")]
+    pub(crate) from: Option<Timestamp>,
+    /// The first instant after it
+    #[arg(long, value_name = "TIME", requires = "hold")]
+    pub(crate) to: Option<Timestamp>,
+    /// Lift what this case holds; deletes nothing
+    #[arg(long, value_name = "CASE", conflicts_with = "hold")]
+    pub(crate) lift: Option<String>,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod checkpoint;
 mod config;
 mod demo;
 mod failure;
@@ -14,11 +15,14 @@ mod input;
 mod ledger;
 mod nat;
 mod output;
+mod proof;
 mod questions;
+mod retain;
 mod seal;
 mod sightings;
 mod stats;
 mod trace;
+mod verify;
 mod who;
 
 use std::process::ExitCode;
@@ -39,6 +43,9 @@ fn main() -> ExitCode {
         Command::Init(args) => init::run(&args),
         Command::Seal(args) => seal::run(&args),
         Command::Stats(args) => stats::run(&args),
+        Command::Verify(args) => verify::run(&args),
+        Command::Checkpoint(args) => checkpoint::run(&args),
+        Command::Retain(args) => retain::run(&args),
         Command::Identity(IdentityCommand::Import(args)) => identity::import(&args),
         Command::Identity(IdentityCommand::Forget(args)) => identity::forget(&args),
     };

@@ -53,17 +53,28 @@ impl<'a> Asker<'a> {
         self.note("answered", now(), said).map(drop)
     }
 
+    /// Notes that something is done to what the ledger keeps; durable when it returns.
+    pub(crate) fn does(&self, kind: &str, what: Value) -> Result<(), Failure> {
+        self.note(kind, self.asked_at, [("what", what)]).map(drop)
+    }
+
+    /// Who it is, for an entry that the ledger writes itself.
+    pub(crate) fn by(&self) -> Map<String, Value> {
+        let mut says = Map::new();
+        says.insert("user".into(), user());
+        says.insert("command".into(), self.command.into());
+        says.insert("case".into(), self.case.into());
+        says
+    }
+
     fn note<const N: usize>(
         &self,
         kind: &str,
         at: Timestamp,
         said: [(&str, Value); N],
     ) -> Result<RecordNumber, Failure> {
-        let mut says = Map::new();
+        let mut says = self.by();
         says.insert("kind".into(), kind.into());
-        says.insert("user".into(), user());
-        says.insert("command".into(), self.command.into());
-        says.insert("case".into(), self.case.into());
         says.extend(said.map(|(name, value)| (name.to_owned(), value)));
         Journal::append(self.ledger, &Entry { at, says }).map_err(|error| match error {
             Error::NoLedger { dir } => Failure::failed(format!(

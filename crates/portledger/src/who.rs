@@ -9,7 +9,7 @@ use crate::{
     args::WhoArgs,
     failure::{Ended, Failure},
     identity::join::Identities,
-    ledger,
+    ledger, proof,
     questions::Asker,
 };
 
@@ -34,11 +34,22 @@ pub(crate) fn run(args: &WhoArgs) -> Ended {
         "within_ms": u64::try_from(asking.within.as_millis()).unwrap_or(u64::MAX),
     });
     asker.answered(&question, serde_json::to_value(answer.verdict)?)?;
+    let proofs = match args.proof {
+        true => Some(proof::of(&asking.ledger, &answer)?),
+        false => None,
+    };
     let joined = identities.of(&answer);
     if asking.json {
-        println!("{}", serde_json::to_string(&joined)?);
+        let mut object = serde_json::to_value(&joined)?;
+        if let (Some(proofs), Some(object)) = (proofs, object.as_object_mut()) {
+            object.insert("proofs".into(), proofs.into());
+        }
+        println!("{object}");
     } else {
         print!("{}", joined.text());
+        for proof in proofs.into_iter().flatten() {
+            print!("\n{proof}");
+        }
     }
     Ok(ExitCode::from(answer.verdict.exit_status()))
 }

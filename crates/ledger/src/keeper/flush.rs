@@ -1,12 +1,8 @@
 //! From the log into parts.
 
-use std::{
-    collections::{BTreeMap, HashMap},
-};
+use std::collections::{BTreeMap, HashMap};
 
-use portledger_model::{
-    Allocation, Block, Device, Record, RecordNumber, Subscriber, Timestamp,
-};
+use portledger_model::{Allocation, Block, Device, Record, RecordNumber, Subscriber, Timestamp};
 use portledger_segments::{Dictionary, RecordWriter, Resolution, Row, SegmentWriter};
 
 use super::Keeper;
@@ -67,7 +63,11 @@ impl Keeper {
             let (number, record) = numbered;
             let day = calendar.day_of(record.at);
             days.entry(day).or_default().push(numbered);
-            self.manifest.days.entry(day).or_default().add_record(number.0);
+            self.manifest
+                .days
+                .entry(day)
+                .or_default()
+                .add_record(number.0);
             if let Some(timeline) = self.manifest.device(record.device.as_str()) {
                 timeline.apply(record);
             }
@@ -110,7 +110,8 @@ impl Keeper {
             writer.push(*row)?;
         }
         let mut files = writer.finish()?.files;
-        let mut written = RecordWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
+        let mut written =
+            RecordWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
         for (number, record) in records {
             written.push(segment_records::row(*number, record, dictionary)?)?;
         }
@@ -138,21 +139,27 @@ impl Keeper {
             held.iter().map(|held| held.block.subscriber.clone()),
             held.iter().map(|held| held.device.clone()),
         )?;
-        let told = held
-            .iter()
-            .map(|held| row(&held.block, held.from, held.to, &held.device, held.record, &dictionary));
+        let told = held.iter().map(|held| {
+            row(
+                &held.block,
+                held.from,
+                held.to,
+                &held.device,
+                held.record,
+                &dictionary,
+            )
+        });
         let mut rows = told.collect::<Result<Vec<_>, _>>()?;
         rows.sort_unstable_by_key(order);
-        let times = held.iter().flat_map(|held| std::iter::once(held.from).chain(held.to));
+        let times = held
+            .iter()
+            .flat_map(|held| std::iter::once(held.from).chain(held.to));
         self.write_segment(day, &dictionary, Resolution::of(times), &rows, &[])
     }
 }
 
 /// What records tell of allocations: one row an allocation, in order, ended only by its release.
-fn rows(
-    records: &[&(RecordNumber, Record)],
-    dictionary: &Dictionary,
-) -> Result<Vec<Row>, Error> {
+fn rows(records: &[&(RecordNumber, Record)], dictionary: &Dictionary) -> Result<Vec<Row>, Error> {
     let mut known: HashMap<(&Block, Timestamp), (Option<Timestamp>, RecordNumber, &Device)> =
         HashMap::new();
     for (number, record) in records {
@@ -227,14 +234,35 @@ mod tests {
         let since = nth(3).at;
         let records = [
             (RecordNumber(7), nth(3)),
-            (RecordNumber(8), record(50, Event::Released { block: block.clone(), since })),
-            (RecordNumber(9), record(40, Event::Held { block: block.clone(), since })),
+            (
+                RecordNumber(8),
+                record(
+                    50,
+                    Event::Released {
+                        block: block.clone(),
+                        since,
+                    },
+                ),
+            ),
+            (
+                RecordNumber(9),
+                record(
+                    40,
+                    Event::Held {
+                        block: block.clone(),
+                        since,
+                    },
+                ),
+            ),
         ];
         let records: Vec<_> = records.iter().collect();
         let dictionary = Dictionary::new([block.subscriber.clone()], [nth(3).device]).unwrap();
         let rows = rows(&records, &dictionary).unwrap();
         assert_eq!(rows.len(), 1);
-        assert_eq!((rows[0].opened, rows[0].to), (RecordNumber(7), Some(record(50, Event::Stopped).at)));
+        assert_eq!(
+            (rows[0].opened, rows[0].to),
+            (RecordNumber(7), Some(record(50, Event::Stopped).at))
+        );
         assert_eq!(rows[0].external, Ipv4Addr::new(203, 0, 113, 7));
     }
 }

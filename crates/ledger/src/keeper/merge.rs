@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, iter::Peekable, net::Ipv4Addr, sync::Arc};
 
-use portledger_model::{Device, PortRange, Subscriber, Timestamp, Transport};
+use portledger_model::{Device, PortRange, Span, Subscriber, Timestamp, Transport};
 use portledger_segments::{
     DeviceNumber, Dictionary, FileSummary, RecordRow, RecordWriter, Resolution, Row, Rows, Segment,
     SegmentWriter, SubscriberNumber,
@@ -31,8 +31,12 @@ pub(super) enum Wanted {
     All,
     /// Those that were held on after this time.
     HeldAfter(Timestamp),
-    /// Those that began before this time.
-    BegunBefore(Timestamp),
+    /// Those that did not begin within this time.
+    BegunOutside(Span),
+    /// Those that began within this time.
+    BegunWithin(Span),
+    /// The same, and the records of all.
+    WithRecords(Span),
 }
 
 impl Wanted {
@@ -40,7 +44,8 @@ impl Wanted {
         match self {
             Self::All => true,
             Self::HeldAfter(end) => row.to.is_none_or(|to| end < to),
-            Self::BegunBefore(end) => row.from < end,
+            Self::BegunOutside(span) => !span.contains(row.from),
+            Self::BegunWithin(span) | Self::WithRecords(span) => span.contains(row.from),
         }
     }
 }
@@ -74,7 +79,9 @@ impl Keeper {
                     let size = part.records.max(1).ilog(self.sizes.fan_in as u64);
                     sizes.entry(size).or_default().push(part.clone());
                 }
-                let many = sizes.into_values().find(|parts| parts.len() >= self.sizes.fan_in);
+                let many = sizes
+                    .into_values()
+                    .find(|parts| parts.len() >= self.sizes.fan_in);
                 many.map(|parts| (*day, parts))
             })
     }
@@ -131,7 +138,9 @@ pub(super) fn number_anew(
     for (segment, wanted) in segments {
         let dictionary = segment.dictionary()?;
         match wanted {
-            Wanted::All => subscribers.extend_from_slice(dictionary.subscribers()),
+            Wanted::All | Wanted::WithRecords(_) => {
+                subscribers.extend_from_slice(dictionary.subscribers());
+            }
             _ => {
                 let mut used = vec![false; dictionary.subscribers().len()];
                 for row in segment.rows() {
@@ -158,7 +167,11 @@ pub(super) fn number_anew(
             .map(|subscriber| dictionary.number_of(subscriber).unwrap_or(none))
             .collect(),
         devices: (old.devices().iter())
-            .map(|device| dictionary.number_of_device(device).unwrap_or(DeviceNumber(0)))
+            .map(|device| {
+                dictionary
+                    .number_of_device(device)
+                    .unwrap_or(DeviceNumber(0))
+            })
             .collect(),
     });
     let sources = sources.collect();
@@ -308,7 +321,10 @@ impl<'a> Output<'a> {
         let mut writer =
             RecordWriter::new(&self.staged.dir, self.dictionary, self.resolution, key)?;
         let mut count = 0;
-        let segments: Vec<_> = sources.iter().map(|source| source.segment.as_ref()).collect();
+        let segments: Vec<_> = sources
+            .iter()
+            .map(|source| source.segment.as_ref())
+            .collect();
         segment_records::rows_in_order(&segments, 0..u64::MAX, |place, row| {
             if let Some(source) = sources.get(place) {
                 writer.push(source.number_record(row))?;

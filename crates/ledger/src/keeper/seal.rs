@@ -25,22 +25,28 @@ impl Keeper {
         let mut day = self.manifest.days.keys().next().copied();
         while let Some(next) = day.filter(|day| self.home.settings().calendar.span(*day).to <= now)
         {
-            let mut begun_earlier = Earlier::default();
+            let mut begun_elsewhere = Elsewhere::default();
             if self.wants_sealing(next) {
-                begun_earlier = self.begun_earlier(next)?;
-                if let Some(first) = self.tell_earlier_days(&begun_earlier)? {
-                    day = Some(first);
+                begun_elsewhere = self.begun_elsewhere(next)?;
+                if let Some(first) = self.tell_other_days(&begun_elsewhere)? {
+                    day = Some(first.min(next));
                     continue;
                 }
             }
             // Something new in a day goes on into the next one, as far as it was held.
-            let mut again = self.wants_sealing(next).then_some(next);
-            while let Some(day) = again {
-                let goes_on = self.seal_day(day, &begun_earlier.ended)?;
+            let mut again = self
+                .wants_sealing(next)
+                .then_some((next, begun_elsewhere.ended));
+            while let Some((day, ended)) = again {
+                let goes_on = self.seal_day(day, &ended)?;
                 sealed += 1;
                 let following = self.manifest.days.get(&day.next());
                 let was_sealed = following.is_some_and(|entry| entry.whole().is_some());
-                again = (goes_on && was_sealed).then(|| day.next());
+                again = if goes_on && was_sealed {
+                    Some((day.next(), self.begun_elsewhere(day.next())?.ended))
+                } else {
+                    None
+                };
             }
             day = self.following(next);
         }
@@ -84,22 +90,28 @@ impl Keeper {
         let old = self.manifest.days.get(&day).cloned().unwrap_or_default();
         let mut segments = Vec::new();
         let whole = old.whole().cloned();
-        for own in whole.iter().chain(old.parts()) {
-            segments.push((self.shelf.segment(day, own)?, Wanted::All));
+        let before = self.whole_before(day);
+        if let Some(whole) = &whole {
+            // What began earlier is taken from the day before, which may know better by now.
+            let wanted = match before {
+                Some(_) => Wanted::WithRecords(span),
+                None => Wanted::All,
+            };
+            segments.push((self.shelf.segment(day, whole)?, wanted));
+        }
+        for part in old.parts() {
+            segments.push((self.shelf.segment(day, part)?, Wanted::All));
         }
         let own = segments.len();
+        if let Some(before) = before.filter(|before| before.left_open) {
+            let wanted = Wanted::HeldAfter(span.from);
+            segments.push((self.shelf.segment(day.before(), before)?, wanted));
+        }
         for (&other, entry) in &self.manifest.days {
-            if other.next() == day
-                && entry.is_there()
-                && let Some(before) = entry.whole().filter(|before| before.left_open)
-            {
-                let wanted = Wanted::HeldAfter(span.from);
-                segments.push((self.shelf.segment(other, before)?, wanted));
-            }
-            // A later part may tell of an earlier day: the release of what began there.
+            // A later part tells of the release of what began on this day.
             if day < other && entry.is_there() {
                 for part in entry.parts() {
-                    let wanted = Wanted::BegunBefore(span.to);
+                    let wanted = Wanted::BegunWithin(span);
                     segments.push((self.shelf.segment(other, part)?, wanted));
                 }
             }
@@ -115,18 +127,13 @@ impl Keeper {
             .collect();
         let staged = self.stage(day)?;
         let mut output = Output::new(&staged, &dictionary, &sources)?;
-        let (mut left_open, mut goes_on) = (false, false);
+        let mut left_open = false;
         by_address(&sources, |external, of_sources| {
-            let sealed = whole.as_ref().and_then(|_| of_sources.first());
             let mut known = touching(of_sources, span);
             known.retain(|known| !ended.contains(&(external, identity(known))));
-            let beyond = known.iter().filter(|k| k.to.is_none_or(|to| span.to < to));
-            let beyond: Vec<_> = beyond.collect();
-            left_open |= !beyond.is_empty();
-            if !goes_on && !beyond.is_empty() {
-                let sealed: HashSet<_> = sealed.into_iter().flatten().map(whole_of).collect();
-                goes_on = beyond.into_iter().any(|known| !sealed.contains(&whole_of(known)));
-            }
+            left_open |= known
+                .iter()
+                .any(|known| known.to.is_none_or(|to| span.to < to));
             output.push(external, known)
         })?;
         let of_day: Vec<_> = sources.iter().take(own).collect();
@@ -141,19 +148,57 @@ impl Keeper {
             records,
             files: self.shelve(&staged, &files)?,
         };
-        let replaced: Vec<_> = old.segments.iter().map(|segment| (day, segment.id)).collect();
+        let goes_on = match &whole {
+            Some(whole) => self.goes_on_otherwise(day, whole, &sealed)?,
+            None => left_open,
+        };
+        let replaced: Vec<_> = old
+            .segments
+            .iter()
+            .map(|segment| (day, segment.id))
+            .collect();
         let entry = self.manifest.days.entry(day).or_default();
         entry.state = DayState::Sealed;
         entry.segments = vec![sealed];
         self.publish(replaced)?;
         Ok(goes_on)
     }
+
+    /// The segment of the day before, where that is sealed.
+    fn whole_before(&self, day: Day) -> Option<&SegmentEntry> {
+        let before = self.manifest.days.get(&day.before());
+        before.filter(|entry| entry.is_there())?.whole()
+    }
+
+    /// Whether what goes on beyond a day is otherwise in its new segment than in the one before.
+    fn goes_on_otherwise(
+        &self,
+        day: Day,
+        old: &SegmentEntry,
+        new: &SegmentEntry,
+    ) -> Result<bool, Error> {
+        let end = self.home.settings().calendar.span(day).to;
+        let mut segments = Vec::new();
+        for entry in [old, new] {
+            segments.push((self.shelf.segment(day, entry)?, Wanted::HeldAfter(end)));
+        }
+        let (_, sources) = number_anew(segments)?;
+        let mut otherwise = false;
+        by_address(&sources, |_, of_sources| {
+            if let [old, new] = of_sources {
+                let all = |known: &[Numbered]| known.iter().map(whole_of).collect::<HashSet<_>>();
+                otherwise |= all(old) != all(new);
+            }
+            Ok(())
+        })?;
+        Ok(otherwise)
+    }
 }
 
-/// What a day's parts tell of allocations that began earlier and that the last sealed day does
-/// not have among those it left open.
+/// What a day's parts tell of allocations that began on other days (later ones where a clock was set
+/// back) and that the last sealed day does not have among those it left open.
 #[derive(Default)]
-struct Earlier {
+struct Elsewhere {
     /// The day they began on did not know of them: their beginning was lost, or the log begins
     /// after it.
     unknown: Vec<Allocation>,
@@ -162,12 +207,18 @@ struct Earlier {
 }
 
 impl Keeper {
-    fn begun_earlier(&self, day: Day) -> Result<Earlier, Error> {
-        let begins = self.home.settings().calendar.span(day).from;
+    fn begun_elsewhere(&self, day: Day) -> Result<Elsewhere, Error> {
+        let span = self.home.settings().calendar.span(day);
         let mut segments = Vec::new();
-        for part in self.manifest.days.get(&day).into_iter().flat_map(DayEntry::parts) {
+        for part in self
+            .manifest
+            .days
+            .get(&day)
+            .into_iter()
+            .flat_map(DayEntry::parts)
+        {
             let part = self.shelf.segment(day, part)?;
-            segments.push((part, Wanted::BegunBefore(begins)));
+            segments.push((part, Wanted::BegunOutside(span)));
         }
         let parts = segments.len();
         let sealed = self.manifest.days.range(..day).rev();
@@ -178,7 +229,7 @@ impl Keeper {
             segments.push((segment, Wanted::HeldAfter(end)));
         }
         let (dictionary, sources) = number_anew(segments)?;
-        let mut earlier = Earlier::default();
+        let mut elsewhere = Elsewhere::default();
         by_address(&sources, |external, of_sources| {
             let (told, left_open) = of_sources.split_at(parts);
             let left_open: HashSet<_> = left_open.iter().flatten().map(identity).collect();
@@ -207,14 +258,14 @@ impl Keeper {
                     record: known.record,
                 };
                 if self.is_settled(&held)? {
-                    earlier.ended.insert((held.block, held.from));
+                    elsewhere.ended.insert((held.block, held.from));
                 } else {
-                    earlier.unknown.push(held);
+                    elsewhere.unknown.push(held);
                 }
             }
             Ok(())
         })?;
-        Ok(earlier)
+        Ok(elsewhere)
     }
 
     /// Whether the day on which it began knows of an allocation's release, or cannot be told any
@@ -239,18 +290,26 @@ impl Keeper {
         Ok(false)
     }
 
-    /// Writes what earlier days did not know as late parts of theirs. Returns the first of these
+    /// Writes what other days did not know as late parts of theirs. Returns the first of these
     /// days: from there on, days are sealed again.
-    fn tell_earlier_days(&mut self, earlier: &Earlier) -> Result<Option<Day>, Error> {
+    fn tell_other_days(&mut self, elsewhere: &Elsewhere) -> Result<Option<Day>, Error> {
         let calendar = self.home.settings().calendar;
         let mut by_day: BTreeMap<Day, Vec<&Allocation>> = BTreeMap::new();
-        for held in &earlier.unknown {
-            by_day.entry(calendar.day_of(held.from)).or_default().push(held);
+        for held in &elsewhere.unknown {
+            by_day
+                .entry(calendar.day_of(held.from))
+                .or_default()
+                .push(held);
         }
         let first = by_day.keys().next().copied();
         for (day, held) in by_day {
             let part = self.write_late_part(day, &held)?;
-            self.manifest.days.entry(day).or_default().segments.push(part);
+            self.manifest
+                .days
+                .entry(day)
+                .or_default()
+                .segments
+                .push(part);
         }
         if first.is_some() {
             self.publish([])?;

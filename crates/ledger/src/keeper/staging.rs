@@ -77,8 +77,7 @@ impl Keeper {
                 sha256: hex(&file.sha256),
             });
         }
-        fs::remove_dir_all(&staged.dir)
-            .map_err(|error| Error::io(&staged.dir, "remove", error))?;
+        fs::remove_dir_all(&staged.dir).map_err(|error| Error::io(&staged.dir, "remove", error))?;
         Ok(entries)
     }
 }

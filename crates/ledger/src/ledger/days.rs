@@ -191,12 +191,8 @@ impl Days {
         external: External,
         known: &mut Vec<Known>,
     ) -> Result<(), Error> {
-        let endpoint = External {
-            transport: None,
-            ..external
-        };
         for (segment, left_after) in self.unsettled_segments(false)? {
-            for row in segment.rows_of(endpoint, ALWAYS)? {
+            for row in segment.rows_of(external, ALWAYS)? {
                 if left_after.is_none_or(|end| row.to.is_none_or(|to| end < to)) {
                     known.push(of_row(&segment, &row)?);
                 }
@@ -218,7 +214,10 @@ impl Days {
     /// All that is not settled, by address.
     ///
     /// Of the last sealed day also what ended at `since` or later.
-    pub(crate) fn all_unsettled(&self, since: Timestamp) -> Result<HashMap<Ipv4Addr, Vec<Known>>, Error> {
+    pub(crate) fn all_unsettled(
+        &self,
+        since: Timestamp,
+    ) -> Result<HashMap<Ipv4Addr, Vec<Known>>, Error> {
         let mut all: HashMap<Ipv4Addr, Vec<Known>> = HashMap::new();
         for (segment, left_after) in self.unsettled_segments(true)? {
             for row in segment.rows() {
@@ -263,9 +262,11 @@ impl Days {
 
     /// Gaps where days were deleted.
     pub(crate) fn deleted(&self, span: Span) -> Vec<Gap> {
-        let deleted = self.manifest.days.iter().filter(|(_, entry)| {
-            matches!(entry.state, DayState::Deleted | DayState::Deleting)
-        });
+        let deleted = self
+            .manifest
+            .days
+            .iter()
+            .filter(|(_, entry)| matches!(entry.state, DayState::Deleted | DayState::Deleting));
         let mut gaps: Vec<Gap> = Vec::new();
         for (day, _) in deleted {
             let whole = self.calendar.span(*day);

@@ -235,7 +235,10 @@ fn a_live_writer_vouches_for_the_present() {
         .append(&[started(1_200, lossy), heartbeat(1_300)])
         .unwrap();
     let expected = [(1_300, 5_000, GapReason::AfterLastRecord)];
-    assert_eq!(gaps(&writer.ledger().unwrap(), 1_000, 9_000, 5_000), expected);
+    assert_eq!(
+        gaps(&writer.ledger().unwrap(), 1_000, 9_000, 5_000),
+        expected
+    );
     drop(writer);
     let read = Ledger::read(dir.path()).unwrap();
     assert_eq!(gaps(&read, 1_000, 9_000, 5_000), expected);
@@ -305,5 +308,10 @@ fn a_restarting_device_finds_what_it_held() {
         last: at(210),
     };
     assert_eq!(ledger.resume(&cgn1, at(100)).unwrap(), Some(expected));
-    assert_eq!(ledger.resume(&Device::new("cgn3").unwrap(), at(100)).unwrap(), None);
+    assert_eq!(
+        ledger
+            .resume(&Device::new("cgn3").unwrap(), at(100))
+            .unwrap(),
+        None
+    );
 }

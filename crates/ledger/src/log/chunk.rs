@@ -97,7 +97,9 @@ impl Chunk<'_> {
         let mut rest: &[u8] = if self.sealed {
             opened = body.to_vec();
             let sealing = sealing.ok_or(Flaw::Sealed(self.day))?;
-            sealing.open(head, &mut opened).map_err(|_| Flaw::Key(self.day))?
+            sealing
+                .open(head, &mut opened)
+                .map_err(|_| Flaw::Key(self.day))?
         } else {
             body
         };

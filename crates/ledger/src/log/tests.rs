@@ -105,10 +105,14 @@ fn version_1_loads() {
 #[test]
 fn a_log_of_version_1_is_taken_over() {
     let dir = tempfile::tempdir().unwrap();
-    for file in ["log-00000000000000000000.plg", "log-00000000000000000008.plg"] {
+    for file in [
+        "log-00000000000000000000.plg",
+        "log-00000000000000000008.plg",
+    ] {
         fs::copy(golden().join(file), dir.path().join(file)).unwrap();
     }
-    let question = r#"{"asked_at":"2026-11-01T12:00:00.000Z","command":"who","question":{},"user":{"uid":0}}"#;
+    let question =
+        r#"{"asked_at":"2026-11-01T12:00:00.000Z","command":"who","question":{},"user":{"uid":0}}"#;
     fs::write(dir.path().join("questions.jsonl"), format!("{question}\n")).unwrap();
     let before = Ledger::read(dir.path()).unwrap().stats();
     let (writer, recovery) = Writer::open(dir.path(), Options::default()).unwrap();
@@ -117,12 +121,28 @@ fn a_log_of_version_1_is_taken_over() {
     assert_eq!((before.records, writer.next_record().0), (count, count));
     drop(writer);
     let files = fs::read_dir(dir.path()).unwrap();
-    let names: Vec<_> = files.map(|f| f.unwrap().file_name().into_string().unwrap()).collect();
-    assert!(!names.iter().any(|name| name.ends_with(".plg") || name.ends_with(".jsonl")), "{names:?}");
+    let names: Vec<_> = files
+        .map(|f| f.unwrap().file_name().into_string().unwrap())
+        .collect();
+    assert!(
+        !names
+            .iter()
+            .any(|name| name.ends_with(".plg") || name.ends_with(".jsonl")),
+        "{names:?}"
+    );
     let mut asked = Vec::new();
-    Journal::read(dir.path(), |_, entry| asked.push(entry.says["command"].clone())).unwrap();
+    Journal::read(dir.path(), |_, entry| {
+        asked.push(entry.says["command"].clone())
+    })
+    .unwrap();
     assert_eq!(asked, ["who"]);
-    assert_eq!(Writer::open(dir.path(), Options::default()).unwrap().1.upgraded, None);
+    assert_eq!(
+        Writer::open(dir.path(), Options::default())
+            .unwrap()
+            .1
+            .upgraded,
+        None
+    );
 }
 
 proptest! {

@@ -108,8 +108,8 @@ impl Tree {
             .map(|node| stored.node(node))
             .collect::<Result<Vec<_>, _>>()?;
         hashes.truncate(64);
-        self.edge = Frontier::from_parts(size, hashes)
-            .map_err(|error| Error::Proof(error.to_string()))?;
+        self.edge =
+            Frontier::from_parts(size, hashes).map_err(|error| Error::Proof(error.to_string()))?;
         Ok(())
     }
 

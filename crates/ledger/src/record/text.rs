@@ -173,7 +173,9 @@ fn write_start(start: &Start, out: &mut Vec<u8>) {
 fn read_start(fields: &Map<String, Value>) -> Option<Start> {
     let duration = |name| match fields.get(name) {
         None => Some(None),
-        Some(nanos) => nanos.as_u64().map(|nanos| Some(Duration::from_nanos(nanos))),
+        Some(nanos) => nanos
+            .as_u64()
+            .map(|nanos| Some(Duration::from_nanos(nanos))),
     };
     Some(Start {
         clock_error: duration("clock_error_ns")??,
@@ -333,7 +335,12 @@ mod tests {
         let block = block("100.64.3.9", 39_936, 40_191);
         let since = Timestamp::from_micros(1_793_524_364_120_001);
         let at = Timestamp::from_secs(1_793_534_400);
-        let told = |event| text(&Record { at, ..record(0, event) });
+        let told = |event| {
+            text(&Record {
+                at,
+                ..record(0, event)
+            })
+        };
         assert_eq!(
             told(Event::Released { block, since }),
             r#"{"at":"2026-11-01T12:00:00.000000Z","device":"cgn1","event":"released","realm":"default","internal":"100.64.3.9","external":"203.0.113.7","first":39936,"last":40191,"transport":"any","since":"2026-11-01T09:12:44.120001Z"}"#

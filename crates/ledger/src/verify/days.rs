@@ -166,7 +166,9 @@ fn compare(
         }
         let ended = row.to.filter(|to| !row.concluded && span.contains(*to));
         if let Some(to) = ended
-            && released.binary_search(&hashes.of(&block, row.from, to)).is_err()
+            && released
+                .binary_search(&hashes.of(&block, row.from, to))
+                .is_err()
         {
             return Some(format!(
                 "the allocation of record {} ended at {to}, which no record says",
@@ -176,9 +178,13 @@ fn compare(
         None
     })?;
     rows.sort_unstable();
-    let missing = handed.iter().filter(|hash| rows.binary_search(hash).is_err()).count();
+    let missing = handed
+        .iter()
+        .filter(|hash| rows.binary_search(hash).is_err())
+        .count();
     let wrong = wrong.or_else(|| {
-        (missing > 0).then(|| format!("{missing} allocations that its records hand out are not there"))
+        (missing > 0)
+            .then(|| format!("{missing} allocations that its records hand out are not there"))
     });
     Ok(Compared { rows: count, wrong })
 }

@@ -23,8 +23,7 @@ pub(super) fn read(
     place: Place,
     mut each: impl FnMut(RecordNumber, Record) -> Result<(), Error>,
 ) -> Result<RecordNumber, Error> {
-    let damaged =
-        |flaw, offset: usize, record| Error::from(flaw).at(path, offset as u64, record);
+    let damaged = |flaw, offset: usize, record| Error::from(flaw).at(path, offset as u64, record);
     let Some(header) = frame::parse_header(bytes) else {
         // A header was durable before the first frame was written.
         return if place == Place::Last && bytes.len() <= HEADER {

@@ -1,0 +1,22 @@
+//! Proofs of the records that an answer rests on.
+
+use std::path::Path;
+
+use portledger_ledger::Prover;
+use portledger_trace::Answer;
+
+use crate::failure::Failure;
+
+/// One proof for each allocation of an answer, in its order: the text of a C2SP tlog-proof, whose
+/// `extra` line is the salted record.
+pub(crate) fn of(ledger: &Path, answer: &Answer) -> Result<Vec<String>, Failure> {
+    if answer.allocations.is_empty() {
+        return Ok(Vec::new());
+    }
+    let prover = Prover::open(ledger)?;
+    let mut proofs = Vec::with_capacity(answer.allocations.len());
+    for held in answer.allocations.iter() {
+        proofs.push(prover.inclusion(held.record)?.to_string());
+    }
+    Ok(proofs)
+}

@@ -1,0 +1,85 @@
+//! `portledger retain`: what goes when its time is past, and what a case keeps.
+
+use std::{path::Path, process::ExitCode};
+
+use portledger_ledger::{Due, Hold, Keeper};
+use serde_json::{Value, json};
+
+use crate::{
+    args::RetainArgs,
+    failure::{Ended, Failure},
+    questions::{self, Asker},
+};
+
+pub(crate) fn run(args: &RetainArgs) -> Ended {
+    let dir = &args.ledger.ledger;
+    let now = questions::now();
+    let mut keeper = Keeper::open(dir)?;
+    if let (Some(case), Some(from), Some(to)) = (&args.hold, args.from, args.to) {
+        if to <= from {
+            return Err(Failure::usage("--to must be after --from"));
+        }
+        let asker = Asker::now(dir, "retain", Some(case));
+        asker.does("hold", json!({ "from": from, "to": to }))?;
+        keeper.hold(Hold {
+            case: case.clone(),
+            from,
+            to,
+        })?;
+        return Ok(ExitCode::SUCCESS);
+    }
+    if let Some(case) = &args.lift {
+        Asker::now(dir, "retain", Some(case)).does("lift", Value::Null)?;
+        let lifted = keeper.lift(case)?;
+        if lifted == 0 {
+            return Err(Failure::failed(format!("case {case} holds nothing")));
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
+    let due = if args.dry_run {
+        keeper.due(now)
+    } else {
+        keeper.retain(now, &Asker::now(dir, "retain", None).by())?
+    };
+    if args.ledger.json {
+        println!("{}", to_json(&due, args.dry_run));
+    } else {
+        print!("{}", to_text(&due, args.dry_run, dir));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn to_json(due: &[Due], dry_run: bool) -> Value {
+    let days = due.iter().map(|due| {
+        json!({
+            "day": due.day.to_string(),
+            "records": due.records,
+            "bytes": due.bytes,
+            "held_by": due.held_by,
+            "deleted": !dry_run && due.held_by.is_none(),
+        })
+    });
+    json!({ "dry_run": dry_run, "days": days.collect::<Vec<_>>() })
+}
+
+fn to_text(due: &[Due], dry_run: bool, dir: &Path) -> String {
+    if due.is_empty() {
+        return format!(
+            "no day is past its time ('keep_days' in {} says when)\n",
+            dir.join("ledger.toml").display()
+        );
+    }
+    let mut text = String::new();
+    for due in due {
+        let fate = match (&due.held_by, dry_run) {
+            (Some(case), _) => format!("kept for case {case}"),
+            (None, true) => "would be deleted".into(),
+            (None, false) => "deleted".into(),
+        };
+        text.push_str(&format!(
+            "{}  {:>12} records  {:>14} bytes  {fate}\n",
+            due.day, due.records, due.bytes
+        ));
+    }
+    text
+}
