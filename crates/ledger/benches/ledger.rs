@@ -176,9 +176,13 @@ fn seal(dir: &Path, count: u64) {
             processor() - before
         );
     };
-    timed("flush into parts", &mut || drop(keeper.flush().unwrap()));
+    timed("flush into parts", &mut || {
+        keeper.flush().unwrap();
+    });
     let far = BEGIN.after(Duration::from_secs(30 * 86_400));
-    timed("seal", &mut || drop(keeper.seal(far).unwrap()));
+    timed("seal", &mut || {
+        keeper.seal(far).unwrap();
+    });
     let stats = Ledger::read(dir).unwrap().stats();
     println!(
         "sealed: {} days, {:.2} bytes an allocation with its records and all indexes",

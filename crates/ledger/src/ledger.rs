@@ -487,8 +487,11 @@ impl Evidence for Ledger {
         for known in known {
             let (address, known) = self.days.with_first_day((external.address, known))?;
             let held = allocation(address, known);
-            if held.to.is_some_and(|to| to <= at)
-                && nearest.before.as_ref().is_none_or(|best| best.to < held.to)
+            if held.span().to <= at
+                && nearest
+                    .before
+                    .as_ref()
+                    .is_none_or(|best| best.span().to < held.span().to)
             {
                 nearest.before = Some(held);
             } else if at < held.from

@@ -61,11 +61,6 @@ impl Recent {
             .filter_map(|(_, record)| Some(told(record)?.0))
     }
 
-    /// The addresses it knows something of.
-    pub(crate) fn addresses(&self) -> impl Iterator<Item = Ipv4Addr> {
-        self.by_address.keys().copied()
-    }
-
     /// All of its records, in order.
     pub(crate) fn records(&self) -> &[(RecordNumber, Record)] {
         &self.records

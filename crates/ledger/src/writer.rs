@@ -268,3 +268,6 @@ fn remove_version_1(dir: &Path) -> Result<(), Error> {
 
 /// How long somebody who asks waits for another who is being recorded.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests;

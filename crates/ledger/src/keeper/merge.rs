@@ -98,7 +98,7 @@ impl Keeper {
         let mut output = Output::new(&staged, &dictionary, &sources)?;
         by_address(&sources, |external, of_sources| {
             let mut together: Vec<Numbered> = of_sources.concat();
-            together.sort_by(|a, b| identity(a).cmp(&identity(b)));
+            together.sort_by_key(identity);
             together.dedup_by(|later, kept| {
                 let same = identity(later) == identity(kept);
                 if same {
@@ -205,10 +205,8 @@ pub(super) fn by_address(
             // An error is met again below, and told then.
             if let Some(Ok(row)) = stream.peek() {
                 next = Some(next.map_or(row.external, |least| least.min(row.external)));
-            } else if let Some(Err(_)) = stream.peek() {
-                if let Some(Err(error)) = stream.next() {
-                    return Err(error.into());
-                }
+            } else if let Some(Err(error)) = stream.next_if(Result::is_err) {
+                return Err(error.into());
             }
         }
         let Some(external) = next else {

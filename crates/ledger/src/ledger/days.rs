@@ -234,10 +234,7 @@ impl Days {
     /// The parts, and the sealed days whose next day is not sealed: of those only what they left
     /// open, or what ended after the time told.
     /// `also_ended`: those too that left nothing open.
-    fn unsettled_segments(
-        &self,
-        also_ended: bool,
-    ) -> Result<Vec<(Arc<Segment>, Option<Timestamp>)>, Error> {
+    fn unsettled_segments(&self, also_ended: bool) -> Result<Vec<Unsettled>, Error> {
         let Some(shelf) = &self.shelf else {
             return Ok(Vec::new());
         };
@@ -305,6 +302,9 @@ impl Days {
         }
     }
 }
+
+/// A segment whose days are not settled; of a sealed one, only what went on after the time.
+type Unsettled = (Arc<Segment>, Option<Timestamp>);
 
 /// What some place knows of an allocation, with its external address.
 pub(crate) type Told = (Ipv4Addr, Known);

@@ -7,7 +7,7 @@ use portledger_proof::Frontier;
 
 use super::{
     chunk::{self, Chunk},
-    frame::{self, FRAME, MAX_HEADER},
+    frame::{self, FRAME},
     payload::{self, MARK_PAYLOAD},
 };
 use crate::{Error, Flaw};
@@ -59,7 +59,7 @@ pub(crate) fn scan(
                 version,
             }),
             // A header is durable before the first frame is written.
-            _ if place == Place::Last && bytes.len() <= MAX_HEADER => Ok(scan),
+            _ if place == Place::Last && bytes.len() <= frame::header_length(expected) => Ok(scan),
             _ => Err(scan.damaged(path, Flaw::Header)),
         };
     };

@@ -23,8 +23,11 @@ pub(crate) const VERSION: u32 = 2;
 /// Bytes of the header before the hashes.
 const FIXED: usize = 21;
 
-/// No header is longer.
-pub(crate) const MAX_HEADER: usize = FIXED + 64 * 32 + 4;
+/// How long the header of the file is that begins with record `first`: a tree's edge has a hash a
+/// bit of its size.
+pub(crate) const fn header_length(first: RecordNumber) -> usize {
+    FIXED + first.0.count_ones() as usize * 32 + 4
+}
 
 /// Bytes of a frame before its payload.
 pub(crate) const FRAME: usize = 8;
@@ -34,7 +37,7 @@ pub(crate) const MAX_PAYLOAD: usize = 4 << 20;
 
 /// A file's header.
 pub(crate) fn header(edge: &Frontier) -> Vec<u8> {
-    let mut header = Vec::with_capacity(MAX_HEADER);
+    let mut header = Vec::with_capacity(header_length(RecordNumber(edge.size())));
     header.extend_from_slice(MAGIC);
     header.extend_from_slice(&VERSION.to_le_bytes());
     header.extend_from_slice(&edge.size().to_le_bytes());
@@ -155,7 +158,7 @@ mod tests {
         fn a_header_comes_back_and_no_flipped_bit_passes(size in 0..300_u64, at in any::<prop::sample::Index>(), bit in 0..8_u8) {
             let edge = edge(size);
             let mut bytes = header(&edge);
-            prop_assert!(bytes.len() <= MAX_HEADER);
+            prop_assert_eq!(bytes.len(), header_length(RecordNumber(size)));
             let read = parse_header(&bytes).unwrap();
             prop_assert_eq!((read.first().0, read.bytes), (size, bytes.len()));
             prop_assert_eq!(read.edge.root(), edge.root());

@@ -50,17 +50,6 @@ impl Names {
         self.get(number).map(|(_, realm)| realm)
     }
 
-    pub(crate) fn len(&self) -> usize {
-        self.defined.len()
-    }
-
-    /// Forgets the names after the first `len`: their definitions were cut back.
-    pub(crate) fn truncate(&mut self, len: usize) {
-        for (device, _) in self.defined.drain(len.min(self.defined.len())..) {
-            self.numbers.remove(device.as_str());
-        }
-    }
-
     fn get(&self, number: u32) -> Option<&(Device, Realm)> {
         self.defined.get(usize::try_from(number).ok()?)
     }

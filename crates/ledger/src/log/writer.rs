@@ -16,7 +16,7 @@ use super::{
     content::Content,
     disk::{Disk, LogFile},
     folder::{self, LastFile},
-    frame::{self, MAX_HEADER},
+    frame,
     keys::{DayKey, Keys},
     names::Names,
     payload,
@@ -426,7 +426,7 @@ fn remove_headless(dir: &Path) -> Result<Option<Cut>, Error> {
         return Ok(None);
     };
     let bytes = fs::read(&path).map_err(|error| Error::io(&path, "read", error))?;
-    if bytes.len() > MAX_HEADER
+    if bytes.len() > frame::header_length(first)
         || frame::parse_header(&bytes).is_some()
         || frame::version(&bytes).is_some_and(|version| version != frame::VERSION)
     {
@@ -434,7 +434,10 @@ fn remove_headless(dir: &Path) -> Result<Option<Cut>, Error> {
     }
     fs::remove_file(&path).map_err(|error| Error::io(&path, "remove", error))?;
     folder::sync(dir).map_err(|error| Error::io(dir, "sync", error))?;
-    Ok((!bytes.is_empty()).then(|| Cut {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    Ok(Some(Cut {
         file: path,
         offset: 0,
         bytes: bytes.len() as u64,
