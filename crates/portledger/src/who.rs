@@ -3,6 +3,7 @@
 use std::process::ExitCode;
 
 use portledger_trace::{AskError, Query, ask};
+use serde::Serialize;
 use serde_json::json;
 
 use crate::{
@@ -40,11 +41,11 @@ pub(crate) fn run(args: &WhoArgs) -> Ended {
     };
     let joined = identities.of(&answer);
     if asking.json {
-        let mut object = serde_json::to_value(&joined)?;
-        if let (Some(proofs), Some(object)) = (proofs, object.as_object_mut()) {
-            object.insert("proofs".into(), proofs.into());
-        }
-        println!("{object}");
+        let proven = Proven {
+            answer: &joined,
+            proofs,
+        };
+        println!("{}", serde_json::to_string(&proven)?);
     } else {
         print!("{}", joined.text());
         for proof in proofs.into_iter().flatten() {
@@ -52,4 +53,13 @@ pub(crate) fn run(args: &WhoArgs) -> Ended {
         }
     }
     Ok(ExitCode::from(answer.verdict.exit_status()))
+}
+
+/// An answer, with its proofs where they are asked for.
+#[derive(Serialize)]
+struct Proven<'a, A> {
+    #[serde(flatten)]
+    answer: &'a A,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    proofs: Option<Vec<String>>,
 }
