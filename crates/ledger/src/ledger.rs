@@ -9,7 +9,7 @@ use std::{
 
 use portledger_model::{
     Allocation, Block, Coverage, Device, Durability, Evidence, External, Gap, GapReason, Nearest,
-    Record, RecordNumber, Span, Subscriber, Timestamp,
+    PortRange, Record, RecordNumber, Span, Subscriber, Timestamp,
 };
 
 use crate::{
@@ -368,13 +368,14 @@ impl Ledger {
             transport: None,
             ..external
         };
-        let mut known = self.told_of(endpoint)?;
+        let mut known = self.told_of(endpoint, ALL_PORTS)?;
         // What has no release may have been ended by a block that has only others of its ports.
         if endpoint.port.is_some() && known.iter().any(Known::is_unreleased) {
-            known = self.told_of(External {
+            let address = External {
                 port: None,
                 ..endpoint
-            })?;
+            };
+            known = self.told_of(address, ALL_PORTS)?;
         }
         reconcile(&mut known);
         known.retain(|known| external.port.is_none_or(|port| known.ports.contains(port)));
@@ -385,11 +386,12 @@ impl Ledger {
         Ok(known)
     }
 
-    /// What is known of the endpoint in days that are not sealed, from each place apart.
-    fn told_of(&self, endpoint: External) -> Result<Vec<Known>, Error> {
+    /// What is known of the endpoint's blocks that have some of the ports `within`, in days that are
+    /// not sealed, from each place apart.
+    fn told_of(&self, endpoint: External, within: PortRange) -> Result<Vec<Known>, Error> {
         let mut known = Vec::new();
-        self.days.unsettled(endpoint, &mut known)?;
-        self.recent.of_endpoint(endpoint, &mut known);
+        self.days.unsettled(endpoint, within, &mut known)?;
+        self.recent.of_endpoint(endpoint, within, &mut known);
         Ok(known)
     }
 
@@ -544,6 +546,11 @@ impl Evidence for Ledger {
         Ok(coverage)
     }
 }
+
+const ALL_PORTS: PortRange = match PortRange::new(0, u16::MAX) {
+    Ok(ports) => ports,
+    Err(_) => PortRange::single(0),
+};
 
 fn allocation(external: std::net::Ipv4Addr, known: Known) -> Allocation {
     Allocation {

@@ -3,7 +3,7 @@
 use std::{collections::HashMap, net::Ipv4Addr};
 
 use portledger_model::{
-    Block, Device, Event, External, Record, RecordNumber, Subscriber, Timestamp,
+    Block, Device, Event, External, PortRange, Record, RecordNumber, Subscriber, Timestamp,
 };
 
 use crate::fragment::Fragment;
@@ -39,12 +39,18 @@ impl Recent {
         self.records.push((number, record));
     }
 
-    /// What it knows of the endpoint, at any time.
-    pub(crate) fn of_endpoint(&self, external: External, known: &mut Vec<Known>) {
+    /// What it knows of the endpoint's blocks that have some of the ports `within`, at any time.
+    pub(crate) fn of_endpoint(
+        &self,
+        external: External,
+        within: PortRange,
+        known: &mut Vec<Known>,
+    ) {
         let places = self.by_address.get(&external.address);
         for (number, record) in self.at(places) {
             if let Some((block, from, to)) = told(record)
                 && block.covers(external.port, external.transport)
+                && block.ports.overlaps(within)
             {
                 known.push(fragment(block, from, to, &record.device, *number));
             }

@@ -15,7 +15,7 @@ use std::{
 };
 
 use portledger_model::{
-    Allocation, Block, External, Gap, GapReason, Nearest, Span, Subscriber, Timestamp,
+    Allocation, Block, External, Gap, GapReason, Nearest, PortRange, Span, Subscriber, Timestamp,
 };
 use portledger_segments::{Row, Segment};
 
@@ -189,11 +189,14 @@ impl Days {
     pub(crate) fn unsettled(
         &self,
         external: External,
+        within: PortRange,
         known: &mut Vec<Known>,
     ) -> Result<(), Error> {
         for (segment, left_after) in self.unsettled_segments(false)? {
             for row in segment.rows_of(external, ALWAYS)? {
-                if left_after.is_none_or(|end| row.to.is_none_or(|to| end < to)) {
+                if row.ports.overlaps(within)
+                    && left_after.is_none_or(|end| row.to.is_none_or(|to| end < to))
+                {
                     known.push(of_row(&segment, &row)?);
                 }
             }
