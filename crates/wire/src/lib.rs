@@ -1,0 +1,39 @@
+//! How NAT events and identities travel.
+//!
+//! Every maker's NAT says in its own way who got which ports. Here are the ways, as codecs without
+//! I/O: bytes and a receive time come in, [`NatEvent`]s come out, and the other way round.
+//!
+//! ```text
+//! datagram, stream, line ──▶ codec ──▶ NatEvent ──▶ (who collects: device, pairing) ──▶ Record
+//!                              │
+//!                              └────▶ what was not understood, with its place and why
+//! ```
+//!
+//! A codec never guesses: an event's time says where it came from ([`EventTime`]), a release that
+//! does not say since when the ports were held leaves that open, and what a codec does not
+//! understand it hands back, so that nothing is lost unnoticed.
+//!
+//! ```
+//! use portledger_model::{PortRange, Timestamp};
+//! use portledger_wire::{EventTime, Holding, Kind, NatEvent, Phase, Told};
+//!
+//! let event = NatEvent {
+//!     at: EventTime::Told(Timestamp::from_secs(1_790_000_000)),
+//!     told: Told::Ports(Holding {
+//!         phase: Phase::Begun,
+//!         kind: Kind::Block,
+//!         subscriber: None,
+//!         external: [203, 0, 113, 7].into(),
+//!         ports: PortRange::new(1_024, 1_535)?,
+//!         transport: None,
+//!         since: None,
+//!     }),
+//! };
+//! assert_eq!(event.at.timestamp(), Timestamp::from_secs(1_790_000_000));
+//! # Ok::<(), portledger_model::PortRangeError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod event;
+
+pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};
