@@ -209,7 +209,8 @@ impl Ledger {
             Ok(())
         };
         if frame::version(bytes) == Some(frame::VERSION) {
-            let first = frame::parse_header(bytes).map_or(RecordNumber(0), |h| h.first());
+            // A file is named after its first record; an image has no name.
+            let first = frame::claimed_first(bytes).unwrap_or(RecordNumber(0));
             let mut take = take;
             file::scan(Path::new("image"), bytes, first, Place::Last, |chunk| {
                 items::<Records>(&chunk, None, &mut take)

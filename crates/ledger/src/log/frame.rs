@@ -69,6 +69,13 @@ pub(crate) fn version(bytes: &[u8]) -> Option<u32> {
     (magic == MAGIC).then(|| u32::from_le_bytes(*version))
 }
 
+/// The first record of a file by its header, whose checksum may be cut off; `None` where the
+/// number is.
+pub(crate) fn claimed_first(bytes: &[u8]) -> Option<RecordNumber> {
+    let (first, _) = bytes.get(12..)?.split_first_chunk()?;
+    Some(RecordNumber(u64::from_le_bytes(*first)))
+}
+
 /// Reads a file's header; `None` where the bytes are none of this version.
 pub(crate) fn parse_header(bytes: &[u8]) -> Option<Header> {
     version(bytes).filter(|version| *version == VERSION)?;
