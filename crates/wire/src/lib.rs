@@ -35,5 +35,6 @@
 #![forbid(unsafe_code)]
 
 mod event;
+pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};
