@@ -35,6 +35,7 @@
 #![forbid(unsafe_code)]
 
 mod event;
+pub mod flow;
 pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};

@@ -1,0 +1,20 @@
+//! NAT events in flow records.
+mod clock;
+mod definitions;
+mod elements;
+mod item;
+mod life;
+mod message;
+mod nat;
+mod realm;
+mod sequence;
+mod session;
+mod slots;
+mod stream;
+mod template;
+mod templates;
+mod waiting;
+
+pub use item::{BadRecord, Counters, Item, Lie, Limits, Reject, Unit, Unread};
+pub use message::Version;
+pub use session::{Medium, Session};

@@ -1,0 +1,592 @@
+//! One exporter over one transport session.
+
+use std::collections::HashMap;
+
+use portledger_model::Timestamp;
+
+use super::{
+    clock::{self, Sent},
+    definitions::{Definition, Definitions},
+    item::{BadRecord, Counters, Item, Limits, Reject, Unit, Unread},
+    message::{self, Domain, Message, Set, Sets, Version},
+    nat::{self, Context, Read},
+    realm::Realms,
+    sequence::{Arrival, Missing, Sequence},
+    stream::Framing,
+    template::{Meaning, Template},
+    templates::{Defined, Templates},
+    waiting::{Waiting, WaitingSet},
+};
+use crate::NatEvent;
+
+/// How an exporter's messages come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Medium {
+    /// UDP: messages may be lost and overtake each other, templates are repeated and expire, and a
+    /// withdrawal is ignored (RFC 7011 §8.4).
+    Datagrams,
+    /// TCP or TLS: templates are sent once and last until they are withdrawn or the connection
+    /// ends. A new connection is a new session.
+    Stream,
+}
+
+/// Decodes what one exporter sends over one transport session: a UDP address and port, a
+/// connection. Templates belong to it and to one domain of it (RFC 7011 §8).
+///
+/// What it keeps is bounded by [`Limits`]: with the defaults 1 MiB of templates, 4 MiB of data
+/// that waits for its template, 64 domains of about 4 KiB each, 8,192 realms' names, and over a
+/// stream one unfinished message of 64 KiB.
+#[derive(Debug)]
+pub struct Session {
+    medium: Medium,
+    limits: Limits,
+    domains: HashMap<Domain, State>,
+    templates: Templates,
+    waiting: Waiting,
+    realms: Realms,
+    counters: Counters,
+    framing: Framing,
+    /// When to look again at what has a time.
+    due: Timestamp,
+}
+
+/// What is kept of a domain.
+#[derive(Debug, Default)]
+struct State {
+    sequence: Sequence,
+    draft_numbers: bool,
+    booted: Option<Timestamp>,
+}
+
+/// How often what expires is looked at, in microseconds.
+const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+
+impl Session {
+    /// A session that has heard nothing yet.
+    pub fn new(medium: Medium, limits: Limits) -> Self {
+        Self {
+            medium,
+            limits,
+            domains: HashMap::new(),
+            templates: Templates::default(),
+            waiting: Waiting::default(),
+            realms: Realms::default(),
+            counters: Counters::default(),
+            framing: Framing::default(),
+            due: Timestamp::MIN,
+        }
+    }
+
+    /// Everything counted so far.
+    pub const fn counters(&self) -> Counters {
+        self.counters
+    }
+
+    /// Reads one datagram, received at `now` by our clock: one message of IPFIX or NetFlow v9.
+    pub fn datagram(&mut self, bytes: &[u8], now: Timestamp, out: &mut impl FnMut(Item)) {
+        match message::read(bytes) {
+            Ok(message) => {
+                self.message(message, now, out);
+                let end = message.offset + message.body.len();
+                if end < bytes.len() {
+                    let why = Reject::MessageLength {
+                        said: end,
+                        got: bytes.len(),
+                    };
+                    self.reject(end, why, out);
+                }
+            }
+            Err(why) => self.reject(0, why, out),
+        }
+        if now >= self.due {
+            self.tick(now, out);
+        }
+    }
+
+    /// Reads the next bytes of a stream, however they were cut; an unfinished message is kept
+    /// until the rest of it comes. Only IPFIX goes over streams (RFC 7011 §10.4).
+    ///
+    /// # Errors
+    /// When what comes is no IPFIX message: where the next one begins nobody can say. The
+    /// connection is of no use any more and is best closed; what was read stays read.
+    pub fn stream(
+        &mut self,
+        mut bytes: &[u8],
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) -> Result<(), Reject> {
+        let mut framing = std::mem::take(&mut self.framing);
+        let result = loop {
+            match framing.next(&mut bytes) {
+                Ok(Some(whole)) => match message::read(whole) {
+                    Ok(message) => self.message(message, now, out),
+                    Err(why) => break Err(why),
+                },
+                Ok(None) => break Ok(()),
+                Err(why) => break Err(why),
+            }
+        };
+        self.framing = framing;
+        if let Err(why) = result {
+            self.reject(0, why, out);
+        }
+        if now >= self.due {
+            self.tick(now, out);
+        }
+        result
+    }
+
+    /// Lets time pass: tells gaps that nothing fills any more, drops what waited too long, forgets
+    /// templates that were not repeated. Reading does this too; an exporter that is silent needs a
+    /// call now and then, every second or so.
+    pub fn tick(&mut self, now: Timestamp, out: &mut impl FnMut(Item)) {
+        self.due = now.after(LOOK);
+        let too_old = self
+            .waiting
+            .take_older(now.before(self.limits.waiting_time));
+        for set in too_old {
+            self.drop_set(set, now, out);
+        }
+        if self.medium == Medium::Datagrams {
+            let expired = self.templates.expire(now.before(self.limits.template_life));
+            self.counters.expired += expired;
+        }
+        let (time, messages) = (self.limits.reorder_time, self.limits.reorder_messages);
+        for (domain, state) in &mut self.domains {
+            if state.sequence.has_holes() {
+                let counters = &mut self.counters;
+                state.sequence.settle(now, time, messages, |missing| {
+                    tell_gap(*domain, missing, counters, out);
+                });
+            }
+        }
+    }
+
+    /// Nothing more will come: tells every gap and drops what still waits. Counters stay.
+    pub fn finish(&mut self, now: Timestamp, out: &mut impl FnMut(Item)) {
+        for set in self.waiting.take_older(Timestamp::MAX) {
+            self.drop_set(set, now, out);
+        }
+        let counters = &mut self.counters;
+        for (domain, state) in &mut self.domains {
+            let all = std::time::Duration::ZERO;
+            state.sequence.settle(now, all, 0, |missing| {
+                tell_gap(*domain, missing, counters, out);
+            });
+        }
+    }
+
+    fn message(&mut self, message: Message<'_>, now: Timestamp, out: &mut impl FnMut(Item)) {
+        let Message { domain, head, .. } = message;
+        if !self.domains.contains_key(&domain) && self.domains.len() >= self.limits.domains {
+            let why = Reject::TooManyDomains {
+                domain: domain.number,
+                room: self.limits.domains,
+            };
+            self.reject(0, why, out);
+            return;
+        }
+        self.counters.messages += 1;
+        let state = self.domains.entry(domain).or_default();
+        let before = state.sequence.last_sent();
+        let arrival = state.sequence.arrive(head, now);
+        let booted = state.booted;
+        match arrival {
+            Arrival::Next => {}
+            Arrival::Late => self.counters.out_of_order += 1,
+            Arrival::Restarted { since, until } => {
+                self.restarted(domain, since, until, now, out);
+            }
+        }
+        let mut reading = Reading {
+            domain,
+            sent: Sent {
+                at: head.sent,
+                uptime: head.uptime,
+                booted,
+            },
+            since: before.unwrap_or(head.sent),
+            offset: message.offset,
+            records: 0,
+            waiting: Vec::new(),
+            earliest: None,
+        };
+        let sets = Sets {
+            body: message.body,
+            offset: 0,
+        };
+        for set in sets {
+            match set {
+                Ok(set) => self.set(set, &mut reading, now, out),
+                Err((offset, why)) => self.reject(reading.offset + offset, why, out),
+            }
+        }
+        self.count(arrival, message, reading, now, out);
+    }
+
+    /// Tells the sequence what the message held.
+    fn count(
+        &mut self,
+        arrival: Arrival,
+        message: Message<'_>,
+        reading: Reading,
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) {
+        let Message { domain, head, .. } = message;
+        let (counted, open) = match domain.version.unit() {
+            Unit::Messages => (1, 0),
+            Unit::Records => (reading.records, reading.waiting.len()),
+        };
+        let Some(state) = self.domains.get_mut(&domain) else {
+            return;
+        };
+        let open = u32::try_from(open).unwrap_or(u32::MAX);
+        let junction = state
+            .sequence
+            .read(arrival, head, counted, open, reading.earliest);
+        if state.sequence.has_holes() {
+            let (time, messages) = (self.limits.reorder_time, self.limits.reorder_messages);
+            let counters = &mut self.counters;
+            state.sequence.settle(now, time, messages, |missing| {
+                tell_gap(domain, missing, counters, out);
+            });
+        }
+        let mut dropped = Vec::new();
+        for mut set in reading.waiting {
+            set.junction = junction;
+            let bytes = self.limits.waiting_bytes;
+            self.waiting.push(set, bytes, |oldest| dropped.push(oldest));
+        }
+        for set in dropped {
+            self.drop_set(set, now, out);
+        }
+    }
+
+    fn set(
+        &mut self,
+        set: Set<'_>,
+        reading: &mut Reading,
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) {
+        let options = match (reading.domain.version, set.id) {
+            (Version::Ipfix, 2) | (Version::NetFlow9, 0) => Some(false),
+            (Version::Ipfix, 3) | (Version::NetFlow9, 1) => Some(true),
+            _ => None,
+        };
+        if let Some(options) = options {
+            self.define(set, options, reading, now, out);
+        } else if set.id < 256 {
+            self.counters.reserved_sets += 1;
+        } else {
+            self.data(set, reading, now, out);
+        }
+    }
+
+    fn data(
+        &mut self,
+        set: Set<'_>,
+        reading: &mut Reading,
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) {
+        let Some(template) = self.templates.get(reading.domain, set.id) else {
+            self.counters.waited_sets += 1;
+            reading.waiting.push(WaitingSet {
+                domain: reading.domain,
+                template: set.id,
+                bytes: set.contents.into(),
+                junction: 0,
+                sent: reading.sent,
+                since: reading.since,
+                received: now,
+            });
+            return;
+        };
+        let Some(state) = self.domains.get_mut(&reading.domain) else {
+            return;
+        };
+        let job = Job {
+            domain: reading.domain.number,
+            number: set.id,
+            template,
+            offset: reading.offset + set.offset,
+            sent: reading.sent,
+        };
+        let done = job.read(
+            set.contents,
+            state,
+            &mut self.realms,
+            &mut self.counters,
+            out,
+        );
+        reading.records = reading.records.wrapping_add(done.records);
+        reading.earliest = reading.earliest.into_iter().chain(done.earliest).min();
+        reading.sent.booted = state.booted;
+    }
+
+    /// Reads a template set, and then what waited for the templates in it.
+    fn define(
+        &mut self,
+        set: Set<'_>,
+        options: bool,
+        reading: &Reading,
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) {
+        let domain = reading.domain;
+        let definitions = Definitions {
+            version: domain.version,
+            options,
+            contents: set.contents,
+            offset: 0,
+        };
+        for (offset, number, read) in definitions {
+            let why = match read {
+                Ok(Definition::Withdrawn) => {
+                    self.withdraw(domain, number, options);
+                    continue;
+                }
+                Ok(Definition::Template(template)) => {
+                    self.counters.templates += 1;
+                    let defined = self.templates.define(
+                        domain,
+                        number,
+                        *template,
+                        options,
+                        now,
+                        &self.limits,
+                    );
+                    match defined {
+                        Ok(what) => {
+                            self.counters.redefined += u64::from(what == Defined::Other);
+                            if what != Defined::Same {
+                                self.read_waiting(domain, number, now, out);
+                            }
+                            continue;
+                        }
+                        Err(why) => why,
+                    }
+                }
+                Err(why) => Reject::Template {
+                    template: number,
+                    why,
+                },
+            };
+            self.reject(reading.offset + set.offset + offset, why, out);
+        }
+    }
+
+    fn withdraw(&mut self, domain: Domain, number: u16, options: bool) {
+        // RFC 7011 §8.4: not sent over UDP, and ignored where it is.
+        if self.medium == Medium::Datagrams || domain.version == Version::NetFlow9 {
+            return;
+        }
+        self.counters.withdrawn += if number < 256 {
+            self.templates.withdraw_all(domain, Some(options))
+        } else {
+            u64::from(self.templates.withdraw(domain, number, options))
+        };
+    }
+
+    /// A template came: reads what waited for it.
+    fn read_waiting(
+        &mut self,
+        domain: Domain,
+        number: u16,
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) {
+        for set in self.waiting.take(domain, number) {
+            let (Some(template), Some(state)) = (
+                self.templates.get(domain, number),
+                self.domains.get_mut(&domain),
+            ) else {
+                continue;
+            };
+            let job = Job {
+                domain: domain.number,
+                number,
+                template,
+                offset: 0,
+                sent: set.sent,
+            };
+            let done = job.read(&set.bytes, state, &mut self.realms, &mut self.counters, out);
+            state
+                .sequence
+                .resolve(set.junction, Some(done.records), now);
+        }
+    }
+
+    /// After a restart numbers of templates may mean something else: data waits for new ones
+    /// rather than being read by the old.
+    fn restarted(
+        &mut self,
+        domain: Domain,
+        since: Timestamp,
+        until: Timestamp,
+        now: Timestamp,
+        out: &mut impl FnMut(Item),
+    ) {
+        self.counters.restarts += 1;
+        if let Some(state) = self.domains.get_mut(&domain) {
+            let counters = &mut self.counters;
+            let all = std::time::Duration::ZERO;
+            state.sequence.settle(now, all, 0, |missing| {
+                tell_gap(domain, missing, counters, out);
+            });
+            state.booted = None;
+            state.draft_numbers = false;
+        }
+        out(Item::Restarted {
+            domain: domain.number,
+            since,
+            until,
+        });
+        self.templates.withdraw_all(domain, None);
+        for set in self.waiting.take_domain(domain) {
+            self.drop_set(set, now, out);
+        }
+    }
+
+    fn drop_set(&mut self, set: WaitingSet, now: Timestamp, out: &mut impl FnMut(Item)) {
+        self.counters.dropped_sets += 1;
+        if let Some(state) = self.domains.get_mut(&set.domain) {
+            state.sequence.resolve(set.junction, None, now);
+        }
+        out(Item::Dropped {
+            domain: set.domain.number,
+            template: set.template,
+            set: Unread(set.bytes),
+            since: set.since,
+            until: set.sent.at.after(std::time::Duration::from_secs(1)),
+        });
+    }
+
+    fn reject(&mut self, offset: usize, why: Reject, out: &mut impl FnMut(Item)) {
+        self.counters.rejected += 1;
+        out(Item::Rejected { offset, why });
+    }
+}
+
+fn tell_gap(domain: Domain, missing: Missing, counters: &mut Counters, out: &mut impl FnMut(Item)) {
+    let unit = domain.version.unit();
+    match unit {
+        Unit::Records => counters.missing_records += u64::from(missing.count),
+        Unit::Messages => counters.missing_messages += u64::from(missing.count),
+    }
+    out(Item::Gap {
+        domain: domain.number,
+        missing: missing.count,
+        unit,
+        since: missing.since,
+        until: missing.until,
+    });
+}
+
+/// What is known of a message while it is read.
+struct Reading {
+    domain: Domain,
+    sent: Sent,
+    /// The header's time of the message before.
+    since: Timestamp,
+    /// Where its body begins.
+    offset: usize,
+    records: u32,
+    waiting: Vec<WaitingSet>,
+    earliest: Option<Timestamp>,
+}
+
+/// One data set with its template.
+struct Job<'a> {
+    domain: u32,
+    number: u16,
+    template: &'a Template,
+    offset: usize,
+    sent: Sent,
+}
+
+struct Done {
+    records: u32,
+    earliest: Option<Timestamp>,
+}
+
+impl Job<'_> {
+    fn read(
+        &self,
+        set: &[u8],
+        state: &mut State,
+        realms: &mut Realms,
+        counters: &mut Counters,
+        out: &mut impl FnMut(Item),
+    ) -> Done {
+        let mut earliest = Timestamp::MAX;
+        let counted = match (self.template.meaning, self.template.fixed_length()) {
+            // Nothing of interest: the records are counted without a look at them.
+            (Meaning::Nothing, Some(length)) => Ok((set.len() / length) as u64),
+            (Meaning::SystemInit, _) => self.template.rows(set, |_, row| {
+                state.booted = clock::boot_time(row).or(state.booted);
+            }),
+            _ => {
+                let mut context = Context {
+                    sent: self.sent,
+                    realms,
+                    draft_numbers: &mut state.draft_numbers,
+                };
+                self.template.rows(set, |offset, row| {
+                    let mut tell = |event: NatEvent| {
+                        earliest = earliest.min(event.at.timestamp());
+                        counters.events += 1;
+                        out(Item::Event {
+                            domain: self.domain,
+                            event,
+                        });
+                    };
+                    match nat::read(row, self.template, &mut context, &mut tell) {
+                        Ok(Read::Events(_)) => counters.event_records += 1,
+                        Ok(Read::Other) => counters.other_records += 1,
+                        Err(why) => self.reject(offset, why, counters, out),
+                    }
+                })
+            }
+        };
+        if matches!(
+            self.template.meaning,
+            Meaning::Nothing | Meaning::SystemInit
+        ) {
+            counters.other_records += counted.unwrap_or_else(|(count, _)| count);
+        }
+        let records = counted.unwrap_or_else(|(count, offset)| {
+            counters.rejected += 1;
+            out(Item::Rejected {
+                offset: self.offset + offset,
+                why: Reject::RecordLength {
+                    template: self.number,
+                },
+            });
+            count
+        });
+        Done {
+            records: u32::try_from(records).unwrap_or(u32::MAX),
+            earliest: (earliest != Timestamp::MAX).then_some(earliest),
+        }
+    }
+
+    fn reject(
+        &self,
+        offset: usize,
+        why: BadRecord,
+        counters: &mut Counters,
+        out: &mut impl FnMut(Item),
+    ) {
+        counters.rejected += 1;
+        out(Item::Rejected {
+            offset: self.offset + offset,
+            why: Reject::Record {
+                template: self.number,
+                why,
+            },
+        });
+    }
+}
