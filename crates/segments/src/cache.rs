@@ -1,4 +1,4 @@
-//! Decoded pages that were used lately, so that the next question to the same page decodes nothing.
+//! Pages that were used lately, so that the next question to the same page reads nothing.
 
 use std::{
     collections::HashMap,
@@ -6,7 +6,10 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use crate::format::page::Values;
+use crate::{
+    format::{packed::Packed, page::Values},
+    shortcuts::PageShortcuts,
+};
 
 /// A page of an open file: the file's own number, then row group, column and page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -17,7 +20,26 @@ pub(crate) struct PageId {
     pub(crate) page: u32,
 }
 
-/// Decoded pages within a bound of memory, shared by all segments that were opened with it.
+/// What is kept of a page.
+#[derive(Clone)]
+pub(crate) enum Kept {
+    Values(Arc<Values>),
+    Packed(Arc<Packed>),
+    Shortcuts(Arc<PageShortcuts>),
+}
+
+impl Kept {
+    /// The bytes of memory it takes.
+    fn memory(&self) -> usize {
+        match self {
+            Self::Values(values) => values.memory(),
+            Self::Packed(packed) => packed.memory(),
+            Self::Shortcuts(shortcuts) => shortcuts.memory(),
+        }
+    }
+}
+
+/// Pages within a bound of memory, shared by all segments that were opened with it.
 ///
 /// Two generations: what is used goes to the young; when those fill half the room, the old are
 /// dropped and the young become the old. That keeps what is used often, in constant time.
@@ -28,8 +50,8 @@ pub struct Cache {
 
 #[derive(Default)]
 struct Generations {
-    young: HashMap<PageId, Arc<Values>>,
-    old: HashMap<PageId, Arc<Values>>,
+    young: HashMap<PageId, Kept>,
+    old: HashMap<PageId, Kept>,
     /// Bytes of the young.
     bytes: usize,
 }
@@ -38,7 +60,7 @@ impl Cache {
     /// What a cache takes unless the caller says otherwise, in bytes.
     pub const DEFAULT_BYTES: usize = 64 << 20;
 
-    /// A cache of at most `bytes` bytes of decoded pages; 0 keeps nothing.
+    /// A cache of at most `bytes` bytes of pages; 0 keeps nothing.
     pub fn new(bytes: usize) -> Self {
         Self {
             half: bytes / 2,
@@ -46,19 +68,19 @@ impl Cache {
         }
     }
 
-    pub(crate) fn get(&self, id: PageId) -> Option<Arc<Values>> {
+    pub(crate) fn get(&self, id: PageId) -> Option<Kept> {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(found) = pages.young.get(&id) {
-            return Some(Arc::clone(found));
+            return Some(found.clone());
         }
         let found = pages.old.remove(&id)?;
-        pages.keep(id, Arc::clone(&found), self.half);
+        pages.keep(id, found.clone(), self.half);
         Some(found)
     }
 
-    pub(crate) fn put(&self, id: PageId, values: Arc<Values>) {
+    pub(crate) fn put(&self, id: PageId, page: Kept) {
         let mut pages = self.pages.lock().unwrap_or_else(PoisonError::into_inner);
-        pages.keep(id, values, self.half);
+        pages.keep(id, page, self.half);
     }
 }
 
@@ -77,8 +99,8 @@ impl fmt::Debug for Cache {
 }
 
 impl Generations {
-    fn keep(&mut self, id: PageId, values: Arc<Values>, half: usize) {
-        let bytes = values.memory();
+    fn keep(&mut self, id: PageId, page: Kept, half: usize) {
+        let bytes = page.memory();
         if bytes > half {
             return;
         }
@@ -86,7 +108,7 @@ impl Generations {
             self.old = std::mem::take(&mut self.young);
             self.bytes = 0;
         }
-        if self.young.insert(id, values).is_none() {
+        if self.young.insert(id, page).is_none() {
             self.bytes += bytes;
         }
     }
@@ -105,8 +127,8 @@ mod tests {
         }
     }
 
-    fn page() -> Arc<Values> {
-        Arc::new(Values::Narrow(vec![7; 1_000].into()))
+    fn page() -> Kept {
+        Kept::Values(Arc::new(Values::Narrow(vec![7; 1_000].into())))
     }
 
     #[test]
@@ -120,7 +142,7 @@ mod tests {
             .young
             .values()
             .chain(pages.old.values())
-            .map(|v| v.memory())
+            .map(Kept::memory)
             .sum();
         assert!((40_000..=100_000).contains(&kept), "{kept}");
     }

@@ -86,6 +86,7 @@ mod layout;
 mod read_at;
 mod row;
 mod segment;
+mod shortcuts;
 mod stamp;
 mod table;
 mod write;

@@ -7,8 +7,11 @@
 //!
 //! ```text
 //! portledger 1 allocations rows=2000000 unit=ms from=… to=… devices=cgn1,cgn2
-//!     groups=1048576:5a1c20f3:c6120000-c6121a07,951424:… crc=09e3a1b7
+//!     groups=1048576:5a1c20f3:c6120000-c6121a07:77ad03f1,951424:… crc=09e3a1b7
 //! ```
+//!
+//! The last part of a group came later: a checksum of its pages' checksums, so that two files with
+//! one line have the same pages.
 
 use crate::Resolution;
 
@@ -36,6 +39,9 @@ pub(crate) struct GroupStamp {
     pub(crate) check: Option<u32>,
     /// The external addresses of its first and last row.
     pub(crate) external: (u32, u32),
+    /// The checksum of its pages' checksums; `None` where they are encrypted, and in files that
+    /// were written before there was one.
+    pub(crate) content: Option<u32>,
 }
 
 /// Why a line is none.
@@ -117,7 +123,11 @@ impl GroupStamp {
             Some(check) => format!("{check:08x}"),
             None => "-".to_owned(),
         };
-        format!("{}:{check}:{first:08x}-{last:08x}", self.rows)
+        let mut text = format!("{}:{check}:{first:08x}-{last:08x}", self.rows);
+        if let Some(content) = self.content {
+            text.push_str(&format!(":{content:08x}"));
+        }
+        text
     }
 
     fn parse(text: &str) -> Option<Self> {
@@ -133,6 +143,10 @@ impl GroupStamp {
             rows,
             check,
             external: (number(first)?, number(last)?),
+            content: match parts.next() {
+                Some(content) => Some(number(content)?),
+                None => None,
+            },
         })
     }
 }
@@ -153,11 +167,13 @@ mod tests {
                     rows: 4,
                     check: Some(0xab),
                     external: (1, u32::MAX),
+                    content: Some(0xcd),
                 },
                 GroupStamp {
                     rows: 3,
                     check: None,
                     external: (9, 9),
+                    content: None,
                 },
             ],
         }

@@ -17,16 +17,18 @@ pub(crate) use self::region::Region;
 use self::end::{End, fits};
 use crate::{
     Cache, Error, Flaw, Key, Place, ReadAt,
-    cache::PageId,
+    cache::{Kept, PageId},
     format::{
         Malformed,
         cipher::{Cipher, Module, Ordinals, Sealed},
         delta::Texts,
         footer::{Footer, PageHeader},
+        packed::Packed,
         page::{self, Values},
     },
     index::GroupIndex,
     layout::{Column, Encoding, GROUP_ROWS, Layout},
+    shortcuts::Restarts,
     stamp::{Stamp, Unread},
 };
 
@@ -165,6 +167,22 @@ impl Table {
         Ok(slot.get_or_init(|| index))
     }
 
+    /// A page's number among all of the file, in every column.
+    pub(crate) const fn page_number(&self, group: u32, page: u32) -> u64 {
+        let of_group = GROUP_ROWS.div_ceil(self.layout.page_rows) as u64;
+        group as u64 * of_group + page as u64
+    }
+
+    /// What a page is known by in a cache. A column that no file has stands for the shortcuts.
+    pub(crate) const fn page_id(&self, group: u32, column: usize, page: u32) -> PageId {
+        PageId {
+            file: self.id,
+            group,
+            column: column as u16,
+            page,
+        }
+    }
+
     /// A page out of the cache, or read and put there.
     pub(crate) fn page(
         &self,
@@ -173,22 +191,58 @@ impl Table {
         column: usize,
         page: u32,
     ) -> Result<Arc<Values>, Error> {
-        let id = PageId {
-            file: self.id,
-            group,
-            column: column as u16,
-            page,
-        };
-        if let Some(found) = cache.get(id) {
+        let id = self.page_id(group, column, page);
+        if let Some(Kept::Values(found)) = cache.get(id) {
             return Ok(found);
         }
         let values = Arc::new(self.read_page(group, column, page)?);
-        cache.put(id, Arc::clone(&values));
+        cache.put(id, Kept::Values(Arc::clone(&values)));
         Ok(values)
     }
 
     /// Reads a page.
     pub(crate) fn read_page(&self, group: u32, column: usize, page: u32) -> Result<Values, Error> {
+        self.read_checked(group, column, page)
+            .map(|(values, _)| values)
+    }
+
+    /// Reads a page; its checksum too, which encrypted ones do not have.
+    pub(crate) fn read_checked(
+        &self,
+        group: u32,
+        column: usize,
+        page: u32,
+    ) -> Result<(Values, Option<u32>), Error> {
+        self.with_page(group, column, page, |spec, bytes, rows, checksum| {
+            Ok((page::decode(spec, bytes, rows)?, checksum))
+        })
+    }
+
+    /// Reads a page and leaves it packed. `None` when the restarts are not of that page, or it
+    /// cannot be read so.
+    pub(crate) fn read_packed(
+        &self,
+        group: u32,
+        column: usize,
+        page: u32,
+        restarts: &Restarts,
+    ) -> Result<Option<Packed>, Error> {
+        self.with_page(group, column, page, |spec, bytes, rows, checksum| {
+            let same = checksum.unwrap_or(0) == restarts.checksum;
+            if !same || spec.encoding != Encoding::Delta {
+                return Ok(None);
+            }
+            Packed::new(bytes, spec.optional, rows, &restarts.values)
+        })
+    }
+
+    fn with_page<T>(
+        &self,
+        group: u32,
+        column: usize,
+        page: u32,
+        decode: impl FnOnce(&'static Column, &[u8], usize, Option<u32>) -> Result<T, Malformed>,
+    ) -> Result<T, Error> {
         let part = Part {
             group,
             column,
@@ -197,13 +251,10 @@ impl Table {
         let bytes = self.index(group)?.page(column, page);
         let spec = self.spec(column)?;
         let rows = self.page_rows(group, page);
-        self.with_part(
-            part,
-            bytes,
-            rows as u64,
-            page::code(spec.encoding),
-            |bytes| page::decode(spec, bytes, rows),
-        )
+        let encoding = page::code(spec.encoding);
+        self.with_part(part, bytes, rows as u64, encoding, |bytes, checksum| {
+            decode(spec, bytes, rows, checksum)
+        })
     }
 
     /// Reads the dictionary of a column in a row group.
@@ -214,7 +265,8 @@ impl Table {
             page: None,
         };
         let bytes = self.index(group)?.dictionary(column);
-        self.with_part(part, bytes, 0, page::code(Encoding::Plain), Texts::plain)
+        let encoding = page::code(Encoding::Plain);
+        self.with_part(part, bytes, 0, encoding, |bytes, _| Texts::plain(bytes))
     }
 
     fn spec(&self, column: usize) -> Result<&'static Column, Error> {
@@ -222,14 +274,14 @@ impl Table {
         spec.ok_or_else(|| self.damaged(Place::default(), Flaw::Mismatch("no such column")))
     }
 
-    /// Reads, opens, checks and unpacks a page, and hands it to `decode`.
+    /// Reads, opens, checks and unpacks a page, and hands it to `decode` with its checksum.
     fn with_part<T>(
         &self,
         part: Part,
         bytes: Option<Range<u64>>,
         rows: u64,
         encoding: i64,
-        decode: impl FnOnce(&[u8]) -> Result<T, Malformed>,
+        decode: impl FnOnce(&[u8], Option<u32>) -> Result<T, Malformed>,
     ) -> Result<T, Error> {
         let spec = self.spec(part.column)?;
         let place = Place {
@@ -279,7 +331,8 @@ impl Table {
                 scratch.unpacker.unpack(&mut scratch.plain, body, length)
             };
             let plain = plain.ok_or_else(|| fail(Flaw::Compression))?;
-            decode(plain).map_err(|error| fail(error.into()))
+            let checksum = header.checksum.filter(|_| self.cipher.is_none());
+            decode(plain, checksum).map_err(|error| fail(error.into()))
         })
     }
 
@@ -350,6 +403,11 @@ impl Table {
         self.cipher.is_some()
     }
 
+    /// What the file is encrypted with.
+    pub(crate) const fn cipher(&self) -> Option<&Cipher> {
+        self.cipher.as_ref()
+    }
+
     pub(crate) fn damaged(&self, place: Place, flaw: Flaw) -> Error {
         damage(self.layout, place, flaw)
     }
@@ -357,6 +415,11 @@ impl Table {
     /// What is wrong with the value of a row.
     pub(crate) fn damaged_row(&self, row: u64, column: usize, flaw: Flaw) -> Error {
         let (group, page, _) = self.place_of(row);
+        self.damaged_page(group, column, page, flaw)
+    }
+
+    /// What is wrong with a page.
+    pub(crate) fn damaged_page(&self, group: u32, column: usize, page: u32, flaw: Flaw) -> Error {
         let bytes = self
             .index(group)
             .ok()

@@ -3,7 +3,11 @@
 //!
 //! <https://github.com/apache/parquet-format/blob/master/Encryption.md>
 
-use ring::aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey};
+use ring::{
+    aead::{AES_128_GCM, AES_256_GCM, Aad, LessSafeKey, NONCE_LEN, Nonce, UnboundKey},
+    error::Unspecified,
+    rand::SecureRandom,
+};
 
 /// What a module is (§4.4.2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -15,6 +19,9 @@ pub(crate) enum Module {
     DictionaryPageHeader = 5,
     ColumnIndex = 6,
     OffsetIndex = 7,
+    /// Not Parquet's: a part of the shortcuts, and their end.
+    Shortcuts = 64,
+    ShortcutsEnd = 65,
 }
 
 /// Where a module is: its row group, column and page.
@@ -25,7 +32,7 @@ pub(crate) struct Ordinals {
     pub(crate) page: u32,
 }
 
-/// Opens the modules of one file.
+/// Opens and seals the modules of one file.
 pub(crate) struct Cipher {
     key: LessSafeKey,
     /// What every module's additional data begin with: the file's own random bytes.
@@ -83,6 +90,34 @@ impl Cipher {
         Ok((start..start + plain, end))
     }
 
+    /// Appends a module that says `plain`.
+    pub(crate) fn seal(
+        &self,
+        plain: &[u8],
+        module: Module,
+        at: Ordinals,
+        random: &dyn SecureRandom,
+        out: &mut Vec<u8>,
+    ) -> Result<(), Unspecified> {
+        let mut nonce = [0; NONCE_LEN];
+        random.fill(&mut nonce)?;
+        let mut sealed = plain.to_vec();
+        let additional = Aad::from(self.additional(module, at));
+        let all = Nonce::assume_unique_for_key(nonce);
+        self.key
+            .seal_in_place_append_tag(all, additional, &mut sealed)?;
+        let length = u32::try_from(NONCE_LEN + sealed.len()).map_err(|_| Unspecified)?;
+        out.extend_from_slice(&length.to_le_bytes());
+        out.extend_from_slice(&nonce);
+        out.extend_from_slice(&sealed);
+        Ok(())
+    }
+
+    /// The bytes that tell this file from all others.
+    pub(crate) fn file(&self) -> &[u8] {
+        &self.file
+    }
+
     /// §4.4.2: the file's bytes, the module's type, then the ordinals it has.
     fn additional(&self, module: Module, at: Ordinals) -> Vec<u8> {
         let mut all = self.file.clone();
@@ -92,7 +127,10 @@ impl Cipher {
             all.extend((at.group as u16).to_le_bytes());
             all.extend(at.column.to_le_bytes());
         }
-        if matches!(module, Module::DataPage | Module::DataPageHeader) {
+        if matches!(
+            module,
+            Module::DataPage | Module::DataPageHeader | Module::Shortcuts
+        ) {
             all.extend((at.page as u16).to_le_bytes());
         }
         all

@@ -42,33 +42,67 @@ impl Value for u32 {
     }
 }
 
+/// What stands before the blocks of deltas.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Head<'a> {
+    /// Mini blocks of a block, and values of a mini block.
+    pub(super) minis: usize,
+    pub(super) mini: usize,
+    /// How many values there are, the first included.
+    pub(super) values: usize,
+    pub(super) first: i64,
+    /// The blocks, and what follows them.
+    pub(super) rest: &'a [u8],
+}
+
+impl<'a> Head<'a> {
+    pub(super) fn read(bytes: &'a [u8]) -> Parsed<Self> {
+        let mut reader = Reader::new(bytes);
+        let block = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        let minis = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        let values = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
+        let first = reader.integer()?;
+        let unknown = Malformed("blocks of deltas of no known size");
+        if block == 0 || block > 1 << 16 || minis == 0 || !block.is_multiple_of(minis) {
+            return Err(unknown);
+        }
+        let mini = block / minis;
+        if !mini.is_multiple_of(RUN) {
+            return Err(unknown);
+        }
+        Ok(Self {
+            minis,
+            mini,
+            values,
+            first,
+            rest: reader.rest(),
+        })
+    }
+}
+
+/// The least delta of the block at the start of `bytes`, the widths of its `minis` mini blocks,
+/// and what follows.
+pub(super) fn block(bytes: &[u8], minis: usize) -> Parsed<(i64, &[u8], &[u8])> {
+    let mut reader = Reader::new(bytes);
+    let least = reader.integer()?;
+    let (widths, packed) = reader.rest().split_at_checked(minis).ok_or(CUT_OFF)?;
+    Ok((least, widths, packed))
+}
+
 /// Fills `values` with those encoded at the start of `bytes`, which must be as many; returns the
 /// bytes after them.
 pub(crate) fn decode<'a, T: Value>(bytes: &'a [u8], values: &mut [T]) -> Parsed<&'a [u8]> {
-    let mut reader = Reader::new(bytes);
-    let block = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
-    let minis = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
-    let total = usize::try_from(reader.varint()?).unwrap_or(usize::MAX);
-    let mut value = reader.integer()?;
-    if block == 0 || block > 1 << 16 || minis == 0 || !block.is_multiple_of(minis) {
-        return Err(Malformed("blocks of deltas of no known size"));
-    }
-    let mini = block / minis;
-    if !mini.is_multiple_of(RUN) {
-        return Err(Malformed("blocks of deltas of no known size"));
-    }
-    if total != values.len() {
+    let head = Head::read(bytes)?;
+    let (mut value, mut rest) = (head.first, head.rest);
+    if head.values != values.len() {
         return Err(Malformed("another number of values than the page says"));
     }
-    let mut rest = reader.rest();
     let Some((first, mut out)) = values.split_first_mut() else {
         return Ok(rest);
     };
     *first = T::from_wrapped(value);
     while !out.is_empty() {
-        let mut reader = Reader::new(rest);
-        let least = reader.integer()?;
-        let (widths, packed) = reader.rest().split_at_checked(minis).ok_or(CUT_OFF)?;
+        let (least, widths, packed) = block(rest, head.minis)?;
         rest = packed;
         for &width in widths {
             // Mini blocks after the last value have a width but no bytes.
@@ -76,9 +110,9 @@ pub(crate) fn decode<'a, T: Value>(bytes: &'a [u8], values: &mut [T]) -> Parsed<
                 break;
             }
             let packed = rest;
-            let length = mini / 8 * usize::from(width);
+            let length = head.mini / 8 * usize::from(width);
             rest = packed.get(length..).ok_or(CUT_OFF)?;
-            let length = out.len().min(mini);
+            let length = out.len().min(head.mini);
             let (taken, after) = std::mem::take(&mut out).split_at_mut(length);
             value = mini_block(packed, width, least, value, taken)?;
             out = after;
@@ -87,11 +121,11 @@ pub(crate) fn decode<'a, T: Value>(bytes: &'a [u8], values: &mut [T]) -> Parsed<
     Ok(rest)
 }
 
-const CUT_OFF: Malformed = Malformed("deltas end too early");
+pub(super) const CUT_OFF: Malformed = Malformed("deltas end too early");
 
 /// Fills `out` with the values of the mini block at the start of `packed`, which goes on to the
 /// page's end; `value` is the one before. Returns the last.
-fn mini_block<T: Value>(
+pub(super) fn mini_block<T: Value>(
     packed: &[u8],
     width: u8,
     least: i64,
@@ -193,12 +227,12 @@ impl Texts {
         self.bytes.capacity() + self.ends.capacity() * 4
     }
 
-    /// Puts an empty text where a level is not 1.
-    pub(crate) fn spread(self, levels: &[u32]) -> Self {
+    /// Puts an empty text where no value is.
+    pub(crate) fn spread(self, present: impl Iterator<Item = bool>) -> Self {
         let mut ends = self.ends.into_iter();
         let mut end = 0;
-        let spread = levels.iter().map(|&level| {
-            if level == 1 {
+        let spread = present.map(|present| {
+            if present {
                 end = ends.next().unwrap_or(end);
             }
             end

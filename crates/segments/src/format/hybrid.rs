@@ -2,7 +2,10 @@
 //!
 //! <https://parquet.apache.org/docs/file-format/data-pages/encodings/>
 
-use super::thrift::{Malformed, Parsed, Reader};
+use super::{
+    bits::{self, Bits},
+    thrift::{Malformed, Parsed, Reader},
+};
 
 const CUT_OFF: Malformed = Malformed("runs end too early");
 
@@ -12,12 +15,32 @@ pub(crate) fn decode(bytes: &[u8], width: u8, count: usize) -> Parsed<Vec<u32>> 
         return Err(Malformed("runs of more than 32 bits"));
     }
     let mut values = Vec::with_capacity(count);
-    let mut rest = bytes;
-    while values.len() < count {
+    each_run(bytes, width, count, |run| match run {
+        Run::Same(value, count) => values.resize(values.len() + count, value),
+        Run::Packed(packed, count) => bits::unpack(packed, width, count, &mut values),
+    })?;
+    Ok(values)
+}
+
+/// Several values.
+enum Run<'a> {
+    /// One value so many times.
+    Same(u32, usize),
+    /// So many values packed.
+    Packed(&'a [u8], usize),
+}
+
+fn each_run<'a>(
+    bytes: &'a [u8],
+    width: u8,
+    count: usize,
+    mut each: impl FnMut(Run<'a>),
+) -> Parsed<()> {
+    let (mut left, mut rest) = (count, bytes);
+    while left > 0 {
         let mut reader = Reader::new(rest);
         let head = reader.varint()?;
         rest = reader.rest();
-        let left = count - values.len();
         let run = usize::try_from(head >> 1).unwrap_or(usize::MAX);
         if head & 1 == 0 {
             let length = usize::from(width.div_ceil(8));
@@ -30,7 +53,8 @@ pub(crate) fn decode(bytes: &[u8], width: u8, count: usize) -> Parsed<Vec<u32>> 
                 .iter()
                 .rev()
                 .fold(0, |all, &byte| all << 8 | u32::from(byte));
-            values.resize(values.len() + run, value);
+            each(Run::Same(value, run));
+            left -= run;
         } else {
             // Groups of eight; the last may be filled up with values that mean nothing.
             let groups = run;
@@ -41,25 +65,12 @@ pub(crate) fn decode(bytes: &[u8], width: u8, count: usize) -> Parsed<Vec<u32>> 
                 .split_at_checked(groups * usize::from(width))
                 .ok_or(CUT_OFF)?;
             rest = after;
-            unpack(packed, width, left.min(groups * 8), &mut values);
+            let count = left.min(groups * 8);
+            each(Run::Packed(packed, count));
+            left -= count;
         }
     }
-    Ok(values)
-}
-
-fn unpack(packed: &[u8], width: u8, count: usize, values: &mut Vec<u32>) {
-    let (mut word, mut bits) = (0_u64, 0_u8);
-    let mut bytes = packed.iter();
-    let mask = (1_u64 << width) - 1;
-    for _ in 0..count {
-        while bits < width {
-            word |= u64::from(bytes.next().copied().unwrap_or(0)) << bits;
-            bits += 8;
-        }
-        values.push((word & mask) as u32);
-        word >>= width;
-        bits -= width;
-    }
+    Ok(())
 }
 
 /// Which of the values of an optional column are there.
@@ -67,7 +78,7 @@ fn unpack(packed: &[u8], width: u8, count: usize, values: &mut Vec<u32>) {
 pub(crate) enum Present {
     All,
     None,
-    Some(Vec<u32>),
+    Some(Bits),
 }
 
 /// Reads the definition levels at the start of a page, which are 0 for null and 1 for a value,
@@ -76,21 +87,19 @@ pub(crate) fn present(bytes: &[u8], count: usize) -> Parsed<(Present, &[u8])> {
     let (length, rest) = bytes.split_first_chunk().ok_or(CUT_OFF)?;
     let length = u32::from_le_bytes(*length) as usize;
     let (levels, rest) = rest.split_at_checked(length).ok_or(CUT_OFF)?;
-    // Most pages have all or none, and say so in one run.
-    let mut reader = Reader::new(levels);
-    if reader.varint() == Ok((count as u64) << 1) {
-        match reader.rest() {
-            [0] => return Ok((Present::None, rest)),
-            [1] => return Ok((Present::All, rest)),
-            _ => {}
+    let mut present = Bits::with_room(count);
+    each_run(levels, 1, count, |run| match run {
+        Run::Same(level, count) => present.push_run(level == 1, count),
+        Run::Packed(packed, count) => {
+            for (at, &byte) in packed.iter().enumerate() {
+                present.push(byte, count.saturating_sub(at * 8).min(8));
+            }
         }
-    }
-    let levels = decode(levels, 1, count)?;
-    let values = levels.iter().filter(|&&level| level == 1).count();
-    let present = match values {
+    })?;
+    let present = match present.ones() {
         0 => Present::None,
         all if all == count => Present::All,
-        _ => Present::Some(levels),
+        _ => Present::Some(present),
     };
     Ok((present, rest))
 }

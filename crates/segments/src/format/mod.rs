@@ -4,10 +4,12 @@
 //! crate's readers do not do for less than the cost of setting up a reader, and it takes no byte
 //! on trust: each length is held against what there is before anything is allocated.
 
+pub(crate) mod bits;
 pub(crate) mod cipher;
 pub(crate) mod delta;
 pub(crate) mod footer;
 pub(crate) mod hybrid;
+pub(crate) mod packed;
 pub(crate) mod page;
 pub(crate) mod thrift;
 

@@ -89,7 +89,7 @@ pub(crate) fn decode(column: &Column, bytes: &[u8], rows: usize) -> Parsed<Value
     let count = match &present {
         Present::All => rows,
         Present::None => 0,
-        Present::Some(levels) => levels.iter().filter(|&&level| level == 1).count(),
+        Present::Some(bits) => bits.ones(),
     };
     Ok(match column.encoding {
         Encoding::Delta if column.is_narrow() => {
@@ -128,8 +128,8 @@ pub(crate) fn decode(column: &Column, bytes: &[u8], rows: usize) -> Parsed<Value
             };
             Values::Texts(match present {
                 Present::All => texts,
-                Present::None => texts.spread(&vec![0; rows]),
-                Present::Some(levels) => texts.spread(&levels),
+                Present::None => texts.spread(std::iter::repeat_n(false, rows)),
+                Present::Some(bits) => texts.spread(bits.iter()),
             })
         }
         Encoding::Dictionary => {
@@ -185,14 +185,14 @@ fn spread<T: Copy>(values: Vec<T>, present: &Present, rows: usize, null: T) -> B
     match present {
         Present::All => values.into(),
         Present::None => vec![null; rows].into(),
-        Present::Some(levels) => {
-            let mut values = values.into_iter();
-            let of = |&level: &u32| if level == 1 { values.next() } else { None };
-            levels
-                .iter()
-                .map(of)
-                .map(|value| value.unwrap_or(null))
-                .collect()
+        Present::Some(bits) => {
+            let mut spread = vec![null; rows];
+            for (place, value) in bits.places().zip(values) {
+                if let Some(spread) = spread.get_mut(place) {
+                    *spread = value;
+                }
+            }
+            spread.into()
         }
     }
 }

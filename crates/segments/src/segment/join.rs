@@ -7,7 +7,7 @@ use portledger_model::{External, Span, Timestamp};
 use super::{
     Segment,
     lookup::Extent,
-    page::{Access, RowPage, Run},
+    page::{Access, OfAddress, RowPage},
 };
 use crate::{Error, Row};
 
@@ -78,7 +78,7 @@ struct Candidate<'a> {
     page: u32,
     /// What its values lie between.
     extent: Extent,
-    decoded: Option<(RowPage<'a>, Run)>,
+    decoded: Option<(RowPage<'a>, OfAddress)>,
 }
 
 impl<'a> Sweep<'a> {
@@ -104,8 +104,8 @@ impl<'a> Sweep<'a> {
                 let decoded = match kept.take_if(same) {
                     Some(page) => {
                         self.decoded += 1;
-                        let run = page.of_address(address)?;
-                        Some((page, run))
+                        let rows = page.of_address(address)?;
+                        Some((page, rows))
                     }
                     None => None,
                 };
@@ -150,12 +150,12 @@ impl<'a> Sweep<'a> {
             }
             if candidate.decoded.is_none() {
                 let page = RowPage::new(segment, group, page, Access::Once);
-                let run = page.of_address(asked.address)?;
-                candidate.decoded = Some((page, run));
+                let rows = page.of_address(asked.address)?;
+                candidate.decoded = Some((page, rows));
                 self.decoded += 1;
             }
-            if let Some((page, run)) = &mut candidate.decoded {
-                page.covering(run, asked, |place, held| {
+            if let Some((page, rows)) = &mut candidate.decoded {
+                page.covering(rows, asked, span.to, |place, held| {
                     if held.overlaps(span) {
                         each(question.index, &page.row(place)?);
                     }

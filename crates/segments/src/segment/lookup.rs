@@ -35,7 +35,7 @@ impl Segment {
         let mut rows = Vec::new();
         self.each_page(external, span, |page| {
             let mut of_address = page.of_address(external.address)?;
-            page.covering(&mut of_address, external, |place, held| {
+            page.covering(&mut of_address, external, span.to, |place, held| {
                 if held.overlaps(span) {
                     rows.push(page.row(place)?);
                 }
@@ -65,7 +65,7 @@ impl Segment {
         let (mut before, mut after): (Option<Row>, Option<Row>) = (None, None);
         self.each_page(external, EVER, |page| {
             let mut of_address = page.of_address(external.address)?;
-            page.covering(&mut of_address, external, |place, span| {
+            page.covering(&mut of_address, external, Timestamp::MAX, |place, span| {
                 if span.to <= at && before.is_none_or(|before| before.span().to < span.to) {
                     before = Some(page.row(place)?);
                 } else if at < span.from && after.is_none_or(|after| span.from < after.from) {

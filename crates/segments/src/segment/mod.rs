@@ -7,6 +7,7 @@ mod lookup;
 mod page;
 mod records;
 mod rows;
+mod shortcuts;
 mod subscribers;
 mod verify;
 
@@ -23,6 +24,7 @@ use records::RecordsTable;
 use crate::{
     Cache, Error, Flaw, Key, Place, ReadAt,
     layout::{ALLOCATIONS, BY_SUBSCRIBER, Layout, NUMBERS, SUBSCRIBERS, allocation},
+    shortcuts::Shortcuts,
     table::Table,
 };
 
@@ -42,6 +44,9 @@ pub struct Segment {
     allocations: Table,
     devices: Devices,
     numbers: OnceLock<Table>,
+    shortcuts: OnceLock<Option<Shortcuts>>,
+    /// Whether the shortcuts are of these records' numbers.
+    of_numbers: OnceLock<bool>,
     subscribers: OnceLock<Table>,
     by_subscriber: OnceLock<Table>,
     records: OnceLock<RecordsTable>,
@@ -67,6 +72,8 @@ impl Segment {
             allocations,
             devices,
             numbers: OnceLock::new(),
+            shortcuts: OnceLock::new(),
+            of_numbers: OnceLock::new(),
             subscribers: OnceLock::new(),
             by_subscriber: OnceLock::new(),
             records: OnceLock::new(),

@@ -1,15 +1,27 @@
-//! The pages that hold the same rows in all columns, each decoded when it is first needed.
+//! The pages that hold the same rows in all columns, each read when it is first needed.
 
-use std::{cell::OnceCell, net::Ipv4Addr, ops::Range, sync::Arc};
+use std::{
+    cell::{OnceCell, RefCell},
+    net::Ipv4Addr,
+    ops::Range,
+    sync::Arc,
+};
 
 use portledger_model::{External, PortRange, RecordNumber, Span, Timestamp};
 
 use super::Segment;
 use crate::{
     DeviceNumber, Error, Flaw, Row, SubscriberNumber,
-    format::page::Values,
+    cache::Kept,
+    format::{
+        Malformed,
+        packed::{Packed, Window},
+        page::Values,
+    },
     layout::{ALLOCATIONS, allocation as at},
     row::{self, transport},
+    shortcuts::{PageShortcuts, Runs},
+    table::Table,
 };
 
 const COLUMNS: usize = ALLOCATIONS_COLUMNS + 1;
@@ -24,27 +36,45 @@ pub(super) struct RowPage<'a> {
     pub(super) page: u32,
     rows: usize,
     access: Access,
-    columns: [OnceCell<Arc<Values>>; COLUMNS],
+    shortcuts: OnceCell<Option<Arc<PageShortcuts>>>,
+    runs: OnceCell<Arc<Runs>>,
+    columns: [OnceCell<Column>; COLUMNS],
 }
 
 /// How pages are come by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Access {
-    /// Through the cache.
+    /// Some rows, through the cache.
     Cached,
-    /// Past it: one sweep over everything would only empty it.
+    /// Some rows, past it: one sweep over everything would only empty it.
     Once,
-    /// As `Once`, and even where the index says that all values of a page are the same.
+    /// All rows.
+    All,
+    /// All rows, and even where the index says that all values of a page are the same.
     Whole,
+}
+
+impl Access {
+    /// Whether most of a page's rows are not asked for.
+    const fn is_sparse(self) -> bool {
+        matches!(self, Self::Cached | Self::Once)
+    }
+}
+
+/// A column of the page.
+enum Column {
+    Values(Arc<Values>),
+    /// Left packed, with what was unpacked last.
+    Packed(Arc<Packed>, RefCell<Box<Window>>),
 }
 
 /// The rows of one address in a page.
 #[derive(Debug, Clone)]
-pub(super) struct Run {
-    rows: Range<usize>,
+pub(super) struct OfAddress {
+    runs: Range<usize>,
     /// The largest distance from a first to a last port.
-    widest: u32,
-    /// Rows before this one hold no port from the last asked for on.
+    widest: u16,
+    /// Runs before this one hold no port from the last asked for on.
     passed: usize,
 }
 
@@ -57,6 +87,8 @@ impl<'a> RowPage<'a> {
             page,
             rows: segment.allocations.page_rows(group, page),
             access,
+            shortcuts: OnceCell::new(),
+            runs: OnceCell::new(),
             columns: Default::default(),
         }
     }
@@ -74,7 +106,7 @@ impl<'a> RowPage<'a> {
 
     /// Inlined, as is what calls it for every row: the error is large and hardly ever there.
     #[inline]
-    fn column(&self, column: usize) -> Result<&Values, Error> {
+    fn column(&self, column: usize) -> Result<&Column, Error> {
         match self.columns.get(column).and_then(OnceCell::get) {
             Some(values) => Ok(values),
             None => self.read(column),
@@ -82,7 +114,7 @@ impl<'a> RowPage<'a> {
     }
 
     #[cold]
-    fn read(&self, column: usize) -> Result<&Values, Error> {
+    fn read(&self, column: usize) -> Result<&Column, Error> {
         let Some(slot) = self.columns.get(column) else {
             return Err(self.damaged(0, column, Flaw::Mismatch("no such column")));
         };
@@ -90,20 +122,113 @@ impl<'a> RowPage<'a> {
             OPENED => (self.segment.numbers()?, 0),
             column => (&self.segment.allocations, column),
         };
-        let values = if self.access == Access::Cached {
-            table.page(&self.segment.cache, self.group, place, self.page)?
-        } else {
-            Arc::new(table.read_page(self.group, place, self.page)?)
+        let found = match self.packed(table, column, place)? {
+            Some(packed) => Column::Packed(packed, RefCell::default()),
+            None if self.access == Access::Cached => {
+                Column::Values(table.page(&self.segment.cache, self.group, place, self.page)?)
+            }
+            None => Column::Values(Arc::new(table.read_page(self.group, place, self.page)?)),
         };
-        if values.len() != self.rows {
+        let rows = match &found {
+            Column::Values(values) => values.len(),
+            Column::Packed(packed, _) => packed.rows(),
+        };
+        if rows != self.rows {
             return Err(self.damaged(0, column, Flaw::Mismatch("another number of rows")));
         }
-        Ok(slot.get_or_init(|| values))
+        Ok(slot.get_or_init(|| found))
     }
 
-    #[inline]
-    pub(super) fn narrow(&self, column: usize) -> Result<&[u32], Error> {
-        Ok(self.column(column)?.narrow())
+    /// The column as it is in the file, where few of its values are asked for and there is a
+    /// shortcut to them.
+    fn packed(
+        &self,
+        table: &Table,
+        column: usize,
+        place: usize,
+    ) -> Result<Option<Arc<Packed>>, Error> {
+        if !self.access.is_sparse() {
+            return Ok(None);
+        }
+        let id = table.page_id(self.group, place, self.page);
+        let cache = (self.access == Access::Cached).then_some(&self.segment.cache);
+        if let Some(Kept::Packed(found)) = cache.and_then(|cache| cache.get(id)) {
+            return Ok(Some(found));
+        }
+        let Some(shortcuts) = self.shortcuts()? else {
+            return Ok(None);
+        };
+        let restarts = match column {
+            OPENED => Some(shortcuts.numbers()).filter(|_| self.segment.numbers_have_shortcuts()),
+            column => shortcuts.restarts(column),
+        };
+        let Some(restarts) = restarts else {
+            return Ok(None);
+        };
+        let packed = table.read_packed(self.group, place, self.page, restarts)?;
+        let packed = packed.map(Arc::new);
+        if let (Some(cache), Some(packed)) = (cache, &packed) {
+            cache.put(id, Kept::Packed(Arc::clone(packed)));
+        }
+        Ok(packed)
+    }
+
+    /// The shortcuts to its rows; `None` where the segment has none that are sound.
+    fn shortcuts(&self) -> Result<Option<&PageShortcuts>, Error> {
+        let found = match self.shortcuts.get() {
+            Some(found) => found,
+            None => {
+                let found = self.read_shortcuts();
+                self.shortcuts.get_or_init(|| found)
+            }
+        };
+        Ok(found.as_deref())
+    }
+
+    fn read_shortcuts(&self) -> Option<Arc<PageShortcuts>> {
+        let table = &self.segment.allocations;
+        let id = table.page_id(self.group, NO_COLUMN, self.page);
+        let cache = (self.access == Access::Cached).then_some(&self.segment.cache);
+        if let Some(Kept::Shortcuts(found)) = cache.and_then(|cache| cache.get(id)) {
+            return Some(found);
+        }
+        // What is damaged is as good as not there: the columns say the same.
+        let shortcuts = self.segment.shortcuts()?;
+        let shortcuts = shortcuts.page(table, self.group, self.page).ok()?;
+        let shortcuts = Arc::new(shortcuts);
+        if let Some(cache) = cache {
+            cache.put(id, Kept::Shortcuts(Arc::clone(&shortcuts)));
+        }
+        Some(shortcuts)
+    }
+
+    /// Where each address and port is.
+    fn runs(&self) -> Result<&Runs, Error> {
+        if let Some(runs) = self.runs.get() {
+            return Ok(runs);
+        }
+        let found = self
+            .shortcuts()?
+            .and_then(|shortcuts| shortcuts.runs.clone());
+        let found = match found {
+            Some(found) => found,
+            None => {
+                let runs = Runs::of(
+                    self.narrow(at::EXTERNAL)?,
+                    self.narrow(at::FIRST)?,
+                    self.narrow(at::LAST)?,
+                );
+                Arc::new(runs.map_err(|error| self.damaged(0, at::FIRST, error.into()))?)
+            }
+        };
+        Ok(self.runs.get_or_init(|| found))
+    }
+
+    fn narrow(&self, column: usize) -> Result<&[u32], Error> {
+        match self.column(column)? {
+            Column::Values(values) => Ok(values.narrow()),
+            Column::Packed(..) => Ok(&[]),
+        }
     }
 
     pub(super) fn damaged(&self, place: usize, column: usize, flaw: Flaw) -> Error {
@@ -115,59 +240,58 @@ impl<'a> RowPage<'a> {
     }
 
     /// The rows of an address.
-    pub(super) fn of_address(&self, address: Ipv4Addr) -> Result<Run, Error> {
-        let (externals, address) = (self.narrow(at::EXTERNAL)?, address.to_bits());
-        let start = externals.partition_point(|&external| external < address);
-        let rest = externals.get(start..).unwrap_or(&[]);
-        let end = start + rest.partition_point(|&external| external == address);
-        let firsts = self.narrow(at::FIRST)?.get(start..end).unwrap_or(&[]);
-        let lasts = self.narrow(at::LAST)?.get(start..end).unwrap_or(&[]);
-        let widths = firsts.iter().zip(lasts);
-        let widest = widths
-            .map(|(&first, &last)| last.saturating_sub(first))
-            .max();
-        Ok(Run {
-            rows: start..end,
+    pub(super) fn of_address(&self, address: Ipv4Addr) -> Result<OfAddress, Error> {
+        let all = self.runs()?;
+        let runs = all.of_address(address);
+        let ports = all.ports().get(runs.clone()).unwrap_or(&[]);
+        let widest = ports.iter().map(|(first, last)| last - first).max();
+        Ok(OfAddress {
+            runs,
             widest: widest.unwrap_or(0),
             passed: 0,
         })
     }
 
-    /// Calls `each` with the rows of an address that hold the port and may be of the transport,
-    /// and the time for which each was held. Ports that are asked for one after the other must
-    /// not descend.
+    /// Calls `each` with the rows of an address that hold the port, may be of the transport and
+    /// were handed out before `until`, and the time for which each was held. Ports that are asked
+    /// for one after the other must not descend.
     pub(super) fn covering(
         &self,
-        run: &mut Run,
+        of: &mut OfAddress,
         asked: External,
+        until: Timestamp,
         mut each: impl FnMut(usize, Span) -> Result<(), Error>,
     ) -> Result<(), Error> {
-        let mut times = None;
-        let mut covers = |place: usize| {
-            if let Some(asked) = asked.transport
-                && self.transport(place)?.is_some_and(|held| held != asked)
-            {
-                return Ok(());
+        let all = self.runs()?;
+        let mut covers = |run: usize| {
+            for place in all.rows(run) {
+                let from = self.from(place)?;
+                // Rows of the same ports are sorted by start.
+                if from >= until {
+                    break;
+                }
+                let other = match asked.transport {
+                    None => false,
+                    Some(asked) => self.transport(place)?.is_some_and(|held| held != asked),
+                };
+                if !other {
+                    each(place, row::span(from, self.to(place)?))?;
+                }
             }
-            let times = match &times {
-                Some(times) => times,
-                None => times.insert(self.all_times()?),
-            };
-            each(place, times.span(place))
+            Ok(())
         };
-        let Some(port) = asked.port.map(u32::from) else {
-            return run.rows.clone().try_for_each(covers);
+        let Some(port) = asked.port else {
+            return of.runs.clone().try_for_each(covers);
         };
-        let firsts = self.narrow(at::FIRST)?.get(run.rows.clone()).unwrap_or(&[]);
-        let lasts = self.narrow(at::LAST)?.get(run.rows.clone()).unwrap_or(&[]);
-        // Rows are sorted by first port inside an address: those that begin above the port cannot
+        let ports = all.ports().get(of.runs.clone()).unwrap_or(&[]);
+        // Runs are sorted by first port inside an address: those that begin above the port cannot
         // hold it, nor those that begin below it by more than the widest block.
-        let below = |&first: &u32| first.saturating_add(run.widest) < port;
-        run.passed = gallop(firsts, run.passed, below);
-        let rows = firsts.iter().zip(lasts).enumerate().skip(run.passed);
-        for (place, (_, &last)) in rows.take_while(|(_, (first, _))| **first <= port) {
-            if port <= last {
-                covers(run.rows.start + place)?;
+        let below = |&(first, _): &(u16, u16)| first.saturating_add(of.widest) < port;
+        of.passed = gallop(ports, of.passed, below);
+        let runs = ports.iter().enumerate().skip(of.passed);
+        for (run, (_, last)) in runs.take_while(|(_, (first, _))| *first <= port) {
+            if port <= *last {
+                covers(of.runs.start + run)?;
             }
         }
         Ok(())
@@ -199,52 +323,107 @@ impl<'a> RowPage<'a> {
         self.number(column, place)
     }
 
+    /// A value of a column of up to 32 bits, null being the greatest.
     #[inline]
     fn number(&self, column: usize, place: usize) -> Result<u32, Error> {
-        let value = self.narrow(column)?.get(place).copied();
-        value.ok_or_else(|| self.damaged(place, column, Flaw::Mismatch("a row beyond the last")))
+        match self.column(column)? {
+            Column::Values(values) => match values.narrow().get(place) {
+                Some(&value) => Ok(value),
+                None => Err(self.beyond(place, column)),
+            },
+            // The low 32 bits are right whatever the width of the deltas.
+            Column::Packed(packed, window) => match packed.get(place, &mut window.borrow_mut()) {
+                Ok(value) => Ok(value as u32),
+                Err(malformed) => Err(self.malformed(place, column, malformed)),
+            },
+        }
+    }
+
+    /// A value of a column of 64 bits, null being the greatest.
+    #[inline]
+    fn wide(&self, column: usize, place: usize) -> Result<i64, Error> {
+        match self.column(column)? {
+            Column::Values(values) => match values.wide().get(place) {
+                Some(&value) => Ok(value),
+                None => Err(self.beyond(place, column)),
+            },
+            Column::Packed(packed, window) => match packed.get(place, &mut window.borrow_mut()) {
+                Ok(value) => Ok(value),
+                Err(malformed) => Err(self.malformed(place, column, malformed)),
+            },
+        }
+    }
+
+    #[cold]
+    fn beyond(&self, place: usize, column: usize) -> Error {
+        self.damaged(place, column, Flaw::Mismatch("a row beyond the last"))
+    }
+
+    #[cold]
+    fn malformed(&self, place: usize, column: usize, malformed: Malformed) -> Error {
+        self.damaged(place, column, malformed.into())
     }
 
     #[inline]
-    fn all_times(&self) -> Result<Times<'_>, Error> {
-        Ok(Times {
-            from: self.column(at::FROM)?.wide(),
-            to: self.column(at::TO)?.wide(),
-            step: self.segment.allocations.stamp.resolution.micros(),
-        })
+    fn time(&self, value: i64) -> Timestamp {
+        let step = self.segment.allocations.stamp.resolution.micros();
+        Timestamp::from_micros(value.saturating_mul(step))
+    }
+
+    #[inline]
+    fn from(&self, place: usize) -> Result<Timestamp, Error> {
+        Ok(self.time(self.wide(at::FROM, place)?))
+    }
+
+    #[inline]
+    fn to(&self, place: usize) -> Result<Option<Timestamp>, Error> {
+        let to = self.wide(at::TO, place)?;
+        Ok((to != i64::MAX).then(|| self.time(to)))
     }
 
     /// The time for which a row was held, a microsecond at least.
     pub(super) fn span(&self, place: usize) -> Result<Span, Error> {
-        Ok(self.all_times()?.span(place))
+        Ok(row::span(self.from(place)?, self.to(place)?))
     }
 
     /// The whole row.
     pub(super) fn row(&self, place: usize) -> Result<Row, Error> {
-        let of = |column| self.number(column, place);
-        let port = |column| {
-            let port = u16::try_from(of(column)?);
-            port.map_err(|_| self.damaged(place, column, Flaw::Meaning("a port above 65,535")))
-        };
-        let ports = PortRange::new(port(at::FIRST)?, port(at::LAST)?);
-        let backwards = Flaw::Meaning("a port range that ends before it begins");
-        let ports = ports.map_err(|_| self.damaged(place, at::LAST, backwards))?;
-        let (from, to) = self.all_times()?.of(place);
-        let opened = self.column(OPENED)?.wide().get(place).copied().unwrap_or(0);
+        let (external, ports) = self.block(place)?;
         Ok(Row {
-            external: Ipv4Addr::from_bits(of(at::EXTERNAL)?),
+            external,
             ports,
             transport: self.transport(place)?,
-            from,
-            to,
+            from: self.from(place)?,
+            to: self.to(place)?,
             concluded: self.small(at::CONCLUDED, place)? != 0,
-            subscriber: SubscriberNumber(of(at::SUBSCRIBER)?),
-            device: self.device(place, of(at::DEVICE)?)?,
-            opened: RecordNumber(opened.cast_unsigned()),
+            subscriber: SubscriberNumber(self.number(at::SUBSCRIBER, place)?),
+            device: self.device(place)?,
+            opened: RecordNumber(self.wide(OPENED, place)?.cast_unsigned()),
         })
     }
 
-    fn device(&self, place: usize, in_group: u32) -> Result<DeviceNumber, Error> {
+    fn block(&self, place: usize) -> Result<(Ipv4Addr, PortRange), Error> {
+        let (address, first, last) = if self.access.is_sparse() {
+            let found = self.runs()?.at(place);
+            found.ok_or_else(|| self.beyond(place, at::FIRST))?
+        } else {
+            let port = |column| {
+                let port = u16::try_from(self.number(column, place)?);
+                port.map_err(|_| self.damaged(place, column, Flaw::Meaning("a port above 65,535")))
+            };
+            let address = Ipv4Addr::from_bits(self.number(at::EXTERNAL, place)?);
+            (address, port(at::FIRST)?, port(at::LAST)?)
+        };
+        let backwards = Flaw::Meaning("a port range that ends before it begins");
+        let ports = PortRange::new(first, last);
+        Ok((
+            address,
+            ports.map_err(|_| self.damaged(place, at::LAST, backwards))?,
+        ))
+    }
+
+    fn device(&self, place: usize) -> Result<DeviceNumber, Error> {
+        let in_group = self.number(at::DEVICE, place)?;
         let (table, devices) = (&self.segment.allocations, &self.segment.devices);
         let device = devices.number(table, self.group, in_group)?;
         let flaw = Flaw::Mismatch("a device that the dictionary does not have");
@@ -252,31 +431,12 @@ impl<'a> RowPage<'a> {
     }
 }
 
-/// When the rows of a page were held.
-#[derive(Clone, Copy)]
-struct Times<'a> {
-    from: &'a [i64],
-    to: &'a [i64],
-    step: i64,
-}
-
-impl Times<'_> {
-    fn of(&self, place: usize) -> (Timestamp, Option<Timestamp>) {
-        let time = |value: i64| Timestamp::from_micros(value.saturating_mul(self.step));
-        let from = self.from.get(place).copied().unwrap_or(i64::MIN);
-        let to = self.to.get(place).copied().unwrap_or(i64::MAX);
-        (time(from), (to != i64::MAX).then(|| time(to)))
-    }
-
-    fn span(&self, place: usize) -> Span {
-        let (from, to) = self.of(place);
-        row::span(from, to)
-    }
-}
+/// What stands for the shortcuts among the columns of a page in the cache.
+const NO_COLUMN: usize = u16::MAX as usize;
 
 /// The first place from `start` on whose value is not below, where those below come first: found
 /// in few steps where it is near.
-fn gallop(values: &[u32], start: usize, below: impl Fn(&u32) -> bool) -> usize {
+fn gallop<T>(values: &[T], start: usize, below: impl Fn(&T) -> bool) -> usize {
     let rest = values.get(start..).unwrap_or(&[]);
     let mut reach = 1;
     while rest.get(reach).is_some_and(&below) {

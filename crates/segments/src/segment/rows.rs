@@ -20,7 +20,7 @@ pub struct Rows<'a> {
 impl Segment {
     /// All rows, one after the other.
     pub const fn rows(&self) -> Rows<'_> {
-        self.rows_by(Access::Once)
+        self.rows_by(Access::All)
     }
 
     pub(super) const fn rows_by(&self, access: Access) -> Rows<'_> {

@@ -26,6 +26,7 @@ impl Segment {
         }
         let holders = self.verify_rows(subscribers.rows())?;
         self.verify_subscribers(subscribers)?;
+        self.verify_shortcuts()?;
         self.verify_ways(subscribers, by_subscriber, &holders)
     }
 

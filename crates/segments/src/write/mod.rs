@@ -7,6 +7,7 @@ mod sink;
 mod table;
 
 pub use records::RecordWriter;
+pub(crate) use segment::sync_dir;
 pub use segment::{FileSummary, SegmentWriter, Summary};
 pub(crate) use sink::Sink;
 pub(crate) use table::{Column, TableWriter};

@@ -11,6 +11,8 @@ use crate::format::thrift::Writer;
 /// Writes pages one after the other into memory.
 pub(super) struct CheckedPages<'a> {
     pub(super) bytes: &'a mut Vec<u8>,
+    /// The checksum of the pages' checksums.
+    pub(super) content: &'a mut crc32fast::Hasher,
 }
 
 /// The encoding of definition and repetition levels.
@@ -19,7 +21,9 @@ const RUN_LENGTHS: i32 = 3;
 impl PageWriter for CheckedPages<'_> {
     fn write_page(&mut self, page: CompressedPage) -> Result<PageWriteSpec> {
         let offset = self.bytes.len();
-        let header = header(&page)?;
+        let checksum = crc32fast::hash(page.data());
+        self.content.update(&checksum.to_le_bytes());
+        let header = header(&page, checksum)?;
         self.bytes.extend_from_slice(&header);
         self.bytes.extend_from_slice(page.data());
         let mut spec = PageWriteSpec::new();
@@ -39,7 +43,7 @@ impl PageWriter for CheckedPages<'_> {
 
 /// `PageHeader` of parquet.thrift; the checksum is CRC-32 over the bytes as they stand in the
 /// file.
-fn header(page: &CompressedPage) -> Result<Vec<u8>> {
+fn header(page: &CompressedPage, checksum: u32) -> Result<Vec<u8>> {
     let number = |value: usize| i32::try_from(value).map_err(|_| error("a page of 2 GiB"));
     let mut writer = Writer::default();
     writer.begin();
@@ -53,7 +57,7 @@ fn header(page: &CompressedPage) -> Result<Vec<u8>> {
     );
     writer.integer(2, number(page.uncompressed_size())?);
     writer.integer(3, number(page.compressed_size())?);
-    writer.integer(4, crc32fast::hash(page.data()).cast_signed());
+    writer.integer(4, checksum.cast_signed());
     match page.compressed_page() {
         Page::DataPage { .. } => {
             writer.structure(5);

@@ -7,9 +7,11 @@ use portledger_model::{RecordNumber, Timestamp, Transport};
 
 use super::{Column, TableWriter};
 use crate::{
-    Dictionary, Error, Key, Resolution, Row,
+    Dictionary, Error, Key, LocalFile, Resolution, Row,
     dictionary::Internal,
-    layout::{ALLOCATIONS, BY_SUBSCRIBER, GROUP_ROWS, NUMBERS, SUBSCRIBERS},
+    layout::{ALLOCATIONS, BY_SUBSCRIBER, GROUP_ROWS, Layout, NUMBERS, SUBSCRIBERS},
+    shortcuts,
+    table::Table,
 };
 
 /// Writes a segment's allocations, which come in the order of [`Row::order`]. Memory is that of
@@ -192,6 +194,18 @@ impl<'a> SegmentWriter<'a> {
         self.allocations.stamp().devices = devices;
         self.allocations.stamp().times = self.times;
         let mut files = vec![self.allocations.finish()?, self.numbers.finish()?];
+        // From what is in the files now, not from what should be.
+        let written = |layout: &'static Layout| {
+            let file = LocalFile::open(&self.dir.join(layout.file));
+            let file = file.map_err(|source| Error::Io {
+                file: layout.file,
+                action: "open",
+                source,
+            })?;
+            Table::open(layout, Box::new(file), self.key)
+        };
+        let (allocations, numbers) = (written(&ALLOCATIONS)?, written(&NUMBERS)?);
+        files.push(shortcuts::build(self.dir, &allocations, &numbers)?);
         let firsts = firsts(&self.subscribers, self.dictionary.subscribers().len());
         let table = |layout| TableWriter::create(self.dir, layout, self.resolution, self.key);
         files.push(write_subscribers(

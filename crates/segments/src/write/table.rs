@@ -98,19 +98,27 @@ impl TableWriter {
         external: (u32, u32),
     ) -> Result<(), Error> {
         let layout = self.layout;
+        let mut content = crc32fast::Hasher::new();
         let check = self
-            .write_columns(columns)
+            .write_columns(columns, &mut content)
             .map_err(|source| refused(layout, source))?;
         self.stamp.rows += rows as u64;
         self.stamp.groups.push(GroupStamp {
             rows: rows as u64,
             check,
             external,
+            content: check.map(|_| content.finalize()),
         });
         Ok(())
     }
 
-    fn write_columns(&mut self, columns: &[Column]) -> Result<Option<u32>, ParquetError> {
+    /// Returns the checksum of what the indexes say, and adds to that of the pages, where nothing
+    /// is encrypted.
+    fn write_columns(
+        &mut self,
+        columns: &[Column],
+        content: &mut crc32fast::Hasher,
+    ) -> Result<Option<u32>, ParquetError> {
         let descriptors: Vec<_> = self.writer.schema_descr().columns().to_vec();
         let mut check = Check::default();
         let mut group = self.writer.next_row_group()?;
@@ -130,6 +138,7 @@ impl TableWriter {
             self.pages.clear();
             let pages = Box::new(CheckedPages {
                 bytes: &mut self.pages,
+                content: &mut *content,
             });
             let mut writer = get_column_writer(descriptor, Arc::clone(&self.properties), pages);
             column.write(&mut writer, self.layout.page_rows)?;

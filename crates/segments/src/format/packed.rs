@@ -1,0 +1,311 @@
+//! A page of packed deltas that stays as it is: values are read at their places, a window at a
+//! time, from a value that is known before each window.
+
+use super::{
+    bits::Ranks,
+    delta::{self, CUT_OFF, Head},
+    hybrid::{self, Present},
+    thrift::{Malformed, Parsed},
+};
+
+/// How many values are unpacked at a time. Whole mini blocks in all that the files have: 32 deltas
+/// where values have 32 bits, 64 where they have 64.
+pub(crate) const WINDOW: usize = 64;
+
+/// How many windows a page of `values` values has: the first value stands in the page's head.
+pub(crate) const fn windows(values: usize) -> usize {
+    values.saturating_sub(1).div_ceil(WINDOW)
+}
+
+/// A page of packed deltas.
+#[derive(Debug)]
+pub(crate) struct Packed {
+    bytes: Box<[u8]>,
+    /// Where each block of deltas begins.
+    blocks: Box<[u32]>,
+    minis: usize,
+    mini: usize,
+    rows: usize,
+    values: usize,
+    first: i64,
+    /// The last value before each window but the first.
+    restarts: Box<[i64]>,
+    /// Which rows have a value, where not all have.
+    present: Option<Ranks>,
+}
+
+impl Packed {
+    /// A page of `rows` rows. `None` when it cannot be read so: another number of values than
+    /// `restarts` are for, or mini blocks that windows do not hold.
+    pub(crate) fn new(
+        bytes: &[u8],
+        optional: bool,
+        rows: usize,
+        restarts: &[i64],
+    ) -> Parsed<Option<Self>> {
+        let (present, bytes) = match optional {
+            true => hybrid::present(bytes, rows)?,
+            false => (Present::All, bytes),
+        };
+        let (values, present) = match present {
+            Present::All => (rows, None),
+            Present::None => return Ok(None),
+            Present::Some(bits) => (bits.ones(), Some(Ranks::new(bits))),
+        };
+        let head = Head::read(bytes)?;
+        if head.values != values {
+            return Err(Malformed("another number of values than the page says"));
+        }
+        let fits = restarts.len() == windows(values).saturating_sub(1);
+        if !fits || !WINDOW.is_multiple_of(head.mini) {
+            return Ok(None);
+        }
+        Ok(Some(Self {
+            blocks: blocks(&head)?,
+            bytes: head.rest.into(),
+            minis: head.minis,
+            mini: head.mini,
+            rows,
+            values,
+            first: head.first,
+            restarts: restarts.into(),
+            present,
+        }))
+    }
+
+    pub(crate) const fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// The value of a row, null being the greatest, unpacked into `window` unless it is there.
+    #[inline]
+    pub(crate) fn get(&self, row: usize, window: &mut Window) -> Parsed<i64> {
+        let place = match &self.present {
+            None => row,
+            Some(ranks) => match ranks.rank(row) {
+                Some(place) => place,
+                None => return Ok(i64::MAX),
+            },
+        };
+        let Some(delta) = place.checked_sub(1) else {
+            return Ok(self.first);
+        };
+        if delta / WINDOW != window.number {
+            // What is left there after an error is of no window.
+            window.number = usize::MAX;
+            self.unpack(delta / WINDOW, &mut window.values)?;
+            window.number = delta / WINDOW;
+        }
+        Ok(window.values[delta % WINDOW])
+    }
+
+    fn unpack(&self, number: usize, out: &mut [i64; WINDOW]) -> Parsed<()> {
+        let delta = number * WINDOW;
+        let block = self.minis * self.mini;
+        let mut value = match number.checked_sub(1) {
+            None => self.first,
+            Some(before) => *self.restarts.get(before).ok_or(CUT_OFF)?,
+        };
+        let left = self.values.saturating_sub(delta + 1).min(WINDOW);
+        let Some(out) = out.get_mut(..left) else {
+            return Err(CUT_OFF);
+        };
+        for (at, out) in out.chunks_mut(self.mini).enumerate() {
+            let delta = delta + at * self.mini;
+            let start = *self.blocks.get(delta / block).ok_or(CUT_OFF)? as usize;
+            let bytes = self.bytes.get(start..).ok_or(CUT_OFF)?;
+            let (least, widths, packed) = delta::block(bytes, self.minis)?;
+            let (before, rest) = widths
+                .split_at_checked(delta % block / self.mini)
+                .ok_or(CUT_OFF)?;
+            let skipped: usize = before
+                .iter()
+                .map(|&width| self.mini / 8 * usize::from(width))
+                .sum();
+            let (packed, width) = (packed.get(skipped..), rest.first());
+            let (packed, width) = (packed.ok_or(CUT_OFF)?, *width.ok_or(CUT_OFF)?);
+            value = delta::mini_block(packed, width, least, value, out)?;
+        }
+        Ok(())
+    }
+
+    /// The bytes of memory it takes.
+    pub(crate) fn memory(&self) -> usize {
+        let present = self.present.as_ref().map_or(0, Ranks::memory);
+        size_of::<Self>()
+            + self.bytes.len()
+            + self.blocks.len() * 4
+            + self.restarts.len() * 8
+            + present
+    }
+}
+
+/// Where each block begins; all of them are there.
+fn blocks(head: &Head<'_>) -> Parsed<Box<[u32]>> {
+    let mut left = head.values.saturating_sub(1);
+    let mut rest = head.rest;
+    let mut blocks = Vec::with_capacity(left.div_ceil(head.minis * head.mini).min(rest.len()));
+    while left > 0 {
+        let start = head.rest.len() - rest.len();
+        blocks.push(u32::try_from(start).map_err(|_| CUT_OFF)?);
+        let (_, widths, packed) = delta::block(rest, head.minis)?;
+        let mut length = 0;
+        for &width in widths {
+            // Mini blocks after the last value have a width but no bytes.
+            if left > 0 {
+                length += head.mini / 8 * usize::from(width);
+                left = left.saturating_sub(head.mini);
+            }
+        }
+        rest = packed.get(length..).ok_or(CUT_OFF)?;
+    }
+    Ok(blocks.into())
+}
+
+/// Unpacked values.
+#[derive(Debug, Clone)]
+pub(crate) struct Window {
+    number: usize,
+    values: [i64; WINDOW],
+}
+
+impl Default for Window {
+    fn default() -> Self {
+        Self {
+            number: usize::MAX,
+            values: [0; WINDOW],
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// As the format says: the head, then blocks, each with its least delta, the widths of its mini
+    /// blocks, and what the deltas exceed the least by.
+    fn encoded(values: &[i64], minis: usize, mini: usize) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for number in [minis * mini, minis, values.len()] {
+            varint(number as u64, &mut bytes);
+        }
+        zigzag(values[0], &mut bytes);
+        let pairs = values.windows(2);
+        let deltas: Vec<i64> = pairs.map(|pair| pair[1].wrapping_sub(pair[0])).collect();
+        for block in deltas.chunks(minis * mini) {
+            let least = *block.iter().min().unwrap();
+            zigzag(least, &mut bytes);
+            let exceeding: Vec<u64> = block
+                .iter()
+                .map(|delta| delta.wrapping_sub(least).cast_unsigned())
+                .collect();
+            let width = |mini: &[u64]| mini.iter().map(|&n| 64 - n.leading_zeros()).max().unwrap();
+            let widths: Vec<u32> = exceeding.chunks(mini).map(width).collect();
+            bytes.extend((0..minis).map(|at| widths.get(at).map_or(9, |&width| width as u8)));
+            for (of_mini, width) in exceeding.chunks(mini).zip(widths) {
+                let mut bits: Vec<bool> = of_mini
+                    .iter()
+                    .flat_map(|&n| (0..width).map(move |bit| n >> bit & 1 == 1))
+                    .collect();
+                bits.resize(mini * width as usize, false);
+                bytes.extend(bits.chunks(8).map(|eight| {
+                    eight
+                        .iter()
+                        .rev()
+                        .fold(0, |all, &one| all << 1 | u8::from(one))
+                }));
+            }
+        }
+        bytes
+    }
+
+    fn varint(mut number: u64, out: &mut Vec<u8>) {
+        while number > 127 {
+            out.push(number as u8 | 128);
+            number >>= 7;
+        }
+        out.push(number as u8);
+    }
+
+    fn zigzag(number: i64, out: &mut Vec<u8>) {
+        varint((number << 1 ^ number >> 63).cast_unsigned(), out);
+    }
+
+    fn restarts(values: &[i64]) -> Vec<i64> {
+        (1..windows(values.len()))
+            .map(|window| values[window * WINDOW])
+            .collect()
+    }
+
+    fn numbers() -> impl Strategy<Value = Vec<i64>> {
+        prop_oneof![
+            prop::collection::vec(any::<i64>(), 1..700),
+            prop::collection::vec(0..1_000_i64, 1..700),
+            prop::collection::vec(Just(7_i64), 1..700),
+        ]
+    }
+
+    proptest! {
+        #[test]
+        fn every_value_is_read_at_its_place(values in numbers(), rows in prop::collection::vec(any::<prop::sample::Index>(), 1..60)) {
+            let bytes = encoded(&values, 4, 64);
+            let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
+            let mut window = Window::default();
+            for row in rows.iter().map(|row| row.index(values.len())).chain(0..values.len()) {
+                prop_assert_eq!(packed.get(row, &mut window), Ok(values[row]));
+            }
+            prop_assert!(packed.get(values.len() + WINDOW, &mut window).is_err());
+        }
+
+        #[test]
+        fn mini_blocks_of_half_a_window_are_read_too(values in numbers()) {
+            let bytes = encoded(&values, 4, 32);
+            let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
+            let mut window = Window::default();
+            for (row, &value) in values.iter().enumerate() {
+                prop_assert_eq!(packed.get(row, &mut window), Ok(value));
+            }
+            // Those of more than a window are not.
+            let bytes = encoded(&values, 4, 96);
+            prop_assert!(matches!(Packed::new(&bytes, false, values.len(), &restarts(&values)), Ok(None)));
+        }
+
+        #[test]
+        fn nulls_are_the_greatest(values in prop::collection::vec(prop::option::of(0..1_000_i64), 1..700)) {
+            let there: Vec<i64> = values.iter().flatten().copied().collect();
+            prop_assume!(!there.is_empty());
+            let levels: Vec<bool> = values.iter().map(Option::is_some).collect();
+            let packed_levels: Vec<u8> = levels.chunks(8).map(|eight| {
+                eight.iter().rev().fold(0, |all, &one| all << 1 | u8::from(one))
+            }).collect();
+            let mut run = vec![];
+            let head = packed_levels.len() << 1 | 1;
+            run.extend([head as u8 & 0x7f | 0x80, (head >> 7) as u8]);
+            run.extend(packed_levels);
+            let mut bytes = (run.len() as u32).to_le_bytes().to_vec();
+            bytes.extend(run);
+            bytes.extend(encoded(&there, 4, 64));
+            let packed = Packed::new(&bytes, true, values.len(), &restarts(&there)).unwrap().unwrap();
+            let mut window = Window::default();
+            for (row, value) in values.iter().enumerate() {
+                prop_assert_eq!(packed.get(row, &mut window), Ok(value.unwrap_or(i64::MAX)));
+            }
+        }
+
+        #[test]
+        fn bytes_of_any_kind_never_panic(values in numbers(), cut in any::<prop::sample::Index>(), place in any::<prop::sample::Index>(), byte in any::<u8>()) {
+            let mut bytes = encoded(&values, 4, 64);
+            let place = place.index(bytes.len());
+            bytes[place] = byte;
+            bytes.truncate(cut.index(bytes.len()) + 1);
+            if let Ok(Some(packed)) = Packed::new(&bytes, false, values.len(), &restarts(&values)) {
+                let mut window = Window::default();
+                for row in 0..values.len() {
+                    let _ = packed.get(row, &mut window);
+                }
+            }
+        }
+    }
+}
