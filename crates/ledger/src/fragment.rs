@@ -25,8 +25,28 @@ pub(crate) struct Fragment<S, D> {
     pub(crate) record: RecordNumber,
 }
 
+/// An allocation began: of it, all that ends another.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Beginning {
+    pub(crate) from: Timestamp,
+    pub(crate) ports: PortRange,
+    pub(crate) transport: Option<Transport>,
+}
+
+impl Beginning {
+    /// Whether what began with this has ended by the time the other begins, unless it was
+    /// released: ports are in one hand at a time.
+    fn is_ended_by(&self, other: &Self) -> bool {
+        let rivals = match (self.transport, other.transport) {
+            (Some(mine), Some(other)) => mine == other,
+            _ => true,
+        };
+        rivals && self.from < other.from && self.ports.overlaps(other.ports)
+    }
+}
+
 impl<S: Ord, D> Fragment<S, D> {
-    fn identity(&self) -> (Timestamp, PortRange, Option<Transport>, &S) {
+    pub(crate) fn identity(&self) -> (Timestamp, PortRange, Option<Transport>, &S) {
         (self.from, self.ports, self.transport, &self.subscriber)
     }
 
@@ -36,8 +56,32 @@ impl<S: Ord, D> Fragment<S, D> {
     }
 
     /// When it was released, where that is known.
-    fn released(&self) -> Option<Timestamp> {
+    pub(crate) fn released(&self) -> Option<Timestamp> {
         self.to.filter(|_| !self.concluded)
+    }
+
+    /// Its beginning, which ends what was held of its ports before.
+    pub(crate) const fn beginning(&self) -> Beginning {
+        Beginning {
+            from: self.from,
+            ports: self.ports,
+            transport: self.transport,
+        }
+    }
+
+    /// Ends it, unless its release is known, where the next of these takes some of its ports.
+    pub(crate) fn end_before<'a>(&mut self, others: impl IntoIterator<Item = &'a Beginning>) {
+        if self.is_unreleased() {
+            let mine = self.beginning();
+            let successors = others.into_iter().filter(|other| mine.is_ended_by(other));
+            self.conclude(successors.map(|other| other.from).min());
+        }
+    }
+
+    /// What was concluded before may rest on another that is not looked at now.
+    fn conclude(&mut self, end: Option<Timestamp>) {
+        self.to = self.to.into_iter().chain(end).min();
+        self.concluded = self.to.is_some();
     }
 
     /// Takes in what another place knows of the same allocation: the first release counts, and
@@ -54,6 +98,12 @@ impl<S: Ord, D> Fragment<S, D> {
 /// Puts fragments of one external address together: one an allocation, by start, each with its
 /// end as far as it is known.
 pub(crate) fn reconcile<S: Ord, D>(fragments: &mut Vec<Fragment<S, D>>) {
+    unite(fragments);
+    end_by_successors(fragments);
+}
+
+/// As [`reconcile`], and nothing concluded.
+pub(crate) fn unite<S: Ord, D>(fragments: &mut Vec<Fragment<S, D>>) {
     fragments.sort_by(|a, b| a.identity().cmp(&b.identity()));
     fragments.dedup_by(|later, kept| {
         let same = later.identity() == kept.identity();
@@ -62,7 +112,6 @@ pub(crate) fn reconcile<S: Ord, D>(fragments: &mut Vec<Fragment<S, D>>) {
         }
         same
     });
-    end_by_successors(fragments);
 }
 
 /// Ends what has no release where the next allocation of overlapping ports begins.
@@ -84,14 +133,8 @@ fn end_by_successors<S: Ord, D>(fragments: &mut [Fragment<S, D>]) {
             let Some(before) = ended.get_mut(key.1) else {
                 continue;
             };
-            let rivals = match (before.transport, begun.transport) {
-                (Some(mine), Some(other)) => mine == other,
-                _ => true,
-            };
-            if rivals && before.from < begun.from {
-                // What was concluded before may rest on another that is not looked at now.
-                before.to = before.to.into_iter().chain([begun.from]).min();
-                before.concluded = true;
+            if before.beginning().is_ended_by(&begun.beginning()) {
+                before.conclude(Some(begun.from));
                 held.remove(&key);
             }
         }

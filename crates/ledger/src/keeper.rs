@@ -13,6 +13,7 @@ mod flush;
 mod merge;
 mod seal;
 mod staging;
+mod tell;
 
 pub(crate) use staging::hex;
 

@@ -1,7 +1,9 @@
 //! What can be asked of a ledger.
 
 use std::{
+    collections::{HashMap, hash_map::Entry},
     fmt,
+    net::Ipv4Addr,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
@@ -9,13 +11,13 @@ use std::{
 
 use portledger_model::{
     Allocation, Block, Coverage, Device, Durability, Evidence, External, Gap, GapReason, Nearest,
-    PortRange, Record, RecordNumber, Span, Subscriber, Timestamp,
+    Record, RecordNumber, Span, Subscriber, Timestamp,
 };
 
 use crate::{
     Error,
     calendar::Calendar,
-    fragment::reconcile,
+    fragment::Beginning,
     home::Home,
     log::{
         file::{self, Place},
@@ -23,7 +25,7 @@ use crate::{
         writer::items,
     },
     manifest::{DayState, Manifest},
-    recent::{Known, Recent, told},
+    recent::Recent,
     record::Records,
     shelf::Shelf,
     timeline::Timeline,
@@ -34,9 +36,10 @@ mod days;
 mod history;
 #[cfg(test)]
 mod tests;
+pub(crate) mod told;
 
 use days::Days;
-pub(crate) use days::find;
+use told::{Told, allocation};
 
 /// A ledger, as it was when it was read.
 ///
@@ -272,29 +275,10 @@ impl Ledger {
         subscriber: &Subscriber,
         span: Span,
     ) -> Result<Vec<Allocation>, Error> {
-        let mut found = self.days.by_subscriber(subscriber, span)?;
-        // Who held the ports next may have ended an allocation, so all of the ports is looked at.
-        let mut blocks: Vec<_> = self.recent.of_subscriber(subscriber).cloned().collect();
-        blocks.extend(self.days.unsettled_blocks_of(subscriber)?);
-        blocks.sort_by_key(|block| (block.external, block.ports, block.transport));
-        blocks.dedup();
-        for block in blocks {
-            let endpoint = External {
-                address: block.external,
-                port: Some(block.ports.first()),
-                transport: None,
-            };
-            let known = self.unsettled(endpoint)?;
-            let mine = known.into_iter().filter(|known| {
-                known.subscriber == *subscriber
-                    && known.ports == block.ports
-                    && known.transport == block.transport
-            });
-            for known in mine {
-                found.push(self.days.with_first_day((block.external, known))?);
-            }
-        }
-        self.days.settle(found, span, |held| self.end(held))
+        let mut told = self.days.by_subscriber(subscriber, span)?;
+        told.extend(self.days.unsettled_of_subscriber(subscriber)?);
+        told.extend(self.recent.of_subscriber(subscriber));
+        self.settle(told, span)
     }
 
     /// What `device` needs to go on: what it held, and what it took back at `released_since` or
@@ -362,82 +346,90 @@ impl Ledger {
         }
     }
 
-    /// What is known of the endpoint in days that are not sealed, put together.
-    fn unsettled(&self, external: External) -> Result<Vec<Known>, Error> {
-        // Of every transport at first: one for all may have been ended by one for another.
-        let endpoint = External {
-            transport: None,
-            ..external
-        };
-        let mut known = self.told_of(endpoint, ALL_PORTS)?;
-        // What has no release may have been ended by a block that has only others of its ports.
-        if endpoint.port.is_some() && known.iter().any(Known::is_unreleased) {
-            let address = External {
-                port: None,
-                ..endpoint
-            };
-            known = self.told_of(address, ALL_PORTS)?;
+    /// What is told of the endpoint where it is not settled, by each place apart.
+    fn unsettled(&self, external: External) -> Result<Vec<Told>, Error> {
+        let mut told = self.days.unsettled(external)?;
+        told.extend(self.recent.of_endpoint(external));
+        Ok(told)
+    }
+
+    /// What began on an address where it is not settled.
+    fn beginnings(&self, external: Ipv4Addr) -> Result<Vec<Beginning>, Error> {
+        let mut beginnings = self.days.unsettled_beginnings(external)?;
+        beginnings.extend(self.recent.beginnings(external));
+        Ok(beginnings)
+    }
+
+    /// The allocations of which something is told and that overlap `span`, by start, each with
+    /// its end as far as any place knows it.
+    fn settle(&self, mut told: Vec<Told>, span: Span) -> Result<Vec<Allocation>, Error> {
+        told::unite(&mut told);
+        told.retain(|told| told.may_overlap(span));
+        let mut beginnings: HashMap<Ipv4Addr, Vec<Beginning>> = HashMap::new();
+        let mut settled = Vec::with_capacity(told.len());
+        for mut told in told {
+            self.days.add_to(&mut told)?;
+            if told.known.is_unreleased() {
+                let rivals = match beginnings.entry(told.external) {
+                    Entry::Occupied(known) => known.into_mut(),
+                    Entry::Vacant(unknown) => unknown.insert(self.beginnings(told.external)?),
+                };
+                told.known.end_before(rivals.iter());
+            }
+            if told.may_overlap(span) {
+                settled.push(allocation(told.external, told.known));
+            }
         }
-        reconcile(&mut known);
-        known.retain(|known| external.port.is_none_or(|port| known.ports.contains(port)));
-        known.retain(|known| match (known.transport, external.transport) {
-            (Some(held), Some(asked)) => held == asked,
-            _ => true,
-        });
-        Ok(known)
+        settled.retain(|held| held.span().overlaps(span));
+        settled.sort_by_key(|held| held.from);
+        Ok(settled)
     }
 
-    /// What is known of the endpoint's blocks that have some of the ports `within`, in days that are
-    /// not sealed, from each place apart.
-    fn told_of(&self, endpoint: External, within: PortRange) -> Result<Vec<Known>, Error> {
-        let mut known = Vec::new();
-        self.days.unsettled(endpoint, within, &mut known)?;
-        self.recent.of_endpoint(endpoint, within, &mut known);
-        Ok(known)
-    }
-
-    /// When an allocation that a sealed day left open ended.
-    fn end(&self, held: &Allocation) -> Result<Option<Timestamp>, Error> {
-        let endpoint = External {
-            address: held.block.external,
-            port: Some(held.block.ports.first()),
-            transport: held.block.transport,
+    /// The last allocation of the endpoint that ended by `at`, where something that is not
+    /// settled may have ended what sealed days left open, or go on after they ended it.
+    fn nearest_before(
+        &self,
+        external: External,
+        at: Timestamp,
+        unsettled: &[Told],
+    ) -> Result<Option<Allocation>, Error> {
+        let last = |all: Vec<Allocation>| {
+            let ended = all.into_iter().filter(|held| held.span().to <= at);
+            ended.max_by_key(|held| held.span().to)
         };
-        let known = self.unsettled(endpoint)?;
-        let same = known.into_iter().find(|known| {
-            known.from == held.from
-                && known.ports == held.block.ports
-                && known.transport == held.block.transport
-                && known.subscriber == held.block.subscriber
-        });
-        Ok(same.and_then(|known| known.to))
+        let mut best = last(self.settle(unsettled.to_vec(), Span::ALWAYS)?);
+        for (begins, told) in self.days.backwards(external, at) {
+            let mut told = told?;
+            told.extend_from_slice(unsettled);
+            let of_day = last(self.settle(told, Span::ALWAYS)?);
+            best = best
+                .into_iter()
+                .chain(of_day)
+                .max_by_key(|held| held.span().to);
+            // What ended before this day began comes earlier than this.
+            if best.as_ref().is_some_and(|best| begins < best.span().to) {
+                break;
+            }
+        }
+        Ok(best)
     }
 
     /// All that a device holds or held in days that are not sealed.
     fn unsettled_of(&self, device: &Device, since: Timestamp) -> Result<Vec<Allocation>, Error> {
         let mut by_address = self.days.all_unsettled(since)?;
-        for (number, record) in self.recent.records() {
-            if let Some((block, from, to)) = told(record) {
-                by_address
-                    .entry(block.external)
-                    .or_default()
-                    .push(crate::recent::fragment(
-                        block,
-                        from,
-                        to,
-                        &record.device,
-                        *number,
-                    ));
-            }
+        for told in self.recent.all() {
+            by_address.entry(told.external).or_default().push(told);
         }
         let mut all = Vec::new();
-        for (external, mut known) in by_address {
-            reconcile(&mut known);
-            for mut known in known.into_iter().filter(|known| known.device == *device) {
-                if known.to.is_none() {
-                    (_, known) = self.days.with_first_day((external, known))?;
-                }
-                all.push(allocation(external, known));
+        for mut told in by_address.into_values() {
+            told::unite(&mut told);
+            let mut beginnings: Vec<_> = told.iter().map(|told| told.known.beginning()).collect();
+            beginnings.sort_by_key(|begun| begun.from);
+            for mut told in told.into_iter().filter(|told| told.known.device == *device) {
+                self.days.add_to(&mut told)?;
+                let later = beginnings.partition_point(|begun| begun.from <= told.known.from);
+                told.known.end_before(beginnings.iter().skip(later));
+                all.push(allocation(told.external, told.known));
             }
         }
         Ok(all)
@@ -477,41 +469,32 @@ impl Evidence for Ledger {
     type Error = Error;
 
     fn holders(&self, external: External, span: Span) -> Result<Vec<Allocation>, Error> {
-        let mut found = self.days.holders(external, span)?;
-        for known in self.unsettled(external)? {
-            found.push(self.days.with_first_day((external.address, known))?);
-        }
-        self.days.settle(found, span, |held| self.end(held))
+        let mut told = self.days.holders(external, span)?;
+        told.extend(self.unsettled(external)?);
+        self.settle(told, span)
     }
 
     fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, Error> {
-        let mut nearest = self.days.nearest(external, at)?;
-        let known = self.unsettled(external)?;
-        for known in known {
-            let (address, known) = self.days.with_first_day((external.address, known))?;
-            let held = allocation(address, known);
-            if held.span().to <= at
-                && nearest
-                    .before
-                    .as_ref()
-                    .is_none_or(|best| best.span().to < held.span().to)
-            {
-                nearest.before = Some(held);
-            } else if at < held.from
-                && nearest
-                    .after
-                    .as_ref()
-                    .is_none_or(|best| held.from < best.from)
-            {
-                nearest.after = Some(held);
-            }
-        }
-        Ok(nearest)
+        let (later, earlier): (Vec<_>, Vec<_>) = self
+            .unsettled(external)?
+            .into_iter()
+            .partition(|told| at < told.known.from);
+        // An allocation may be told of here by its beginning and there by its release.
+        let after = self.settle(later, Span::ALWAYS)?.into_iter().next();
+        let sealed = self.days.nearest_after(external, at)?;
+        let after = after.into_iter().chain(sealed).min_by_key(|held| held.from);
+        let beginnings = self.beginnings(external.address)?;
+        let before = if beginnings.iter().all(|begun| at < begun.from) {
+            self.days.nearest_before(external, at)?
+        } else {
+            self.nearest_before(external, at, &earlier)?
+        };
+        Ok(Nearest { before, after })
     }
 
     fn coverage(
         &self,
-        external: std::net::Ipv4Addr,
+        external: Ipv4Addr,
         span: Span,
         asked_at: Timestamp,
     ) -> Result<Coverage, Error> {
@@ -545,26 +528,6 @@ impl Evidence for Ledger {
             .gaps
             .sort_by_key(|gap| (gap.span.from, gap.span.to));
         Ok(coverage)
-    }
-}
-
-const ALL_PORTS: PortRange = match PortRange::new(0, u16::MAX) {
-    Ok(ports) => ports,
-    Err(_) => PortRange::single(0),
-};
-
-fn allocation(external: std::net::Ipv4Addr, known: Known) -> Allocation {
-    Allocation {
-        block: Block {
-            subscriber: known.subscriber,
-            external,
-            ports: known.ports,
-            transport: known.transport,
-        },
-        from: known.from,
-        to: known.to,
-        device: known.device,
-        record: known.record,
     }
 }
 

@@ -49,6 +49,9 @@ pub(crate) struct DayEntry {
     pub(crate) segments: Vec<SegmentEntry>,
     /// Runs of the records that were made on this day, by first number.
     pub(crate) runs: Vec<Run>,
+    /// It was sealed, but something else is carried over from the day before by now.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub(crate) behind: bool,
 }
 
 /// What has become of a day.
@@ -177,6 +180,29 @@ impl Manifest {
         Ok(())
     }
 
+    /// The segment of a sealed day whose records are there.
+    pub(crate) fn sealed_day(&self, day: Day) -> Option<&SegmentEntry> {
+        self.days.get(&day)?.sealed()
+    }
+
+    /// The segment of a sealed day that has all that is carried over from the day before.
+    pub(crate) fn carries_over(&self, day: Day) -> Option<&SegmentEntry> {
+        self.days.get(&day).filter(|entry| !entry.behind)?.sealed()
+    }
+
+    /// The first sealed day from a day on.
+    pub(crate) fn next_sealed(&self, from: Day) -> Option<(Day, &SegmentEntry)> {
+        let mut days = self.days.range(from..);
+        days.find_map(|(day, entry)| Some((*day, entry.sealed()?)))
+    }
+
+    /// The sealed days from a day on.
+    pub(crate) fn sealed(&self, from: Day) -> Vec<(Day, &SegmentEntry)> {
+        let days = self.days.range(from..);
+        days.filter_map(|(day, entry)| Some((*day, entry.sealed()?)))
+            .collect()
+    }
+
     /// A device's timeline, made where there is none.
     pub(crate) fn device(&mut self, name: &str) -> Option<&mut Timeline> {
         let place = self.devices.iter().position(|(known, _)| known == name);
@@ -192,6 +218,11 @@ impl DayEntry {
     /// The segment that holds all of the day, where it is sealed.
     pub(crate) fn whole(&self) -> Option<&SegmentEntry> {
         self.segments.iter().find(|segment| segment.whole)
+    }
+
+    /// The same, unless it was deleted.
+    pub(crate) fn sealed(&self) -> Option<&SegmentEntry> {
+        self.whole().filter(|_| self.is_there())
     }
 
     /// Segments that are looked at together with everything recent.

@@ -3,10 +3,13 @@
 use std::{collections::HashMap, net::Ipv4Addr};
 
 use portledger_model::{
-    Block, Device, Event, External, PortRange, Record, RecordNumber, Subscriber, Timestamp,
+    Block, Device, Event, External, Record, RecordNumber, Subscriber, Timestamp,
 };
 
-use crate::fragment::Fragment;
+use crate::{
+    fragment::{Beginning, Fragment},
+    ledger::told::Told,
+};
 
 /// What is told of an allocation, with the external address it is on.
 pub(crate) type Known = Fragment<Subscriber, Device>;
@@ -39,32 +42,37 @@ impl Recent {
         self.records.push((number, record));
     }
 
-    /// What it knows of the endpoint's blocks that have some of the ports `within`, at any time.
-    pub(crate) fn of_endpoint(
-        &self,
-        external: External,
-        within: PortRange,
-        known: &mut Vec<Known>,
-    ) {
-        let places = self.by_address.get(&external.address);
-        for (number, record) in self.at(places) {
-            if let Some((block, from, to)) = told(record)
-                && block.covers(external.port, external.transport)
-                && block.ports.overlaps(within)
-            {
-                known.push(fragment(block, from, to, &record.device, *number));
-            }
-        }
+    /// What it knows of the endpoint, at any time.
+    pub(crate) fn of_endpoint(&self, external: External) -> impl Iterator<Item = Told> {
+        let records = self.at(self.by_address.get(&external.address));
+        let covering = records.filter(move |(_, record)| {
+            let block = told(record).map(|(block, ..)| block);
+            block.is_some_and(|block| block.covers(external.port, external.transport))
+        });
+        covering.filter_map(|(number, record)| fragment(*number, record))
     }
 
-    /// The endpoints of which a subscriber held some, at any time.
-    pub(crate) fn of_subscriber<'a>(
-        &'a self,
-        subscriber: &Subscriber,
-    ) -> impl Iterator<Item = &'a Block> {
-        let places = self.by_subscriber.get(subscriber);
-        self.at(places)
-            .filter_map(|(_, record)| Some(told(record)?.0))
+    /// What it knows of a subscriber, at any time.
+    pub(crate) fn of_subscriber(&self, subscriber: &Subscriber) -> impl Iterator<Item = Told> {
+        let records = self.at(self.by_subscriber.get(subscriber));
+        records.filter_map(|(number, record)| fragment(*number, record))
+    }
+
+    /// What began on an address.
+    pub(crate) fn beginnings(&self, external: Ipv4Addr) -> impl Iterator<Item = Beginning> {
+        let records = self.at(self.by_address.get(&external));
+        let told = records.filter_map(|(_, record)| told(record));
+        told.map(|(block, from, _)| Beginning {
+            from,
+            ports: block.ports,
+            transport: block.transport,
+        })
+    }
+
+    /// All that it knows of allocations.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Told> {
+        let records = self.records.iter();
+        records.filter_map(|(number, record)| fragment(*number, record))
     }
 
     /// All of its records, in order.
@@ -92,21 +100,17 @@ pub(crate) fn told(record: &Record) -> Option<(&Block, Timestamp, Option<Timesta
     }
 }
 
-pub(crate) fn fragment(
-    block: &Block,
-    from: Timestamp,
-    to: Option<Timestamp>,
-    device: &Device,
-    record: RecordNumber,
-) -> Known {
-    Fragment {
+fn fragment(number: RecordNumber, record: &Record) -> Option<Told> {
+    let (block, from, to) = told(record)?;
+    let known = Known {
         ports: block.ports,
         transport: block.transport,
         from,
         to,
         concluded: false,
         subscriber: block.subscriber.clone(),
-        device: device.clone(),
-        record,
-    }
+        device: record.device.clone(),
+        record: number,
+    };
+    Some(Told::new(block.external, known))
 }

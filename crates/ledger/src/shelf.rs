@@ -6,7 +6,8 @@ use std::{
     sync::{Arc, Mutex, PoisonError},
 };
 
-use portledger_segments::{Cache, Key, ReadAt, Segment};
+use portledger_model::{Allocation, External, Span};
+use portledger_segments::{Cache, Key, ReadAt, Row, Segment};
 use portledger_store::{Store, StorePath};
 
 use crate::{
@@ -18,6 +19,13 @@ use crate::{
 
 /// Bytes of decoded pages that are kept, so that questions about the same addresses are cheap.
 const CACHE: usize = 64 << 20;
+
+/// What a sealed day knows of an allocation.
+pub(crate) struct Found {
+    pub(crate) day: Day,
+    pub(crate) segment: Arc<Segment>,
+    pub(crate) row: Row,
+}
 
 /// Opens segments and keeps them open.
 pub(crate) struct Shelf {
@@ -62,6 +70,61 @@ impl Shelf {
         let segment = Arc::new(segment);
         open.insert(entry.id, Arc::clone(&segment));
         Ok(segment)
+    }
+
+    /// What a segment knows of an allocation.
+    pub(crate) fn find(
+        &self,
+        day: Day,
+        entry: &SegmentEntry,
+        held: &Allocation,
+    ) -> Result<Option<(Arc<Segment>, Row)>, Error> {
+        let block = &held.block;
+        let endpoint = External {
+            address: block.external,
+            port: Some(block.ports.first()),
+            transport: block.transport,
+        };
+        let segment = self.segment(day, entry)?;
+        for row in segment.rows_of(endpoint, Span::ALWAYS)? {
+            if row.from == held.from
+                && row.ports == block.ports
+                && row.transport == block.transport
+                && segment.allocation(&row)?.block.subscriber == block.subscriber
+            {
+                return Ok(Some((segment, row)));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What the last of the sealed days knows of an allocation that has it. `days` begin with the
+    /// one on which it began.
+    ///
+    /// It is in each of the following days until it ends, so that the last one is found by
+    /// halves, however many there are.
+    pub(crate) fn find_last(
+        &self,
+        days: &[(Day, &SegmentEntry)],
+        held: &Allocation,
+    ) -> Result<Option<Found>, Error> {
+        let (mut low, mut high) = (0, days.len());
+        let mut last = None;
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let Some((day, entry)) = days.get(middle) else {
+                break;
+            };
+            match self.find(*day, entry, held)? {
+                Some((segment, row)) => {
+                    let day = *day;
+                    last = Some(Found { day, segment, row });
+                    low = middle + 1;
+                }
+                None => high = middle,
+            }
+        }
+        Ok(last)
     }
 
     /// The key of a segment's files.

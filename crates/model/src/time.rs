@@ -171,6 +171,9 @@ impl Span {
     /// The shortest time there is: one microsecond.
     pub const TICK: Duration = Duration::from_micros(1);
 
+    /// From the first instant there is until just before the last.
+    pub const ALWAYS: Self = Self::new(Timestamp::MIN, Timestamp::MAX);
+
     /// From `from` until just before `to`; empty where `to` is not after `from`.
     pub const fn new(from: Timestamp, to: Timestamp) -> Self {
         Self { from, to }

@@ -11,7 +11,7 @@ use portledger_segments::{
 use super::{Keeper, flush::order, staging::Staged};
 use crate::{
     Day, Error,
-    fragment::Fragment,
+    fragment::{Fragment, unite},
     manifest::{DayState, SegmentEntry},
     segment_records,
 };
@@ -35,8 +35,6 @@ pub(super) enum Wanted {
     BegunOutside(Span),
     /// Those that began within this time.
     BegunWithin(Span),
-    /// The same, and the records of all.
-    WithRecords(Span),
 }
 
 impl Wanted {
@@ -45,7 +43,7 @@ impl Wanted {
             Self::All => true,
             Self::HeldAfter(end) => row.to.is_none_or(|to| end < to),
             Self::BegunOutside(span) => !span.contains(row.from),
-            Self::BegunWithin(span) | Self::WithRecords(span) => span.contains(row.from),
+            Self::BegunWithin(span) => span.contains(row.from),
         }
     }
 }
@@ -98,14 +96,7 @@ impl Keeper {
         let mut output = Output::new(&staged, &dictionary, &sources)?;
         by_address(&sources, |external, of_sources| {
             let mut together: Vec<Numbered> = of_sources.concat();
-            together.sort_by_key(identity);
-            together.dedup_by(|later, kept| {
-                let same = identity(later) == identity(kept);
-                if same {
-                    kept.add(later);
-                }
-                same
-            });
+            unite(&mut together);
             output.push(external, together)
         })?;
         let own: Vec<_> = sources.iter().collect();
@@ -138,7 +129,7 @@ pub(super) fn number_anew(
     for (segment, wanted) in segments {
         let dictionary = segment.dictionary()?;
         match wanted {
-            Wanted::All | Wanted::WithRecords(_) => {
+            Wanted::All => {
                 subscribers.extend_from_slice(dictionary.subscribers());
             }
             _ => {

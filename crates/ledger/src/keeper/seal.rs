@@ -3,9 +3,10 @@
 //! A sealed day has every allocation that touched it: those handed out in it, those held on from
 //! the day before, and those of which only a later release told. So an instant needs one file.
 
-use std::collections::{BTreeMap, HashSet};
+use std::{collections::HashSet, net::Ipv4Addr};
 
 use portledger_model::{Allocation, Block, Span, Timestamp};
+use portledger_segments::Dictionary;
 
 use super::{
     Keeper,
@@ -14,8 +15,7 @@ use super::{
 use crate::{
     Day, Error,
     fragment::reconcile,
-    ledger::find,
-    manifest::{DayEntry, DayState, SegmentEntry},
+    manifest::{DayState, SegmentEntry},
 };
 
 impl Keeper {
@@ -23,44 +23,34 @@ impl Keeper {
     pub(super) fn seal_days(&mut self, now: Timestamp) -> Result<u64, Error> {
         let mut sealed = 0;
         let mut day = self.manifest.days.keys().next().copied();
-        while let Some(next) = day.filter(|day| self.home.settings().calendar.span(*day).to <= now)
-        {
-            let mut begun_elsewhere = Elsewhere::default();
+        while let Some(next) = day.filter(|day| self.is_over(*day, now)) {
             if self.wants_sealing(next) {
-                begun_elsewhere = self.begun_elsewhere(next)?;
-                if let Some(first) = self.tell_other_days(&begun_elsewhere)? {
+                let unknown = self.begun_elsewhere(next)?;
+                if let Some(first) = self.tell_other_days(next, &unknown)? {
                     day = Some(first.min(next));
                     continue;
                 }
-            }
-            // Something new in a day goes on into the next one, as far as it was held.
-            let mut again = self
-                .wants_sealing(next)
-                .then_some((next, begun_elsewhere.ended));
-            while let Some((day, ended)) = again {
-                let goes_on = self.seal_day(day, &ended)?;
+                self.seal_day(next)?;
                 sealed += 1;
-                let following = self.manifest.days.get(&day.next());
-                let was_sealed = following.is_some_and(|entry| entry.whole().is_some());
-                again = if goes_on && was_sealed {
-                    Some((day.next(), self.begun_elsewhere(day.next())?.ended))
-                } else {
-                    None
-                };
             }
             day = self.following(next);
         }
         Ok(sealed)
     }
 
-    /// Whether a day has parts, or was quiet while something was held on into it.
+    /// Whether a day has ended: a later one that was sealed had, too, whatever the clock says now.
+    fn is_over(&self, day: Day, now: Timestamp) -> bool {
+        let calendar = self.home.settings().calendar;
+        calendar.span(day).to <= now || self.manifest.next_sealed(day).is_some()
+    }
+
+    /// Whether a day has parts, does not know what is carried over to it, or was quiet while
+    /// something was held on into it.
     fn wants_sealing(&self, day: Day) -> bool {
-        match self.manifest.days.get(&day) {
-            Some(entry) => {
-                entry.is_there() && (entry.parts().next().is_some() || entry.whole().is_none())
-            }
-            None => true,
-        }
+        self.manifest.days.get(&day).is_none_or(|entry| {
+            let is_new = entry.whole().is_none() || entry.parts().next().is_some();
+            entry.is_there() && (is_new || entry.behind)
+        })
     }
 
     /// The next day there is something of: the day after, where something was held on into it
@@ -82,30 +72,30 @@ impl Keeper {
         self.manifest.days.range(next..).next().map(|(day, _)| *day)
     }
 
-    /// Seals a day, with all that is known of it by now. Returns whether anything in it that goes
-    /// on beyond it is new.
-    /// `ended` ended before the day, whatever its parts say.
-    fn seal_day(&mut self, day: Day, ended: &HashSet<(Block, Timestamp)>) -> Result<bool, Error> {
+    /// Seals a day, with all that is known of it by now. Where anything that goes on beyond it is
+    /// new, the next day is to be sealed again.
+    fn seal_day(&mut self, day: Day) -> Result<(), Error> {
         let span = self.home.settings().calendar.span(day);
         let old = self.manifest.days.get(&day).cloned().unwrap_or_default();
         let mut segments = Vec::new();
-        let whole = old.whole().cloned();
-        let before = self.whole_before(day);
-        if let Some(whole) = &whole {
-            // What began earlier is taken from the day before, which may know better by now.
-            let wanted = match before {
-                Some(_) => Wanted::WithRecords(span),
-                None => Wanted::All,
-            };
-            segments.push((self.shelf.segment(day, whole)?, wanted));
-        }
-        for part in old.parts() {
-            segments.push((self.shelf.segment(day, part)?, Wanted::All));
+        for segment in &old.segments {
+            segments.push((self.shelf.segment(day, segment)?, Wanted::All));
         }
         let own = segments.len();
-        if let Some(before) = before.filter(|before| before.left_open) {
+        let before = self.manifest.sealed_day(day.before());
+        if let Some(before) = before {
             let wanted = Wanted::HeldAfter(span.from);
             segments.push((self.shelf.segment(day.before(), before)?, wanted));
+        }
+        let carried_by = before.map(|_| own);
+        // What ended before the first day that there is may come to be another's, told of later.
+        let from = before.map_or(Timestamp::MIN, |_| span.from);
+        // Of a day that is told of after a later one: what that one knows to have been held already.
+        if old.whole().is_none()
+            && let Some((later, whole)) = self.manifest.next_sealed(day.next())
+        {
+            let wanted = Wanted::BegunWithin(Span::new(Timestamp::MIN, span.to));
+            segments.push((self.shelf.segment(later, whole)?, wanted));
         }
         for (&other, entry) in &self.manifest.days {
             // A later part tells of the release of what began on this day.
@@ -117,20 +107,27 @@ impl Keeper {
             }
         }
         let (dictionary, sources) = number_anew(segments)?;
-        let ended: HashSet<_> = ended
-            .iter()
-            .filter_map(|(block, from)| {
-                let subscriber = dictionary.number_of(&block.subscriber)?;
-                let identity = (*from, block.ports, block.transport, subscriber);
-                Some((block.external, identity))
-            })
-            .collect();
         let staged = self.stage(day)?;
         let mut output = Output::new(&staged, &dictionary, &sources)?;
         let mut left_open = false;
+        let later = self.manifest.sealed(day.next());
         by_address(&sources, |external, of_sources| {
-            let mut known = touching(of_sources, span);
-            known.retain(|known| !ended.contains(&(external, identity(known))));
+            let mut known = touching(of_sources, Span::new(from, span.to));
+            for known in known.iter_mut().filter(|known| known.concluded) {
+                // A day that was sealed before this one may know of its release.
+                if let Some(held) = allocation(&dictionary, external, known)
+                    && let Some(found) = self.shelf.find_last(&later, &held)?
+                    && !found.row.concluded
+                {
+                    known.to = found.row.to.or(known.to);
+                    known.concluded = found.row.to.is_none();
+                }
+            }
+            // What the day before does not have at its end had ended, whatever was told since.
+            if let Some(carried) = carried_by.and_then(|place| of_sources.get(place)) {
+                let carried: HashSet<_> = carried.iter().map(identity).collect();
+                known.retain(|known| span.from <= known.from || carried.contains(&identity(known)));
+            }
             left_open |= known
                 .iter()
                 .any(|known| known.to.is_none_or(|to| span.to < to));
@@ -148,7 +145,7 @@ impl Keeper {
             records,
             files: self.shelve(&staged, &files)?,
         };
-        let goes_on = match &whole {
+        let goes_on = match old.whole() {
             Some(whole) => self.goes_on_otherwise(day, whole, &sealed)?,
             None => left_open,
         };
@@ -160,14 +157,11 @@ impl Keeper {
         let entry = self.manifest.days.entry(day).or_default();
         entry.state = DayState::Sealed;
         entry.segments = vec![sealed];
-        self.publish(replaced)?;
-        Ok(goes_on)
-    }
-
-    /// The segment of the day before, where that is sealed.
-    fn whole_before(&self, day: Day) -> Option<&SegmentEntry> {
-        let before = self.manifest.days.get(&day.before());
-        before.filter(|entry| entry.is_there())?.whole()
+        entry.behind = false;
+        if let Some(next) = self.manifest.days.get_mut(&day.next()).filter(|_| goes_on) {
+            next.behind |= next.sealed().is_some();
+        }
+        self.publish(replaced)
     }
 
     /// Whether what goes on beyond a day is otherwise in its new segment than in the one before.
@@ -195,127 +189,24 @@ impl Keeper {
     }
 }
 
-/// What a day's parts tell of allocations that began on other days (later ones where a clock was set
-/// back) and that the last sealed day does not have among those it left open.
-#[derive(Default)]
-struct Elsewhere {
-    /// The day they began on did not know of them: their beginning was lost, or the log begins
-    /// after it.
-    unknown: Vec<Allocation>,
-    /// The day they began on knows that they ended: a second, later release counts for nothing.
-    ended: HashSet<(Block, Timestamp)>,
-}
-
-impl Keeper {
-    fn begun_elsewhere(&self, day: Day) -> Result<Elsewhere, Error> {
-        let span = self.home.settings().calendar.span(day);
-        let mut segments = Vec::new();
-        for part in self
-            .manifest
-            .days
-            .get(&day)
-            .into_iter()
-            .flat_map(DayEntry::parts)
-        {
-            let part = self.shelf.segment(day, part)?;
-            segments.push((part, Wanted::BegunOutside(span)));
-        }
-        let parts = segments.len();
-        let sealed = self.manifest.days.range(..day).rev();
-        let before = sealed.filter(|(_, entry)| entry.is_there());
-        if let Some((other, whole)) = before.filter_map(|(d, e)| Some((*d, e.whole()?))).next() {
-            let end = self.home.settings().calendar.span(other).to;
-            let segment = self.shelf.segment(other, whole)?;
-            segments.push((segment, Wanted::HeldAfter(end)));
-        }
-        let (dictionary, sources) = number_anew(segments)?;
-        let mut elsewhere = Elsewhere::default();
-        by_address(&sources, |external, of_sources| {
-            let (told, left_open) = of_sources.split_at(parts);
-            let left_open: HashSet<_> = left_open.iter().flatten().map(identity).collect();
-            let mut told = told.concat();
-            reconcile(&mut told);
-            for known in told {
-                if left_open.contains(&identity(&known)) {
-                    continue;
-                }
-                let named = dictionary
-                    .subscriber(known.subscriber)
-                    .zip(dictionary.device(known.device));
-                let Some((subscriber, device)) = named else {
-                    continue;
-                };
-                let held = Allocation {
-                    block: Block {
-                        subscriber: subscriber.clone(),
-                        external,
-                        ports: known.ports,
-                        transport: known.transport,
-                    },
-                    from: known.from,
-                    to: known.to,
-                    device: device.clone(),
-                    record: known.record,
-                };
-                if self.is_settled(&held)? {
-                    elsewhere.ended.insert((held.block, held.from));
-                } else {
-                    elsewhere.unknown.push(held);
-                }
-            }
-            Ok(())
-        })?;
-        Ok(elsewhere)
-    }
-
-    /// Whether the day on which it began knows of an allocation's release, or cannot be told any
-    /// more. An end that was only concluded is believed no longer when a release is told.
-    fn is_settled(&self, held: &Allocation) -> Result<bool, Error> {
-        let calendar = self.home.settings().calendar;
-        let day = calendar.day_of(held.from);
-        let Some(entry) = self.manifest.days.get(&day) else {
-            return Ok(false);
-        };
-        if !entry.is_there() {
-            return Ok(true);
-        }
-        for segment in &entry.segments {
-            let segment = self.shelf.segment(day, segment)?;
-            if let Some(row) = find(&segment, held)?
-                && (held.to.is_none() || !row.concluded)
-            {
-                return Ok(true);
-            }
-        }
-        Ok(false)
-    }
-
-    /// Writes what other days did not know as late parts of theirs. Returns the first of these
-    /// days: from there on, days are sealed again.
-    fn tell_other_days(&mut self, elsewhere: &Elsewhere) -> Result<Option<Day>, Error> {
-        let calendar = self.home.settings().calendar;
-        let mut by_day: BTreeMap<Day, Vec<&Allocation>> = BTreeMap::new();
-        for held in &elsewhere.unknown {
-            by_day
-                .entry(calendar.day_of(held.from))
-                .or_default()
-                .push(held);
-        }
-        let first = by_day.keys().next().copied();
-        for (day, held) in by_day {
-            let part = self.write_late_part(day, &held)?;
-            self.manifest
-                .days
-                .entry(day)
-                .or_default()
-                .segments
-                .push(part);
-        }
-        if first.is_some() {
-            self.publish([])?;
-        }
-        Ok(first)
-    }
+/// What is known of an allocation, in words.
+pub(super) fn allocation(
+    dictionary: &Dictionary,
+    external: Ipv4Addr,
+    known: &Numbered,
+) -> Option<Allocation> {
+    Some(Allocation {
+        block: Block {
+            subscriber: dictionary.subscriber(known.subscriber)?.clone(),
+            external,
+            ports: known.ports,
+            transport: known.transport,
+        },
+        from: known.from,
+        to: known.to,
+        device: dictionary.device(known.device)?.clone(),
+        record: known.record,
+    })
 }
 
 /// What is known of an address, put together: the allocations that touch the day.

@@ -8,47 +8,33 @@
 //!                         │ sealed day left open
 //! ```
 
-use std::{
-    collections::{BTreeMap, HashMap},
-    net::Ipv4Addr,
-    sync::Arc,
-};
+use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 
-use portledger_model::{
-    Allocation, Block, External, Gap, GapReason, Nearest, PortRange, Span, Subscriber, Timestamp,
-};
+use portledger_model::{Allocation, External, Gap, GapReason, Span, Subscriber, Timestamp};
 use portledger_segments::{Row, Segment};
 
-use super::allocation;
+use super::told::{Told, allocation};
 use crate::{
     Error,
     calendar::{Calendar, Day},
+    fragment::Beginning,
     manifest::{DayState, Manifest, SegmentEntry},
     recent::Known,
     shelf::Shelf,
 };
 
-const ALWAYS: Span = Span::new(Timestamp::MIN, Timestamp::MAX);
-
 pub(crate) struct Days {
     manifest: Manifest,
     calendar: Calendar,
     shelf: Option<Shelf>,
-    /// The whole segments, by day.
-    whole: BTreeMap<Day, SegmentEntry>,
 }
 
 impl Days {
-    pub(crate) fn new(manifest: Manifest, calendar: Calendar, shelf: Option<Shelf>) -> Self {
-        let days = manifest.days.iter().filter(|(_, entry)| entry.is_there());
-        let whole = days
-            .filter_map(|(day, entry)| Some((*day, entry.whole()?.clone())))
-            .collect();
+    pub(crate) const fn new(manifest: Manifest, calendar: Calendar, shelf: Option<Shelf>) -> Self {
         Self {
             manifest,
             calendar,
             shelf,
-            whole,
         }
     }
 
@@ -56,162 +42,159 @@ impl Days {
         &self.manifest
     }
 
-    /// What sealed days know of the endpoint within `span`, as each day has it.
+    /// What sealed days know of the endpoint within `span`.
     pub(crate) fn holders(&self, external: External, span: Span) -> Result<Vec<Told>, Error> {
         let mut found = Vec::new();
-        for (_, segment) in self.touched(span)? {
+        for (segment, until) in self.touched(span)? {
             for row in segment.rows_of(external, span)? {
-                found.push((row.external, of_row(&segment, &row)?));
+                found.push(of_row(&segment, &row)?.of_sealed(until));
             }
         }
         Ok(found)
     }
 
-    /// What sealed days know of a subscriber within `span`, as each day has it.
+    #[cfg(test)]
+    pub(crate) fn segment_dbg(&self, day: Day, e: &SegmentEntry) -> Arc<Segment> {
+        self.shelf.as_ref().unwrap().segment(day, e).unwrap()
+    }
+    /// What sealed days know of a subscriber within `span`.
     pub(crate) fn by_subscriber(
         &self,
         subscriber: &Subscriber,
         span: Span,
     ) -> Result<Vec<Told>, Error> {
         let mut found = Vec::new();
-        for (_, segment) in self.touched(span)? {
-            if let Some(number) = segment.number_of(subscriber)? {
-                for row in segment.rows_of_subscriber(number, span)? {
-                    found.push((row.external, of_row(&segment, &row)?));
+        for (segment, until) in self.touched(span)? {
+            for row in rows_of_subscriber(&segment, subscriber, span)? {
+                found.push(of_row(&segment, &row)?.of_sealed(until));
+            }
+        }
+        Ok(found)
+    }
+
+    /// Adds what sealed days know of an allocation.
+    pub(crate) fn add_to(&self, told: &mut Told) -> Result<(), Error> {
+        let Some(shelf) = self.shelf.as_ref().filter(|_| !told.is_settled) else {
+            return Ok(());
+        };
+        told.is_settled = true;
+        let mut sealed = self.manifest.sealed(self.calendar.day_of(told.known.from));
+        let held = allocation(told.external, told.known.clone());
+        if let Some(found) = shelf.find_last(&sealed, &held)? {
+            let last = of_row(&found.segment, &found.row)?.known;
+            sealed.retain(|(day, _)| found.day < *day);
+            told.known.add(&last);
+            if last.to.is_some() {
+                return Ok(());
+            }
+        }
+        // The days after it were sealed without it: whoever took its ports there did not end it.
+        let address = address(told.external);
+        for (day, entry) in sealed {
+            if told.known.to.is_some() {
+                break;
+            }
+            let rows = shelf.segment(day, entry)?.rows_of(address, Span::ALWAYS)?;
+            let beginnings: Vec<_> = rows.iter().map(beginning).collect();
+            told.known.end_before(&beginnings);
+        }
+        Ok(())
+    }
+
+    /// What each sealed day knows of the endpoint, from the one with `at` backwards, with the
+    /// time at which the day began.
+    pub(crate) fn backwards(
+        &self,
+        external: External,
+        at: Timestamp,
+    ) -> impl Iterator<Item = (Timestamp, Result<Vec<Told>, Error>)> {
+        self.sealed_until(at).map(move |(day, entry)| {
+            let told = || {
+                let Some(segment) = self.open(day, Some(entry))? else {
+                    return Ok(Vec::new());
+                };
+                let until = self.knows_until(day);
+                let rows = segment.rows_of(external, Span::ALWAYS)?.into_iter();
+                rows.map(|row| Ok(of_row(&segment, &row)?.of_sealed(until)))
+                    .collect()
+            };
+            (self.calendar.span(day).from, told())
+        })
+    }
+
+    /// The last allocation of the endpoint that ended by `at`, as far as sealed days know.
+    pub(crate) fn nearest_before(
+        &self,
+        external: External,
+        at: Timestamp,
+    ) -> Result<Option<Allocation>, Error> {
+        for (day, entry) in self.sealed_until(at) {
+            if let Some(segment) = self.open(day, Some(entry))?
+                && let Some(before) = segment.nearest(external, at)?.before
+            {
+                return Ok(Some(before));
+            }
+        }
+        Ok(None)
+    }
+
+    /// The first allocation of the endpoint that began after `at`, as far as sealed days know.
+    pub(crate) fn nearest_after(
+        &self,
+        external: External,
+        at: Timestamp,
+    ) -> Result<Option<Allocation>, Error> {
+        let day = self.calendar.day_of(at);
+        for (&day, entry) in self.manifest.days.range(day..) {
+            if let Some(segment) = self.open(day, entry.sealed())?
+                && let Some(after) = segment.nearest(external, at)?.after
+            {
+                return Ok(Some(after));
+            }
+        }
+        Ok(None)
+    }
+
+    /// What parts of days know of the endpoint at any time, and what the last sealed day left open.
+    pub(crate) fn unsettled(&self, external: External) -> Result<Vec<Told>, Error> {
+        let mut found = Vec::new();
+        for unsettled in self.unsettled_segments(false)? {
+            for row in unsettled.segment.rows_of(external, Span::ALWAYS)? {
+                if unsettled.has(&row) {
+                    found.push(unsettled.told(&row)?);
                 }
             }
         }
         Ok(found)
     }
 
-    /// Makes one list of what days say, each with its end where some day knows it: within `span`,
-    /// by start. `end` asks what is recent.
-    pub(crate) fn settle(
+    /// As [`Days::unsettled`], of a subscriber.
+    pub(crate) fn unsettled_of_subscriber(
         &self,
-        mut found: Vec<Told>,
-        span: Span,
-        end: impl Fn(&Allocation) -> Result<Option<Timestamp>, Error>,
-    ) -> Result<Vec<Allocation>, Error> {
-        found.sort_by(|a, b| order(a).cmp(&order(b)));
-        found.dedup_by(|later, kept| {
-            let same = order(later) == order(kept);
-            if same {
-                kept.1.add(&later.1);
-            }
-            same
-        });
-        let mut settled = Vec::with_capacity(found.len());
-        for (external, known) in found {
-            let mut held = allocation(external, known);
-            if held.to.is_none() {
-                held.to = match self.end_in_sealed(&held)? {
-                    Some(to) => Some(to),
-                    None => end(&held)?,
-                };
-            }
-            if held.span().overlaps(span) {
-                settled.push(held);
-            }
-        }
-        Ok(settled)
-    }
-
-    /// When an allocation ended that some sealed day left open.
-    ///
-    /// It is in each of the following days until it ends, so that the last one that has it is
-    /// found by halves, however many there are.
-    fn end_in_sealed(&self, held: &Allocation) -> Result<Option<Timestamp>, Error> {
-        let first = self.calendar.day_of(held.from);
-        let days: Vec<_> = self.whole.range(first..).map(|(day, _)| *day).collect();
-        let (mut low, mut high) = (0, days.len());
-        let mut to = None;
-        while low < high {
-            let middle = low + (high - low) / 2;
-            let Some(&day) = days.get(middle) else { break };
-            match self.in_day(held, day)? {
-                Some(here) => {
-                    to = here.to;
-                    low = middle + 1;
-                }
-                None => high = middle,
-            }
-        }
-        Ok(to)
-    }
-
-    /// What is not settled of an allocation, with what the sealed day on which it began knows: a
-    /// release that was told there comes before a second one.
-    pub(crate) fn with_first_day(&self, (external, mut known): Told) -> Result<Told, Error> {
-        let began = self.calendar.day_of(known.from);
-        if let Some(segment) = self.segment(began)?
-            && let Some(row) = find(&segment, &allocation(external, known.clone()))?
-        {
-            known.add(&of_row(&segment, &row)?);
-        }
-        Ok((external, known))
-    }
-
-    fn in_day(&self, held: &Allocation, day: Day) -> Result<Option<Row>, Error> {
-        match self.segment(day)? {
-            Some(segment) => find(&segment, held),
-            None => Ok(None),
-        }
-    }
-
-    /// The nearest allocations that sealed days know of, outwards from `at` until one is found on
-    /// either side.
-    pub(crate) fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, Error> {
-        let day = self.calendar.day_of(at);
-        let mut nearest = Nearest::default();
-        for (&day, _) in self.whole.range(..=day).rev() {
-            let Some(segment) = self.segment(day)? else {
-                continue;
-            };
-            nearest.before = segment.nearest(external, at)?.before;
-            if nearest.before.is_some() {
-                break;
-            }
-        }
-        for (&day, _) in self.whole.range(day..) {
-            let Some(segment) = self.segment(day)? else {
-                continue;
-            };
-            nearest.after = segment.nearest(external, at)?.after;
-            if nearest.after.is_some() {
-                break;
-            }
-        }
-        Ok(nearest)
-    }
-
-    /// What parts of days know of the endpoint at any time, and what the sealed days before them
-    /// left open.
-    pub(crate) fn unsettled(
-        &self,
-        external: External,
-        within: PortRange,
-        known: &mut Vec<Known>,
-    ) -> Result<(), Error> {
-        for (segment, left_after) in self.unsettled_segments(false)? {
-            for row in segment.rows_of(external, ALWAYS)? {
-                if row.ports.overlaps(within)
-                    && left_after.is_none_or(|end| row.to.is_none_or(|to| end < to))
-                {
-                    known.push(of_row(&segment, &row)?);
+        subscriber: &Subscriber,
+    ) -> Result<Vec<Told>, Error> {
+        let mut found = Vec::new();
+        for unsettled in self.unsettled_segments(false)? {
+            for row in rows_of_subscriber(&unsettled.segment, subscriber, Span::ALWAYS)? {
+                if unsettled.has(&row) {
+                    found.push(unsettled.told(&row)?);
                 }
             }
         }
-        Ok(())
+        Ok(found)
     }
 
-    /// The blocks that a subscriber held at some time that is not settled.
-    pub(crate) fn unsettled_blocks_of(&self, subscriber: &Subscriber) -> Result<Vec<Block>, Error> {
-        let mut blocks = Vec::new();
-        for (segment, _) in self.unsettled_segments(false)? {
-            let held = segment.by_subscriber(subscriber, ALWAYS)?;
-            blocks.extend(held.into_iter().map(|held| held.block));
+    /// What began on an address, as far as not all sealed days know it.
+    pub(crate) fn unsettled_beginnings(&self, external: Ipv4Addr) -> Result<Vec<Beginning>, Error> {
+        let mut found = Vec::new();
+        for unsettled in self.unsettled_segments(false)? {
+            if unsettled.until != Some(Timestamp::MAX) {
+                let rows = unsettled.segment.rows_of(address(external), Span::ALWAYS)?;
+                let rows = rows.iter().filter(|row| unsettled.has(row));
+                found.extend(rows.map(beginning));
+            }
         }
-        Ok(blocks)
+        Ok(found)
     }
 
     /// All that is not settled, by address.
@@ -220,22 +203,26 @@ impl Days {
     pub(crate) fn all_unsettled(
         &self,
         since: Timestamp,
-    ) -> Result<HashMap<Ipv4Addr, Vec<Known>>, Error> {
-        let mut all: HashMap<Ipv4Addr, Vec<Known>> = HashMap::new();
-        for (segment, left_after) in self.unsettled_segments(true)? {
-            for row in segment.rows() {
-                let row: Row = row?;
-                if left_after.is_none_or(|end| row.to.is_none_or(|to| end.min(since) <= to)) {
-                    let known = of_row(&segment, &row)?;
-                    all.entry(row.external).or_default().push(known);
+    ) -> Result<HashMap<Ipv4Addr, Vec<Told>>, Error> {
+        let mut all: HashMap<Ipv4Addr, Vec<Told>> = HashMap::new();
+        for mut unsettled in self.unsettled_segments(true)? {
+            unsettled.left_after = unsettled.left_after.map(|end| {
+                let before_since = Timestamp::from_micros(since.as_micros().saturating_sub(1));
+                end.min(before_since)
+            });
+            for row in unsettled.segment.rows() {
+                let row = row?;
+                if unsettled.has(&row) {
+                    let told = unsettled.told(&row)?;
+                    all.entry(told.external).or_default().push(told);
                 }
             }
         }
         Ok(all)
     }
 
-    /// The parts, and the sealed days whose next day is not sealed: of those only what they left
-    /// open, or what ended after the time told.
+    /// The parts, and the sealed days whose next day does not have all that is carried over to
+    /// it: of those only what they left open.
     /// `also_ended`: those too that left nothing open.
     fn unsettled_segments(&self, also_ended: bool) -> Result<Vec<Unsettled>, Error> {
         let Some(shelf) = &self.shelf else {
@@ -247,14 +234,21 @@ impl Days {
                 continue;
             }
             for part in entry.parts() {
-                found.push((shelf.segment(day, part)?, None));
+                found.push(Unsettled {
+                    segment: shelf.segment(day, part)?,
+                    left_after: None,
+                    until: None,
+                });
             }
             if let Some(whole) = entry.whole()
                 && (whole.left_open || also_ended)
-                && !self.whole.contains_key(&day.next())
+                && self.manifest.carries_over(day.next()).is_none()
             {
-                let end = self.calendar.span(day).to;
-                found.push((shelf.segment(day, whole)?, Some(end)));
+                found.push(Unsettled {
+                    segment: shelf.segment(day, whole)?,
+                    left_after: Some(self.calendar.span(day).to),
+                    until: Some(self.knows_until(day)),
+                });
             }
         }
         Ok(found)
@@ -284,69 +278,110 @@ impl Days {
         gaps
     }
 
-    /// The sealed days that `span` touches.
-    fn touched(&self, span: Span) -> Result<Vec<(Day, Arc<Segment>)>, Error> {
+    /// The time from which on other sealed days may know better than this one.
+    fn knows_until(&self, day: Day) -> Timestamp {
+        match self.manifest.next_sealed(day.next()) {
+            Some(_) => self.calendar.span(day).to,
+            None => Timestamp::MAX,
+        }
+    }
+
+    /// The sealed days that know of `span`, and until when each knows all.
+    fn touched(&self, span: Span) -> Result<Vec<(Arc<Segment>, Timestamp)>, Error> {
         let Some(days) = self.calendar.days(span) else {
             return Ok(Vec::new());
         };
+        let last = *days.end();
+        let sealed = self.manifest.days.range(days);
+        let sealed = sealed.filter_map(|(day, entry)| Some((*day, entry.sealed()?)));
+        let next = self.instead_of(last);
         let mut found = Vec::new();
-        for (&day, _) in self.whole.range(days) {
-            if let Some(segment) = self.segment(day)? {
-                found.push((day, segment));
+        for (day, entry) in sealed.chain(next) {
+            if let Some(segment) = self.open(day, Some(entry))? {
+                found.push((segment, self.knows_until(day)));
             }
         }
         Ok(found)
     }
 
-    fn segment(&self, day: Day) -> Result<Option<Arc<Segment>>, Error> {
-        match (&self.shelf, self.whole.get(&day)) {
-            (Some(shelf), Some(entry)) => shelf.segment(day, entry).map(Some),
-            _ => Ok(None),
-        }
+    /// The sealed days that know what ended by `at`, from the last one backwards.
+    fn sealed_until(&self, at: Timestamp) -> impl Iterator<Item = (Day, &SegmentEntry)> {
+        let last = self.calendar.day_of(at);
+        let days = self.manifest.days.range(..=last).rev();
+        let sealed = days.filter_map(|(day, entry)| Some((*day, entry.sealed()?)));
+        self.instead_of(last).into_iter().chain(sealed)
+    }
+
+    /// Of a day that is not sealed (it may have been quiet, or be told of only now) the next
+    /// sealed one may know what was held on.
+    fn instead_of(&self, day: Day) -> Option<(Day, &SegmentEntry)> {
+        let entry = self.manifest.days.get(&day);
+        let unsealed = entry.is_none_or(|entry| entry.is_there() && entry.whole().is_none());
+        unsealed.then(|| self.manifest.next_sealed(day))?
+    }
+
+    fn open(&self, day: Day, entry: Option<&SegmentEntry>) -> Result<Option<Arc<Segment>>, Error> {
+        let opened = self.shelf.as_ref().zip(entry);
+        opened
+            .map(|(shelf, entry)| shelf.segment(day, entry))
+            .transpose()
     }
 }
 
-/// A segment whose days are not settled; of a sealed one, only what went on after the time.
-type Unsettled = (Arc<Segment>, Option<Timestamp>);
+/// A segment whose rows are not settled.
+struct Unsettled {
+    segment: Arc<Segment>,
+    /// Of a sealed day, only what went on after this.
+    left_after: Option<Timestamp>,
+    /// Until when a sealed day knows all.
+    until: Option<Timestamp>,
+}
 
-/// What some place knows of an allocation, with its external address.
-pub(crate) type Told = (Ipv4Addr, Known);
+impl Unsettled {
+    fn has(&self, row: &Row) -> bool {
+        self.left_after
+            .is_none_or(|end| row.to.is_none_or(|to| end < to))
+    }
 
-/// A segment's row of an allocation.
-pub(crate) fn find(segment: &Segment, held: &Allocation) -> Result<Option<Row>, Error> {
-    let block = &held.block;
-    let endpoint = External {
-        address: block.external,
-        port: Some(block.ports.first()),
+    fn told(&self, row: &Row) -> Result<Told, Error> {
+        let told = of_row(&self.segment, row)?;
+        Ok(match self.until {
+            Some(until) => told.of_sealed(until),
+            None => told,
+        })
+    }
+}
+
+const fn address(external: Ipv4Addr) -> External {
+    External {
+        address: external,
+        port: None,
         transport: None,
-    };
-    for row in segment.rows_of(endpoint, ALWAYS)? {
-        if row.from == held.from
-            && row.ports == block.ports
-            && row.transport == block.transport
-            && segment.allocation(&row)?.block.subscriber == block.subscriber
-        {
-            return Ok(Some(row));
-        }
     }
-    Ok(None)
 }
 
-/// What tells one allocation from another, in order of start.
-fn order((external, known): &Told) -> impl Ord + '_ {
-    let Known {
-        from,
-        ports,
-        transport,
-        subscriber,
-        ..
-    } = known;
-    (*from, *external, *ports, *transport, subscriber)
+fn rows_of_subscriber(
+    segment: &Segment,
+    subscriber: &Subscriber,
+    span: Span,
+) -> Result<Vec<Row>, Error> {
+    Ok(match segment.number_of(subscriber)? {
+        Some(number) => segment.rows_of_subscriber(number, span)?,
+        None => Vec::new(),
+    })
 }
 
-fn of_row(segment: &Segment, row: &Row) -> Result<Known, Error> {
+const fn beginning(row: &Row) -> Beginning {
+    Beginning {
+        from: row.from,
+        ports: row.ports,
+        transport: row.transport,
+    }
+}
+
+fn of_row(segment: &Segment, row: &Row) -> Result<Told, Error> {
     let held = segment.allocation(row)?;
-    Ok(Known {
+    let known = Known {
         ports: held.block.ports,
         transport: held.block.transport,
         from: held.from,
@@ -355,5 +390,6 @@ fn of_row(segment: &Segment, row: &Row) -> Result<Known, Error> {
         subscriber: held.block.subscriber,
         device: held.device,
         record: held.record,
-    })
+    };
+    Ok(Told::new(held.block.external, known))
 }

@@ -191,8 +191,6 @@ fn chore() -> impl Strategy<Value = Chore> {
 fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) {
     // In memory where there is such a place: thousands of syncs take minutes on a disk.
     let memory = std::path::Path::new("/dev/shm");
-    // Sealing while releases are lost is tried in `tests/evidence.rs` only, by examples.
-    let in_order = false;
     let dir = if memory.is_dir() {
         tempfile::tempdir_in(memory).unwrap()
     } else {
@@ -216,18 +214,13 @@ fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) 
             Chore::Flush => {
                 keeper.flush().unwrap();
             }
-            // What comes for a sealed day is put with it when it is sealed again: what was only
-            // concluded may be told otherwise until then.
-            Chore::Seal(step) if in_order => {
-                // No day is sealed before it is over.
+            // No day is sealed before it is over; late records may still come for it.
+            Chore::Seal(step) => {
                 keeper.seal(time(*step).min(record.at)).unwrap();
-            }
-            Chore::Seal(_) => {
-                keeper.flush().unwrap();
             }
         }
     }
-    if in_order {
+    if chores.len() % 2 == 1 {
         keeper.seal(time(200)).unwrap();
     }
     drop(writer);
@@ -236,7 +229,7 @@ fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) 
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig { cases: 40, rng_seed: proptest::test_runner::RngSeed::Fixed(7), ..ProptestConfig::default() })]
+    #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
     #[test]
     fn the_ledger_says_what_the_list_says(
@@ -250,15 +243,17 @@ proptest! {
         }
         let (_dir, ledger) = written(&history, &chores);
         let all = list.allocations();
-        let rivals = |a: &Allocation, b: &Allocation| {
-            a.block.external == b.block.external && a.block.ports.overlaps(b.block.ports)
-        };
-        let contradicted = all.iter().any(|a| {
-            all.iter().any(|b| rivals(a, b) && a.from < b.from && a.to.is_some_and(|to| b.from < to))
-        });
-        // Where a device tells a release after it gave the ports to others, it contradicts itself; a
-        // sealed day may then have concluded an earlier end, until it is sealed again.
-        prop_assume!(!contradicted);
+        if std::env::var("DBG").is_ok() {
+            eprintln!("===== case chores {}", chores.len());
+            for (day, e) in &ledger.days.manifest().days {
+                eprintln!("{day}");
+                for g in &e.segments {
+                    let s = ledger.days.segment_dbg(*day, g);
+                    eprintln!("   {} whole {}", g.id, g.whole);
+                    for r in s.rows() { let r = r.unwrap(); eprintln!("      {} {:?} {:?} {:?} {} {}", r.external, r.ports, r.from, r.to, r.concluded, r.opened); } }
+            }
+            eprintln!("asked {asked:?}");
+        }
         for (host, port, transport, from, lasts) in asked {
             let transport = transport.checked_sub(1).map(|t| Transport::ALL[usize::from(t)]);
             let endpoint = External { address: external(host), port, transport };
@@ -277,9 +272,7 @@ proptest! {
 
             for subscriber in all.iter().map(|a| &a.block.subscriber).take(3) {
                 let expected = all.iter().filter(|a| a.block.subscriber == *subscriber && a.span().overlaps(span)).cloned().collect();
-                // Ends that are only concluded may be told later here than by the ports' holders.
-                let held = |all: Vec<Allocation>| sorted(all).into_iter().map(|a| (a.from, a.block)).collect::<Vec<_>>();
-                prop_assert_eq!(held(ledger.by_subscriber(subscriber, span).unwrap()), held(expected));
+                prop_assert_eq!(sorted(ledger.by_subscriber(subscriber, span).unwrap()), sorted(expected));
             }
         }
         for device in ["cgn1", "cgn2"].map(|name| Device::new(name).unwrap()) {
