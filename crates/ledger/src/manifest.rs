@@ -196,6 +196,13 @@ impl Manifest {
         days.find_map(|(day, entry)| Some((*day, entry.sealed()?)))
     }
 
+    /// Whether nothing is known of the time before a day: there is no earlier one, or it was
+    /// deleted.
+    pub(crate) fn is_first(&self, day: Day) -> bool {
+        let before = self.days.range(..day).next_back();
+        before.is_none_or(|(_, entry)| !entry.is_there())
+    }
+
     /// The sealed days from a day on.
     pub(crate) fn sealed(&self, from: Day) -> Vec<(Day, &SegmentEntry)> {
         let days = self.days.range(from..);

@@ -82,14 +82,14 @@ impl Keeper {
             segments.push((self.shelf.segment(day, segment)?, Wanted::All));
         }
         let own = segments.len();
-        let before = self.manifest.sealed_day(day.before());
-        if let Some(before) = before {
+        if let Some(before) = self.manifest.sealed_day(day.before()) {
             let wanted = Wanted::HeldAfter(span.from);
             segments.push((self.shelf.segment(day.before(), before)?, wanted));
         }
-        let carried_by = before.map(|_| own);
+        let carried = own..segments.len();
         // What ended before the first day that there is may come to be another's, told of later.
-        let from = before.map_or(Timestamp::MIN, |_| span.from);
+        let is_first = self.manifest.is_first(day);
+        let from = if is_first { Timestamp::MIN } else { span.from };
         // Of a day that is told of after a later one: what that one knows to have been held already.
         if old.whole().is_none()
             && let Some((later, whole)) = self.manifest.next_sealed(day.next())
@@ -124,8 +124,13 @@ impl Keeper {
                 }
             }
             // What the day before does not have at its end had ended, whatever was told since.
-            if let Some(carried) = carried_by.and_then(|place| of_sources.get(place)) {
-                let carried: HashSet<_> = carried.iter().map(identity).collect();
+            if !is_first {
+                let carried = of_sources
+                    .get(carried.clone())
+                    .into_iter()
+                    .flatten()
+                    .flatten();
+                let carried: HashSet<_> = carried.map(identity).collect();
                 known.retain(|known| span.from <= known.from || carried.contains(&identity(known)));
             }
             left_open |= known

@@ -53,10 +53,6 @@ impl Days {
         Ok(found)
     }
 
-    #[cfg(test)]
-    pub(crate) fn segment_dbg(&self, day: Day, e: &SegmentEntry) -> Arc<Segment> {
-        self.shelf.as_ref().unwrap().segment(day, e).unwrap()
-    }
     /// What sealed days know of a subscriber within `span`.
     pub(crate) fn by_subscriber(
         &self,

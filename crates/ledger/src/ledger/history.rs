@@ -243,17 +243,6 @@ proptest! {
         }
         let (_dir, ledger) = written(&history, &chores);
         let all = list.allocations();
-        if std::env::var("DBG").is_ok() {
-            eprintln!("===== case chores {}", chores.len());
-            for (day, e) in &ledger.days.manifest().days {
-                eprintln!("{day}");
-                for g in &e.segments {
-                    let s = ledger.days.segment_dbg(*day, g);
-                    eprintln!("   {} whole {}", g.id, g.whole);
-                    for r in s.rows() { let r = r.unwrap(); eprintln!("      {} {:?} {:?} {:?} {} {}", r.external, r.ports, r.from, r.to, r.concluded, r.opened); } }
-            }
-            eprintln!("asked {asked:?}");
-        }
         for (host, port, transport, from, lasts) in asked {
             let transport = transport.checked_sub(1).map(|t| Transport::ALL[usize::from(t)]);
             let endpoint = External { address: external(host), port, transport };
