@@ -4,10 +4,11 @@
 use std::{fs, io, path::Path};
 
 use portledger_model::{RecordNumber, Timestamp};
+use portledger_proof::Hash;
 use serde_json::{Map, Value};
 
 use crate::{
-    Error, Flaw,
+    Day, Error, Flaw,
     home::Home,
     log::{
         chunk::{self, MAX_ENTRY},
@@ -15,7 +16,8 @@ use crate::{
         disk::Real,
         folder,
         names::Names,
-        writer::{Form, LogWriter, items},
+        tree::{GROUP, keep_leaves, kept_leaves},
+        writer::{Form, Hasher, LogWriter, items},
     },
     sign,
     writer::PATIENCE,
@@ -38,6 +40,13 @@ pub struct Entry {
 
 /// The journal of a ledger.
 pub struct Journal(());
+
+/// An entry in the journal's tree.
+pub(crate) struct Leaf {
+    day: Day,
+    /// `None` where it was destroyed with its day's key, and all others of its group too.
+    pub(crate) hash: Option<Hash>,
+}
 
 /// The journal as a log's content.
 pub(crate) enum Entries {}
@@ -128,6 +137,53 @@ impl Journal {
             })
         })?;
         Ok(forgotten)
+    }
+
+    /// Destroys the key of a day's entries, so that nobody reads them any more. Their hashes stay
+    /// where those of others cannot be proven without.
+    pub(crate) fn forget(home: &Home, day: Day) -> Result<(), Error> {
+        let dir = home.journal_dir();
+        let _lock = folder::lock_patiently(&dir, PATIENCE)?;
+        let leaves = Self::leaves(home)?;
+        for (group, leaves) in (0..).zip(leaves.chunks(GROUP as usize)) {
+            let is_whole = leaves.len() as u64 == GROUP;
+            let has_others = leaves.iter().any(|leaf| leaf.day != day);
+            if leaves.iter().any(|leaf| leaf.day == day) && (has_others || !is_whole) {
+                let hashes: Option<Vec<_>> = leaves.iter().map(|leaf| leaf.hash).collect();
+                // One that is not known is in a group whose leaves were kept when it went.
+                if let Some(hashes) = hashes {
+                    keep_leaves(&dir, group, &hashes)?;
+                }
+            }
+        }
+        home.keys::<Entries>().destroy(day)?;
+        Ok(())
+    }
+
+    /// The leaves of all entries, in order.
+    pub(crate) fn leaves(home: &Home) -> Result<Vec<Leaf>, Error> {
+        let dir = home.journal_dir();
+        let keys = home.keys::<Entries>();
+        let mut hasher = Hasher::<Entries>::new(&keys);
+        let mut leaves = Vec::new();
+        folder::read(&dir, RecordNumber(0), |chunk| {
+            let known = hasher.chunk(&chunk)?.unwrap_or_default();
+            leaves.extend((0..chunk.records as usize).map(|at| Leaf {
+                day: chunk.day,
+                hash: known.get(at).copied(),
+            }));
+            Ok(())
+        })?;
+        for (group, leaves) in (0..).zip(leaves.chunks_mut(GROUP as usize)) {
+            if leaves.iter().all(|leaf| leaf.hash.is_some()) {
+                continue;
+            }
+            let kept = kept_leaves(&dir, group)?.unwrap_or_default();
+            for (leaf, kept) in leaves.iter_mut().zip(kept) {
+                leaf.hash = leaf.hash.or(Some(kept));
+            }
+        }
+        Ok(leaves)
     }
 
     /// Takes over the questions that a ledger of version 1 kept beside its log.

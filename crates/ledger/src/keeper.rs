@@ -84,7 +84,7 @@ impl Keeper {
         let store = Arc::new(home.store()?);
         let manifest = Manifest::newest_or_new(&store, home.settings().calendar)?;
         let shelf = Shelf::new(store, home.keys::<Records>());
-        staging::clear(dir)?;
+        staging::clear(dir, shelf.store(), &manifest)?;
         Ok(Self {
             home,
             shelf,
@@ -113,6 +113,13 @@ impl Keeper {
     #[cfg(test)]
     pub(crate) fn set_sizes(&mut self, sizes: Sizes) {
         self.sizes = sizes;
+    }
+
+    /// From now on, the store takes so many more changes and refuses every later one.
+    #[cfg(test)]
+    pub(crate) fn fail_after(&mut self, changes: u64) {
+        let store = self.home.store().unwrap().failing_after(changes);
+        self.shelf = Shelf::new(Arc::new(store), self.home.keys::<Records>());
     }
 
     /// Makes parts of the log while it has enough for one, and keeps parts few.
@@ -147,6 +154,7 @@ impl Keeper {
             .collect::<Result<Vec<_>, Error>>()?;
         let gone = std::mem::replace(&mut self.manifest.replaced, folders);
         self.manifest.publish(self.shelf.store())?;
+        staging::remove(self.home.dir())?;
         for folder in gone {
             self.shelf.store().delete_all(&folder.parse()?)?;
         }

@@ -16,7 +16,7 @@ use portledger_model::{
 
 use crate::{
     Error,
-    calendar::Calendar,
+    calendar::{Calendar, Day},
     fragment::Beginning,
     home::Home,
     log::{
@@ -83,6 +83,21 @@ pub struct Stats {
     pub log_bytes: u64,
     /// Bytes of the segments.
     pub segment_bytes: u64,
+}
+
+/// Figures of one day.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DayStats {
+    /// The day.
+    pub day: Day,
+    /// Whether it is sealed; `None` where its records were deleted.
+    pub sealed: Option<bool>,
+    /// Records that were made on it, those in the log alone not counted.
+    pub records: u64,
+    /// Allocations that touch it; of a day that is not sealed, those told of in parts.
+    pub allocations: u64,
+    /// Bytes of its files.
+    pub bytes: u64,
 }
 
 /// What a device needs to go on where it stopped or crashed.
@@ -344,6 +359,20 @@ impl Ledger {
             log_bytes: self.log_bytes,
             segment_bytes: segments().flat_map(|s| &s.files).map(|f| f.bytes).sum(),
         }
+    }
+
+    /// The figures of each day of which something is in segments, or was.
+    pub fn days(&self) -> impl Iterator<Item = DayStats> {
+        self.days.manifest().days.iter().map(|(day, entry)| {
+            let files = entry.segments.iter().flat_map(|segment| &segment.files);
+            DayStats {
+                day: *day,
+                sealed: entry.is_there().then_some(entry.whole().is_some()),
+                records: entry.runs.iter().map(|run| run.records).sum(),
+                allocations: entry.segments.iter().map(|s| s.allocations).sum(),
+                bytes: files.map(|file| file.bytes).sum(),
+            }
+        })
     }
 
     /// What is told of the endpoint where it is not settled, by each place apart.

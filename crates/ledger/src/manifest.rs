@@ -180,6 +180,12 @@ impl Manifest {
         Ok(())
     }
 
+    /// Whether a segment is in the list.
+    pub(crate) fn names(&self, day: Day, id: u64) -> bool {
+        let segments = self.days.get(&day).map(|entry| &entry.segments);
+        segments.is_some_and(|segments| segments.iter().any(|segment| segment.id == id))
+    }
+
     /// The segment of a sealed day whose records are there.
     pub(crate) fn sealed_day(&self, day: Day) -> Option<&SegmentEntry> {
         self.days.get(&day)?.sealed()

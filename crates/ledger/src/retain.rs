@@ -12,10 +12,19 @@ use crate::{
     Day, Error, Keeper,
     archive::Archive,
     home::Home,
-    journal::{Entry, Journal},
+    journal::{Entries, Entry, Journal},
     log::tree::{GROUP, keep_leaves},
     manifest::{DayEntry, DayState, Hold, Run, day_path},
 };
+
+/// What [`Keeper::retain`] did.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Retained {
+    /// The days whose time is past, those that cases hold too.
+    pub days: Vec<Due>,
+    /// The days of the journal whose time is past: the questions of those days are gone.
+    pub questions: Vec<Day>,
+}
 
 /// A day whose time is past.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,9 +49,10 @@ impl Keeper {
             return Vec::new();
         };
         let calendar = self.home().settings().calendar;
-        let limit = now.before(A_DAY * keep);
+        let limit = now.before(A_DAY * keep.get());
         let days = self.manifest().days.iter();
-        days.filter(|(_, entry)| entry.state != DayState::Deleted)
+        // Records that came late for a deleted day go, too.
+        days.filter(|(_, entry)| entry.state != DayState::Deleted || !entry.segments.is_empty())
             .map(|(day, entry)| (*day, calendar.span(*day), entry))
             .filter(|(_, span, _)| span.to <= limit)
             .map(|(day, span, entry)| self.due_day(day, span, entry))
@@ -64,24 +74,49 @@ impl Keeper {
         }
     }
 
-    /// Deletes the days whose time is past and which no case holds; the deletion is in the
-    /// journal before it is begun. Returns them, the held ones too.
+    /// The days of the journal whose time is past at `now`, as the ledger's settings say; none
+    /// where they say nothing.
+    ///
+    /// # Errors
+    /// When the key ring cannot be read.
+    pub fn questions_due(&self, now: Timestamp) -> Result<Vec<Day>, Error> {
+        let Some(keep) = self.home().settings().keep_questions_days else {
+            return Ok(Vec::new());
+        };
+        let calendar = self.home().settings().calendar;
+        let limit = now.before(A_DAY * keep.get());
+        let mut days = self.home().keys::<Entries>().days()?;
+        days.retain(|day| calendar.span(*day).to <= limit);
+        Ok(days)
+    }
+
+    /// Deletes the days whose time is past and which no case holds, and the journal's; a deletion
+    /// is in the journal before it is begun.
     ///
     /// Everything written is sealed first, so that nothing of such a day is in the log alone.
     ///
     /// # Errors
     /// When something cannot be read, written or deleted. What was begun is finished the next
     /// time.
-    pub fn retain(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<Vec<Due>, Error> {
+    pub fn retain(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<Retained, Error> {
         self.seal(now)?;
         self.finish_deletions()?;
-        let due = self.due(now);
-        for due in due.iter().filter(|due| due.held_by.is_none()) {
+        let days = self.due(now);
+        let deletion = |what: Value| {
             let mut says = by.clone();
             says.insert("kind".into(), json!("deletion"));
-            says.insert("day".into(), json!(due.day.to_string()));
-            says.insert("records".into(), json!(due.records));
-            Journal::append_to(self.home(), &[Entry { at: now, says }])?;
+            says.extend(what.as_object().cloned().unwrap_or_default());
+            Entry { at: now, says }
+        };
+        let questions = self.questions_due(now)?;
+        for day in &questions {
+            let entry = deletion(json!({ "questions_of": day.to_string() }));
+            Journal::append_to(self.home(), &[entry])?;
+            Journal::forget(self.home(), *day)?;
+        }
+        for due in days.iter().filter(|due| due.held_by.is_none()) {
+            let what = json!({ "day": due.day.to_string(), "records": due.records });
+            Journal::append_to(self.home(), &[deletion(what)])?;
             self.keep_what_proves_others(due.day)?;
             if let Some(entry) = self.manifest_mut().days.get_mut(&due.day) {
                 entry.state = DayState::Deleting;
@@ -89,7 +124,7 @@ impl Keeper {
             self.publish([])?;
             self.finish_deletions()?;
         }
-        Ok(due)
+        Ok(Retained { days, questions })
     }
 
     /// Keeps the days that a case needs, until it is lifted.

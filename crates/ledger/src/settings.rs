@@ -2,6 +2,7 @@
 
 use std::{
     fs, io,
+    num::NonZeroU32,
     path::{Path, PathBuf},
 };
 
@@ -28,10 +29,11 @@ pub struct Settings {
     pub master: MasterSource,
     /// Where sealed files lie: a folder (a relative path is inside the ledger's) or a URL.
     pub store: String,
-    /// For how many days after a ledger day's end its records are kept; `None` for ever.
-    pub keep_days: Option<u32>,
+    /// For how many days after a ledger day's end its records are kept; `None` for ever. At least
+    /// one: the next day takes over what is still held.
+    pub keep_days: Option<NonZeroU32>,
     /// For how many days the questions are kept; `None` for ever.
-    pub keep_questions_days: Option<u32>,
+    pub keep_questions_days: Option<NonZeroU32>,
 }
 
 impl Settings {
@@ -105,9 +107,9 @@ struct File {
     master_key_command: Option<Vec<String>>,
     store: String,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_days: Option<u32>,
+    keep_days: Option<NonZeroU32>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    keep_questions_days: Option<u32>,
+    keep_questions_days: Option<NonZeroU32>,
 }
 
 const FORMAT: u32 = 2;
@@ -169,7 +171,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         assert_eq!(Settings::read(dir.path()).unwrap(), None);
         let mut settings = Settings::new([7; 16]);
-        settings.keep_days = Some(180);
+        settings.keep_days = NonZeroU32::new(180);
         settings.master = MasterSource::Command(vec!["get-key".into(), "ledger".into()]);
         fs::write(dir.path().join(FILE), settings.text().unwrap()).unwrap();
         assert_eq!(Settings::read(dir.path()).unwrap(), Some(settings));

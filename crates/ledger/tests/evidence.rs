@@ -5,12 +5,14 @@
 
 use std::{
     fs,
+    num::NonZeroU32,
     path::{Path, PathBuf},
     time::Duration,
 };
 
 use portledger_ledger::{
-    Error, Hold, Journal, Keeper, Ledger, Options, Prover, Settings, Writer, text_of_entry, verify,
+    Entry, Error, Hold, Journal, Keeper, Ledger, Options, Prover, Settings, Writer, text_of_entry,
+    verify,
 };
 use portledger_model::{
     Block, Device, Durability, Event, Evidence as _, External, GapReason, PortRange, Realm, Record,
@@ -78,7 +80,7 @@ fn records() -> Vec<Record> {
 
 fn settings() -> Settings {
     Settings {
-        keep_days: Some(2),
+        keep_days: NonZeroU32::new(2),
         ..Settings::new([3; 16])
     }
 }
@@ -359,4 +361,61 @@ fn what_is_past_its_time_is_gone_everywhere_and_the_rest_stays_proven() {
         assert_eq!(verified.problems, [], "encrypted: {encrypted}");
         assert!(!dir.path().join("sealed/days/2026-11-02").exists());
     }
+}
+
+#[test]
+fn questions_past_their_time_are_gone_and_the_journal_stays_proven() {
+    let dir = tempfile::tempdir().unwrap();
+    let settings = Settings {
+        keep_questions_days: NonZeroU32::new(30),
+        ..settings()
+    };
+    written(dir.path(), settings);
+    let ask = |day: u64, question: u64| {
+        let at = after(day * DAY + question);
+        let mut says = serde_json::Map::new();
+        says.insert("question".into(), question.into());
+        Journal::append(dir.path(), &Entry { at, says }).unwrap();
+    };
+    // More than one group of the tree, with its edge inside a day.
+    for question in 0..300 {
+        ask(question / 100, question);
+    }
+    let questions = || {
+        let mut told = Vec::new();
+        let gone = Journal::read(dir.path(), |_, entry| told.push(entry.says)).unwrap();
+        let asked = told
+            .iter()
+            .filter_map(|says| says.get("question")?.as_u64());
+        (gone, asked.collect::<Vec<_>>())
+    };
+    assert_eq!(questions(), (0, (0..300).collect()));
+
+    let now = after(32 * DAY + 60);
+    let mut keeper = Keeper::open(dir.path()).unwrap();
+    let due = keeper.questions_due(now).unwrap();
+    assert_eq!(
+        due.iter().map(ToString::to_string).collect::<Vec<_>>(),
+        ["2026-11-01", "2026-11-02"]
+    );
+    let retained = keeper.retain(now, &serde_json::Map::new()).unwrap();
+    assert_eq!(retained.questions, due);
+    assert_eq!(questions(), (200, (200..300).collect()));
+    assert_eq!(keeper.questions_due(now).unwrap(), []);
+    drop(keeper);
+
+    ask(33, 300);
+    let verified = verify(dir.path(), &[], |_, _| {}).unwrap();
+    assert_eq!(verified.problems, []);
+    // Of what is left, a changed byte is still found.
+    let log = files_under(&dir.path().join("journal"));
+    let last = log
+        .iter()
+        .rfind(|path| path.extension().is_some_and(|e| e == "plg"))
+        .unwrap();
+    let mut bytes = fs::read(last).unwrap();
+    let end = bytes.len() - 60;
+    bytes[end] ^= 1;
+    fs::write(last, &bytes).unwrap();
+    assert_ne!(verify(dir.path(), &[], |_, _| {}).unwrap().problems, []);
 }

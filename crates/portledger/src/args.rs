@@ -1,6 +1,6 @@
 //! The command line.
 
-use std::{net::IpAddr, path::PathBuf, time::Duration};
+use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
 use portledger_ledger::Calendar;
@@ -380,10 +380,10 @@ pub(crate) struct InitArgs {
     /// Delete a day's records so many days after its end, with 'portledger retain'; without it,
     /// never
     #[arg(long, value_name = "N")]
-    pub(crate) keep_days: Option<u32>,
+    pub(crate) keep_days: Option<NonZeroU32>,
     /// The same for the questions that were asked
     #[arg(long, value_name = "N")]
-    pub(crate) keep_questions_days: Option<u32>,
+    pub(crate) keep_questions_days: Option<NonZeroU32>,
 }
 
 /// An address, with or without a port.

@@ -2,7 +2,7 @@
 
 use std::{path::Path, process::ExitCode};
 
-use portledger_ledger::{Due, Hold, Keeper};
+use portledger_ledger::{Hold, Keeper, Retained};
 use serde_json::{Value, json};
 
 use crate::{
@@ -36,21 +36,24 @@ pub(crate) fn run(args: &RetainArgs) -> Ended {
         }
         return Ok(ExitCode::SUCCESS);
     }
-    let due = if args.dry_run {
-        keeper.due(now)
+    let retained = if args.dry_run {
+        Retained {
+            days: keeper.due(now),
+            questions: keeper.questions_due(now)?,
+        }
     } else {
         keeper.retain(now, &Asker::now(dir, "retain", None).by())?
     };
     if args.ledger.json {
-        println!("{}", to_json(&due, args.dry_run));
+        println!("{}", to_json(&retained, args.dry_run));
     } else {
-        print!("{}", to_text(&due, args.dry_run, dir));
+        print!("{}", to_text(&retained, args.dry_run, dir));
     }
     Ok(ExitCode::SUCCESS)
 }
 
-fn to_json(due: &[Due], dry_run: bool) -> Value {
-    let days = due.iter().map(|due| {
+fn to_json(retained: &Retained, dry_run: bool) -> Value {
+    let days = retained.days.iter().map(|due| {
         json!({
             "day": due.day.to_string(),
             "records": due.records,
@@ -59,27 +62,39 @@ fn to_json(due: &[Due], dry_run: bool) -> Value {
             "deleted": !dry_run && due.held_by.is_none(),
         })
     });
-    json!({ "dry_run": dry_run, "days": days.collect::<Vec<_>>() })
+    let questions = retained.questions.iter().map(ToString::to_string);
+    json!({
+        "dry_run": dry_run,
+        "days": days.collect::<Vec<_>>(),
+        "questions_of": questions.collect::<Vec<_>>(),
+    })
 }
 
-fn to_text(due: &[Due], dry_run: bool, dir: &Path) -> String {
-    if due.is_empty() {
+fn to_text(retained: &Retained, dry_run: bool, dir: &Path) -> String {
+    if *retained == Retained::default() {
         return format!(
-            "no day is past its time ('keep_days' in {} says when)\n",
+            "nothing is past its time ('keep_days' and 'keep_questions_days' in {} say when)\n",
             dir.join("ledger.toml").display()
         );
     }
+    let goes = if dry_run {
+        "would be deleted"
+    } else {
+        "deleted"
+    };
     let mut text = String::new();
-    for due in due {
-        let fate = match (&due.held_by, dry_run) {
-            (Some(case), _) => format!("kept for case {case}"),
-            (None, true) => "would be deleted".into(),
-            (None, false) => "deleted".into(),
+    for due in &retained.days {
+        let fate = match &due.held_by {
+            Some(case) => format!("kept for case {case}"),
+            None => goes.into(),
         };
         text.push_str(&format!(
             "{}  {:>12} records  {:>14} bytes  {fate}\n",
             due.day, due.records, due.bytes
         ));
+    }
+    for day in &retained.questions {
+        text.push_str(&format!("{day}  questions  {goes}\n"));
     }
     text
 }

@@ -120,6 +120,11 @@ fn a_replay_seals_the_days_that_are_over_and_says_where_the_master_key_is() {
     let stats = run(&place, "stats --json").with_status(0).json();
     assert_eq!(stats["sealed_days"], 1);
     assert_eq!(stats["records_not_in_segments"], 0);
+    let day = &stats["days"][0];
+    assert_eq!(
+        (&day["state"], &day["records"], &day["bytes"]),
+        (&"sealed".into(), &stats["records"], &stats["segment_bytes"])
+    );
     assert_eq!(stats["devices"], serde_json::json!(["cgn1"]));
     assert!(stats["segment_bytes"].as_u64().unwrap() > 0, "{stats}");
     assert!(

@@ -1,10 +1,14 @@
 //! The store: one set of promises over both kinds of places.
 
-use std::{fmt, path::Path};
+use std::{
+    fmt, io,
+    path::Path,
+    sync::atomic::{AtomicU64, Ordering},
+};
 
 use crate::{
     access::Access,
-    error::Error,
+    error::{Action, Error, Spot},
     folder::Folder,
     location::{Location, Place},
     path::StorePath,
@@ -19,6 +23,8 @@ pub const GET_LIMIT: u64 = 256 << 20;
 pub struct Store {
     location: Location,
     kind: Kind,
+    /// How many more changes it takes; `None` where it always does.
+    power: Option<AtomicU64>,
 }
 
 enum Kind {
@@ -61,7 +67,36 @@ impl Store {
                     Kind::Remote(Remote::open(location, bucket, prefix.as_ref(), access)?)
                 }
             },
+            power: None,
         })
+    }
+
+    /// A store whose power fails: it takes so many more changes and refuses every later one. For
+    /// tests of what a crash between two changes leaves.
+    #[must_use]
+    pub fn failing_after(self, changes: u64) -> Self {
+        Self {
+            power: Some(AtomicU64::new(changes)),
+            ..self
+        }
+    }
+
+    fn change(&self, path: &StorePath, action: Action) -> Result<(), Error> {
+        let Some(power) = &self.power else {
+            return Ok(());
+        };
+        let one_less = |left: u64| left.checked_sub(1);
+        match power.fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_less) {
+            Ok(_) => Ok(()),
+            Err(_) => Err(Error::Io {
+                spot: Spot {
+                    location: self.location.clone(),
+                    path: Some(path.clone()),
+                },
+                action,
+                source: io::Error::other("the power failed"),
+            }),
+        }
     }
 
     /// Makes the folder (mode 0750, with those above it) when `location` is one and it is not
@@ -89,6 +124,7 @@ impl Store {
     /// file may be there or not, but never in part: an answer can get lost on its way back. Who
     /// tries again and gets [`Error::Exists`] reads the file to know.
     pub fn put_new(&self, path: &StorePath, bytes: Vec<u8>) -> Result<(), Error> {
+        self.change(path, Action::Write)?;
         match &self.kind {
             Kind::Folder(folder) => folder.put_new(path, &bytes),
             Kind::Remote(remote) => remote.put_new(path, bytes),
@@ -103,6 +139,7 @@ impl Store {
     /// # Errors
     /// As [`Store::put_new`], and [`Error::Source`] when `local` cannot be read.
     pub fn put_file(&self, path: &StorePath, local: &Path) -> Result<(), Error> {
+        self.change(path, Action::Write)?;
         match &self.kind {
             Kind::Folder(folder) => folder.put_file(path, local),
             Kind::Remote(remote) => remote.put_file(path, local),
@@ -153,6 +190,7 @@ impl Store {
     /// # Errors
     /// What went wrong; the file may still be there.
     pub fn delete(&self, path: &StorePath) -> Result<(), Error> {
+        self.change(path, Action::Delete)?;
         match &self.kind {
             Kind::Folder(folder) => folder.delete(path),
             Kind::Remote(remote) => remote.delete(path),
@@ -165,6 +203,7 @@ impl Store {
     /// # Errors
     /// What went wrong; some files may be deleted then, and asking again deletes the rest.
     pub fn delete_all(&self, prefix: &StorePath) -> Result<u64, Error> {
+        self.change(prefix, Action::Delete)?;
         match &self.kind {
             Kind::Folder(folder) => folder.delete_all(prefix),
             Kind::Remote(remote) => remote.delete_all(prefix),

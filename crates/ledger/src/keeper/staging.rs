@@ -7,11 +7,12 @@ use std::{
 };
 
 use portledger_segments::{FileSummary, Key};
+use portledger_store::Store;
 
 use super::Keeper;
 use crate::{
     Day, Error,
-    manifest::{FileEntry, segment_path},
+    manifest::{FileEntry, Manifest, segment_path},
     shelf::segment_key,
 };
 
@@ -23,8 +24,26 @@ pub(super) struct Staged {
     pub(super) key: Option<Key>,
 }
 
-/// Removes what a crash left.
-pub(super) fn clear(dir: &Path) -> Result<(), Error> {
+/// Removes what a crash left: segments that were written and that no list came to name. `dir` is
+/// the ledger's.
+pub(super) fn clear(dir: &Path, store: &Store, manifest: &Manifest) -> Result<(), Error> {
+    let staging = staging(dir);
+    let entries = match fs::read_dir(&staging) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
+        entries => entries.map_err(|error| Error::io(&staging, "list", error))?,
+    };
+    for entry in entries {
+        let entry = entry.map_err(|error| Error::io(&staging, "list", error))?;
+        let staged = entry.file_name().to_str().and_then(segment_of);
+        if let Some((day, id)) = staged.filter(|(day, id)| !manifest.names(*day, *id)) {
+            store.delete_all(&segment_path(day, id)?)?;
+        }
+    }
+    remove(dir)
+}
+
+/// Forgets what was staged: it is in its place, and the list names it.
+pub(super) fn remove(dir: &Path) -> Result<(), Error> {
     let staging = staging(dir);
     match fs::remove_dir_all(&staging) {
         Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -32,6 +51,17 @@ pub(super) fn clear(dir: &Path) -> Result<(), Error> {
         }
         _ => Ok(()),
     }
+}
+
+/// What a staged segment's folder is called, so that after a crash its files are found in the
+/// store too.
+fn folder(day: Day, id: u64) -> String {
+    format!("{id}_{day}")
+}
+
+fn segment_of(folder: &str) -> Option<(Day, u64)> {
+    let (id, day) = folder.split_once('_')?;
+    Some((day.parse().ok()?, id.parse().ok()?))
 }
 
 fn staging(dir: &Path) -> PathBuf {
@@ -43,7 +73,7 @@ impl Keeper {
     pub(super) fn stage(&mut self, day: Day) -> Result<Staged, Error> {
         let id = self.manifest.next_segment;
         self.manifest.next_segment += 1;
-        let dir = staging(self.home.dir()).join(id.to_string());
+        let dir = staging(self.home.dir()).join(folder(day, id));
         let mut builder = fs::DirBuilder::new();
         builder.recursive(true).mode(0o700);
         builder
@@ -77,7 +107,6 @@ impl Keeper {
                 sha256: hex(&file.sha256),
             });
         }
-        fs::remove_dir_all(&staged.dir).map_err(|error| Error::io(&staged.dir, "remove", error))?;
         Ok(entries)
     }
 }

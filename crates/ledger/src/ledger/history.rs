@@ -188,21 +188,33 @@ fn chore() -> impl Strategy<Value = Chore> {
     ]
 }
 
-fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) {
-    // In memory where there is such a place: thousands of syncs take minutes on a disk.
+/// A folder, in memory where there is such a place: thousands of syncs take minutes on a disk.
+fn folder() -> tempfile::TempDir {
     let memory = std::path::Path::new("/dev/shm");
-    let dir = if memory.is_dir() {
+    if memory.is_dir() {
         tempfile::tempdir_in(memory).unwrap()
     } else {
         tempfile::tempdir().unwrap()
-    };
+    }
+}
+
+fn writer(dir: &std::path::Path) -> Writer {
     let options = Options {
         file_bytes: 2_000,
         ..Options::default()
     };
-    let (mut writer, _) = Writer::open(dir.path(), options).unwrap();
-    let mut keeper = Keeper::open(dir.path()).unwrap();
+    Writer::open(dir, options).unwrap().0
+}
+
+fn keeper(dir: &std::path::Path) -> Keeper {
+    let mut keeper = Keeper::open(dir).unwrap();
     keeper.set_sizes(Sizes { part: 1, fan_in: 3 });
+    keeper
+}
+
+fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) {
+    let dir = folder();
+    let (mut writer, mut keeper) = (writer(dir.path()), keeper(dir.path()));
     for (record, chore) in history
         .iter()
         .zip(chores.iter().chain(std::iter::repeat(&Chore::Nothing)))
@@ -275,4 +287,93 @@ proptest! {
             prop_assert_eq!(found, open);
         }
     }
+}
+
+/// Lives of which releases and beginnings are lost, in order of time, and then late records.
+fn lossy_lives() -> (Vec<Record>, Vec<Record>) {
+    let (mut in_time, mut late) = (Vec::new(), Vec::new());
+    for n in 0..30_i64 {
+        let block = Block {
+            subscriber: Subscriber::new(
+                Realm::default(),
+                Ipv4Addr::new(100, 64, 0, n as u8).into(),
+            ),
+            external: external(0),
+            ports: PortRange::new(4_096 + 64 * (n % 4) as u16, 4_159 + 64 * (n % 4) as u16)
+                .unwrap(),
+            transport: None,
+        };
+        let (since, until) = (time(2 * n), time(2 * n + 5));
+        let record = |at, event| Record {
+            at,
+            device: Device::new("cgn1").unwrap(),
+            event,
+        };
+        let begun = record(since, Event::Allocated(block.clone()));
+        let ended = record(until, Event::Released { block, since });
+        match n % 6 {
+            0 => in_time.push(begun),
+            1 => in_time.push(ended),
+            2 => late.extend([begun, ended]),
+            3 => {
+                in_time.push(begun);
+                late.push(ended);
+            }
+            _ => in_time.extend([begun, ended]),
+        }
+    }
+    in_time.sort_by_key(|record| record.at);
+    (in_time, late)
+}
+
+#[test]
+fn a_crash_at_any_change_of_what_is_sealed_loses_nothing_and_names_nobody_else() {
+    let (in_time, late) = lossy_lives();
+    let check = |dir: &std::path::Path, told: &[&[Record]], when: &str| {
+        let mut list = List::default();
+        for (number, record) in (0..).zip(told.iter().copied().flatten()) {
+            list.apply(number, record);
+        }
+        let (all, ledger) = (list.allocations(), Ledger::read(dir).unwrap());
+        let address = External {
+            address: external(0),
+            port: None,
+            transport: None,
+        };
+        for step in 0..70 {
+            let span = Span::new(time(step), time(step + 1));
+            let expected = all.iter().filter(|a| a.span().overlaps(span)).cloned();
+            let found = ledger.holders(address, span).unwrap();
+            assert_eq!(sorted(found), sorted(expected.collect()), "{when}, {step}");
+        }
+    };
+    let mut crashes = 0;
+    for changes in 0.. {
+        let dir = folder();
+        let mut failed = false;
+        let mut keep = |told: &[&[Record]]| {
+            let mut keeper = keeper(dir.path());
+            if !failed {
+                keeper.fail_after(changes);
+                failed = keeper.flush().and_then(|_| keeper.seal(time(66))).is_err();
+                drop(keeper);
+                check(dir.path(), told, &format!("after {changes} changes"));
+            }
+        };
+        writer(dir.path()).append(&in_time).unwrap();
+        keep(&[&in_time]);
+        writer(dir.path()).append(&late).unwrap();
+        keep(&[&in_time, &late]);
+        keeper(dir.path()).seal(time(66)).unwrap();
+        check(
+            dir.path(),
+            &[&in_time, &late],
+            &format!("mended after {changes} changes"),
+        );
+        if !failed {
+            break;
+        }
+        crashes += 1;
+    }
+    assert!(crashes > 50, "{crashes}");
 }

@@ -97,6 +97,16 @@ impl Keys {
         key.ok_or(Error::Flawed(crate::Flaw::Sealed(day)))
     }
 
+    /// The days that have a key.
+    pub(crate) fn days(&self) -> Result<Vec<Day>, Error> {
+        let names = self.ring.names()?;
+        let days = names.iter().filter_map(|name| {
+            let day = name.as_str().strip_prefix(self.log)?.strip_prefix('-')?;
+            day.parse().ok()
+        });
+        Ok(days.collect())
+    }
+
     /// Destroys a day's key. `false` where there was none.
     pub(crate) fn destroy(&self, day: Day) -> Result<bool, Error> {
         self.known().remove(&day);

@@ -1,18 +1,13 @@
 //! The journal against its checkpoint.
 
-use portledger_model::RecordNumber;
 use portledger_proof::root;
 
 use super::Verified;
 use crate::{
-    Error,
+    Error, Journal,
     home::Home,
     journal::Entries,
-    log::{
-        folder,
-        tree::{GROUP, Stored, kept_leaves},
-        writer::Hasher,
-    },
+    log::tree::{GROUP, Stored},
     sign,
 };
 
@@ -34,22 +29,11 @@ fn entries(home: &Home) -> Result<(u64, bool), Error> {
     else {
         return Ok((0, true));
     };
-    let keys = home.keys::<Entries>();
-    let mut hasher = Hasher::<Entries>::new(&keys);
-    let mut leaves = Vec::new();
-    folder::read(&dir, RecordNumber(0), |chunk| {
-        match hasher.chunk(&chunk)? {
-            Some(known) => leaves.extend(known.into_iter().map(Some)),
-            None => leaves.extend((0..chunk.records).map(|_| None)),
-        }
-        Ok(())
-    })?;
+    let leaves = Journal::leaves(home)?;
     let of_group = |group: u64| {
-        let kept = kept_leaves(&dir, group)?.unwrap_or_default();
-        let first = (group * GROUP) as usize;
-        let known = leaves.iter().skip(first).take(GROUP as usize).enumerate();
-        known
-            .map(|(at, leaf)| leaf.or_else(|| kept.get(at).copied()))
+        let of_group = leaves.chunks(GROUP as usize).nth(group as usize);
+        let hashes = of_group.unwrap_or_default().iter().map(|leaf| leaf.hash);
+        hashes
             .collect::<Option<Vec<_>>>()
             .ok_or(Error::NoLeaves { group })
     };

@@ -54,7 +54,6 @@ impl Keeping {
         let keeping = Work {
             dir: dir.to_owned(),
             shared: Arc::clone(&shared),
-            keeper: None,
             next_seal: Instant::now(),
             fails: false,
         };
@@ -99,7 +98,6 @@ impl Shared {
 struct Work {
     dir: PathBuf,
     shared: Arc<Shared>,
-    keeper: Option<Keeper>,
     next_seal: Instant,
     fails: bool,
 }
@@ -127,17 +125,14 @@ impl Work {
         if !seals && !self.shared.written.swap(false, Ordering::Relaxed) {
             return Ok(());
         }
-        // After a failure it is opened anew: whatever it knew may be wrong.
-        let mut keeper = match self.keeper.take() {
-            Some(keeper) => keeper,
-            None => Keeper::open(&self.dir)?,
-        };
+        // Opened for each turn: in between, others may place holds, import or verify.
+        let mut keeper = Keeper::open(&self.dir)?;
         if seals {
-            keeper.seal(questions::now())?;
+            let by = serde_json::Map::from_iter([("user".into(), "nat run".into())]);
+            keeper.retain(questions::now(), &by)?;
             self.next_seal = Instant::now() + SEAL;
         }
         keeper.flush()?;
-        self.keeper = Some(keeper);
         Ok(())
     }
 
