@@ -2,6 +2,7 @@
 mod clock;
 mod definitions;
 mod elements;
+mod export;
 mod item;
 mod life;
 mod message;
@@ -15,6 +16,7 @@ mod template;
 mod templates;
 mod waiting;
 
+pub use export::{ExportError, ExportSettings, Exporter, Precision};
 pub use item::{BadRecord, Counters, Item, Lie, Limits, Reject, Unit, Unread};
 pub use message::Version;
 pub use session::{Medium, Session};

@@ -16,7 +16,7 @@ use portledger_model::Timestamp;
 const MAX_HOLES: usize = 32;
 /// So many messages one after the other that follow each other but not what came before say that
 /// the exporter counts anew.
-const STRAYS: u8 = 3;
+const STRAYS: u8 = 16;
 /// A step further than this is no loss that anyone could have, but another count.
 const FAR: u32 = 1 << 28;
 /// The times of headers are in seconds.
@@ -136,7 +136,9 @@ impl Sequence {
             return Arrival::Late;
         }
         // What came late was sent before what came in time, so its header cannot be later.
-        if self.last.is_some_and(|last| head.sent > last.sent) || self.is_third_stray(head.number) {
+        if self.last.is_some_and(|last| head.sent > last.sent)
+            || self.is_stray_too_many(head.number)
+        {
             return self.restart(since, until);
         }
         Arrival::Late
@@ -292,7 +294,7 @@ impl Sequence {
     }
 
     /// Notes a message that fits nowhere; whether it is one too many.
-    fn is_third_stray(&mut self, number: u32) -> bool {
+    fn is_stray_too_many(&mut self, number: u32) -> bool {
         match &mut self.stray {
             Some((next, seen)) if *next == number => {
                 *seen += 1;
@@ -427,8 +429,8 @@ mod tests {
         let mut sequence = Sequence::default();
         sequence.read(Arrival::Next, head(5_000, 100), 10, 0, None);
         let mut restarts = 0;
-        for number in [0, 10, 20, 30] {
-            let head = head(number, 50);
+        for number in 0..20 {
+            let head = head(number * 10, 50);
             let arrival = sequence.arrive(head, Timestamp::EPOCH);
             restarts += u32::from(matches!(arrival, Arrival::Restarted { .. }));
             sequence.read(arrival, head, 10, 0, None);
