@@ -34,6 +34,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod dialect;
 mod event;
 pub mod flow;
 pub mod syslog;

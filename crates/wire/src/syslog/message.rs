@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::{
     elements::{Elements, TimeQuality},
-    time::{self, DateOrder, WrittenTime},
+    scan::{self, DateOrder},
+    time::WrittenTime,
 };
 
 /// The number at a message's start: facility times eight, plus severity.
@@ -163,7 +164,7 @@ fn rfc5424(line: &[u8]) -> Option<Message<'_>> {
 
 /// A timestamp of RFC 5424 §6.2.3, which is RFC 3339 with a `T` and a zone.
 fn timestamp(text: &[u8]) -> Option<WrittenTime> {
-    let (time, length) = time::scan(text, DateOrder::Year)?;
+    let (time, length) = scan::scan(text, DateOrder::Year)?;
     let strict = length == text.len() && text.get(10) == Some(&b'T') && time.offset.is_some();
     strict.then_some(time)
 }
@@ -265,7 +266,7 @@ fn marked_time(text: &[u8]) -> Option<(WrittenTime, TimeQuality, &[u8])> {
     if !starts_time(unmarked) {
         return None;
     }
-    let (time, length) = time::scan(unmarked, DateOrder::Year)?;
+    let (time, length) = scan::scan(unmarked, DateOrder::Year)?;
     let rest = unmarked.get(length..)?;
     // A local zone's name names no zone to anybody else; it is not the host.
     let rest = zone_name(rest).unwrap_or(rest);

@@ -25,8 +25,10 @@
 mod elements;
 mod framing;
 mod message;
-pub(crate) mod time;
+pub(crate) mod scan;
+mod time;
 
+pub(crate) use elements::closing_quote;
 pub use elements::{Elements, Parameters, TimeQuality, Value};
 pub use framing::{Frame, Frames, Framing};
 pub use message::{Form, Message, Priority};
