@@ -302,11 +302,14 @@ impl Table {
             return Err(fail(Flaw::Mismatch("a page longer than its rows can be")));
         }
         SCRATCH.with_borrow_mut(|scratch| {
-            scratch.raw.clear();
-            scratch.raw.resize(length as usize, 0);
-            self.read(&mut scratch.raw, bytes.start)?;
-            let (header, body) = self.open_part(&mut scratch.raw, part).map_err(fail)?;
-            let (header, body) = (&scratch.raw[header], &scratch.raw[body]);
+            let length = length as usize;
+            if scratch.raw.len() < length {
+                scratch.raw.resize(length, 0);
+            }
+            let raw = &mut scratch.raw[..length];
+            self.read(raw, bytes.start)?;
+            let (header, body) = self.open_part(raw, part).map_err(fail)?;
+            let (header, body) = (&raw[header], &raw[body]);
             let (header, header_length) =
                 PageHeader::parse(header).map_err(|error| fail(error.into()))?;
             let body = match self.cipher {

@@ -78,37 +78,43 @@ impl Packed {
     }
 
     /// The value of a row, null being the greatest, unpacked into `window` unless it is there.
+    /// `None` when there is no such row, or its delta has no meaning.
     #[inline]
-    pub(crate) fn get(&self, row: usize, window: &mut Window) -> Parsed<i64> {
+    pub(crate) fn get(&self, row: usize, window: &mut Window) -> Option<i64> {
         let place = match &self.present {
             None => row,
             Some(ranks) => match ranks.rank(row) {
                 Some(place) => place,
-                None => return Ok(i64::MAX),
+                None => return (row < self.rows).then_some(i64::MAX),
             },
         };
         let Some(delta) = place.checked_sub(1) else {
-            return Ok(self.first);
+            return Some(self.first);
         };
         if delta / WINDOW != window.number {
-            // What is left there after an error is of no window.
-            window.number = usize::MAX;
-            self.unpack(delta / WINDOW, &mut window.values)?;
-            window.number = delta / WINDOW;
+            self.unpack(delta / WINDOW, window)?;
         }
-        Ok(window.values[delta % WINDOW])
+        Some(window.values[delta % WINDOW])
     }
 
-    fn unpack(&self, number: usize, out: &mut [i64; WINDOW]) -> Parsed<()> {
+    #[inline(never)]
+    fn unpack(&self, number: usize, window: &mut Window) -> Option<()> {
+        // What is there after an error is of no window.
+        window.number = usize::MAX;
+        let left = self.values.saturating_sub(number * WINDOW + 1).min(WINDOW);
+        let out = window.values.get_mut(..left).filter(|_| left > 0)?;
+        self.fill(number, out).ok()?;
+        window.number = number;
+        Some(())
+    }
+
+    /// Fills `out` with the values of a window.
+    fn fill(&self, number: usize, out: &mut [i64]) -> Parsed<()> {
         let delta = number * WINDOW;
         let block = self.minis * self.mini;
         let mut value = match number.checked_sub(1) {
             None => self.first,
             Some(before) => *self.restarts.get(before).ok_or(CUT_OFF)?,
-        };
-        let left = self.values.saturating_sub(delta + 1).min(WINDOW);
-        let Some(out) = out.get_mut(..left) else {
-            return Err(CUT_OFF);
         };
         for (at, out) in out.chunks_mut(self.mini).enumerate() {
             let delta = delta + at * self.mini;
@@ -162,8 +168,8 @@ fn blocks(head: &Head<'_>) -> Parsed<Box<[u32]>> {
     Ok(blocks.into())
 }
 
-/// Unpacked values.
-#[derive(Debug, Clone)]
+/// Values that were unpacked last.
+#[derive(Debug)]
 pub(crate) struct Window {
     number: usize,
     values: [i64; WINDOW],
@@ -254,9 +260,9 @@ mod tests {
             let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
             let mut window = Window::default();
             for row in rows.iter().map(|row| row.index(values.len())).chain(0..values.len()) {
-                prop_assert_eq!(packed.get(row, &mut window), Ok(values[row]));
+                prop_assert_eq!(packed.get(row, &mut window), Some(values[row]));
             }
-            prop_assert!(packed.get(values.len() + WINDOW, &mut window).is_err());
+            prop_assert!(packed.get(values.len() + WINDOW, &mut window).is_none());
         }
 
         #[test]
@@ -265,7 +271,7 @@ mod tests {
             let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
             let mut window = Window::default();
             for (row, &value) in values.iter().enumerate() {
-                prop_assert_eq!(packed.get(row, &mut window), Ok(value));
+                prop_assert_eq!(packed.get(row, &mut window), Some(value));
             }
             // Those of more than a window are not.
             let bytes = encoded(&values, 4, 96);
@@ -290,7 +296,7 @@ mod tests {
             let packed = Packed::new(&bytes, true, values.len(), &restarts(&there)).unwrap().unwrap();
             let mut window = Window::default();
             for (row, value) in values.iter().enumerate() {
-                prop_assert_eq!(packed.get(row, &mut window), Ok(value.unwrap_or(i64::MAX)));
+                prop_assert_eq!(packed.get(row, &mut window), Some(value.unwrap_or(i64::MAX)));
             }
         }
 

@@ -14,7 +14,6 @@ use crate::{
     DeviceNumber, Error, Flaw, Row, SubscriberNumber,
     cache::Kept,
     format::{
-        Malformed,
         packed::{Packed, Window},
         page::Values,
     },
@@ -29,6 +28,12 @@ const ALLOCATIONS_COLUMNS: usize = 9;
 /// The place of the column that stands in a file of its own.
 const OPENED: usize = ALLOCATIONS_COLUMNS;
 
+/// The columns that mostly have one value in a page, and their places among these.
+const SMALL: [usize; 3] = [at::TRANSPORT, at::CONCLUDED, at::DEVICE];
+const TRANSPORT: usize = 0;
+const CONCLUDED: usize = 1;
+const DEVICE: usize = 2;
+
 /// The pages of a row group that hold the same rows.
 pub(super) struct RowPage<'a> {
     segment: &'a Segment,
@@ -39,6 +44,8 @@ pub(super) struct RowPage<'a> {
     shortcuts: OnceCell<Option<Arc<PageShortcuts>>>,
     runs: OnceCell<Arc<Runs>>,
     columns: [OnceCell<Column>; COLUMNS],
+    /// The one value that the columns have which mostly have one, in the order of `SMALL`.
+    ones: OnceCell<[Option<u32>; SMALL.len()]>,
 }
 
 /// How pages are come by.
@@ -65,12 +72,47 @@ impl Access {
 enum Column {
     Values(Arc<Values>),
     /// Left packed, with what was unpacked last.
-    Packed(Arc<Packed>, RefCell<Box<Window>>),
+    Packed(Arc<Packed>, Box<RefCell<Window>>),
+}
+
+impl Column {
+    /// A value of 64 bits, null being the greatest.
+    #[inline]
+    fn wide(&self, place: usize) -> Option<i64> {
+        match self {
+            Self::Values(values) => values.wide().get(place).copied(),
+            Self::Packed(packed, window) => packed.get(place, &mut window.borrow_mut()),
+        }
+    }
+
+    /// A value of up to 32 bits, null being the greatest.
+    #[inline]
+    fn number(&self, place: usize) -> Option<u32> {
+        match self {
+            Self::Values(values) => values.narrow().get(place).copied(),
+            // The low 32 bits are right whatever the width of the deltas.
+            Self::Packed(packed, window) => {
+                let value = packed.get(place, &mut window.borrow_mut());
+                value.map(|value| value as u32)
+            }
+        }
+    }
+}
+
+/// A row that answers, as far as it was looked at.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Held {
+    place: usize,
+    external: Ipv4Addr,
+    ports: (u16, u16),
+    /// The time for which it was held.
+    pub(super) span: Span,
 }
 
 /// The rows of one address in a page.
 #[derive(Debug, Clone)]
 pub(super) struct OfAddress {
+    address: Ipv4Addr,
     runs: Range<usize>,
     /// The largest distance from a first to a last port.
     widest: u16,
@@ -90,6 +132,7 @@ impl<'a> RowPage<'a> {
             shortcuts: OnceCell::new(),
             runs: OnceCell::new(),
             columns: Default::default(),
+            ones: OnceCell::new(),
         }
     }
 
@@ -123,7 +166,7 @@ impl<'a> RowPage<'a> {
             column => (&self.segment.allocations, column),
         };
         let found = match self.packed(table, column, place)? {
-            Some(packed) => Column::Packed(packed, RefCell::default()),
+            Some(packed) => Column::Packed(packed, Box::default()),
             None if self.access == Access::Cached => {
                 Column::Values(table.page(&self.segment.cache, self.group, place, self.page)?)
             }
@@ -246,6 +289,7 @@ impl<'a> RowPage<'a> {
         let ports = all.ports().get(runs.clone()).unwrap_or(&[]);
         let widest = ports.iter().map(|(first, last)| last - first).max();
         Ok(OfAddress {
+            address,
             runs,
             widest: widest.unwrap_or(0),
             passed: 0,
@@ -253,52 +297,70 @@ impl<'a> RowPage<'a> {
     }
 
     /// Calls `each` with the rows of an address that hold the port, may be of the transport and
-    /// were handed out before `until`, and the time for which each was held. Ports that are asked
-    /// for one after the other must not descend.
+    /// were handed out before `until`. Ports that are asked for one after the other must not
+    /// descend.
     pub(super) fn covering(
         &self,
         of: &mut OfAddress,
         asked: External,
         until: Timestamp,
-        mut each: impl FnMut(usize, Span) -> Result<(), Error>,
+        mut each: impl FnMut(Held) -> Result<(), Error>,
     ) -> Result<(), Error> {
         let all = self.runs()?;
-        let mut covers = |run: usize| {
+        let mut columns = None;
+        let external = of.address;
+        let mut covers = |run: usize, ports: (u16, u16)| {
+            let (starts, ends) = match columns {
+                Some(columns) => columns,
+                None => *columns.insert((self.column(at::FROM)?, self.column(at::TO)?)),
+            };
             for place in all.rows(run) {
-                let from = self.from(place)?;
+                let Some(from) = starts.wide(place).map(|from| self.time(from)) else {
+                    return Err(self.beyond(place, at::FROM));
+                };
                 // Rows of the same ports are sorted by start.
                 if from >= until {
                     break;
                 }
-                let other = match asked.transport {
-                    None => false,
-                    Some(asked) => self.transport(place)?.is_some_and(|held| held != asked),
-                };
-                if !other {
-                    each(place, row::span(from, self.to(place)?))?;
+                if let Some(asked) = asked.transport
+                    && self.transport(place)?.is_some_and(|held| held != asked)
+                {
+                    continue;
                 }
+                let Some(to) = ends.wide(place) else {
+                    return Err(self.beyond(place, at::TO));
+                };
+                each(Held {
+                    place,
+                    external,
+                    ports,
+                    span: row::span(from, self.end(to)),
+                })?;
             }
             Ok(())
         };
-        let Some(port) = asked.port else {
-            return of.runs.clone().try_for_each(covers);
-        };
         let ports = all.ports().get(of.runs.clone()).unwrap_or(&[]);
+        let runs = of.runs.clone().zip(ports);
+        let Some(port) = asked.port else {
+            return runs
+                .into_iter()
+                .try_for_each(|(run, &ports)| covers(run, ports));
+        };
         // Runs are sorted by first port inside an address: those that begin above the port cannot
         // hold it, nor those that begin below it by more than the widest block.
         let below = |&(first, _): &(u16, u16)| first.saturating_add(of.widest) < port;
         of.passed = gallop(ports, of.passed, below);
-        let runs = ports.iter().enumerate().skip(of.passed);
-        for (run, (_, last)) in runs.take_while(|(_, (first, _))| *first <= port) {
-            if port <= *last {
-                covers(of.runs.start + run)?;
+        let runs = runs.skip(of.passed);
+        for (run, &(first, last)) in runs.take_while(|(_, (first, _))| *first <= port) {
+            if port <= last {
+                covers(run, (first, last))?;
             }
         }
         Ok(())
     }
 
     fn transport(&self, place: usize) -> Result<Option<portledger_model::Transport>, Error> {
-        match self.small(at::TRANSPORT, place)? {
+        match self.small(TRANSPORT, place)? {
             u32::MAX => Ok(None),
             number => match transport(number) {
                 Some(transport) => Ok(Some(transport)),
@@ -311,57 +373,56 @@ impl<'a> RowPage<'a> {
         }
     }
 
-    /// The value of a column that mostly has but one in a page, which the index says then.
-    fn small(&self, column: usize, place: usize) -> Result<u32, Error> {
-        let index = self.segment.allocations.index(self.group)?;
-        if let Some(&[least, most]) = index.narrow(column).get(self.page as usize)
-            && least == most
-            && self.access != Access::Whole
-        {
-            return Ok(least);
+    /// The value of a column that mostly has but one in a page, which the index says then, or the
+    /// shortcuts.
+    #[inline]
+    fn small(&self, small: usize, place: usize) -> Result<u32, Error> {
+        let ones = match self.ones.get() {
+            Some(ones) => ones,
+            None => self.read_ones()?,
+        };
+        match (ones.get(small), SMALL.get(small)) {
+            (Some(&Some(one)), _) => Ok(one),
+            (_, Some(&column)) => self.number(column, place),
+            _ => Err(self.beyond(place, at::TRANSPORT)),
         }
-        self.number(column, place)
+    }
+
+    #[cold]
+    fn read_ones(&self) -> Result<&[Option<u32>; SMALL.len()], Error> {
+        let index = self.segment.allocations.index(self.group)?;
+        let ones = SMALL.map(
+            |column| match index.narrow(column).get(self.page as usize) {
+                Some(&[least, most]) if least == most && self.access != Access::Whole => {
+                    Some(least)
+                }
+                _ => None,
+            },
+        );
+        Ok(self.ones.get_or_init(|| ones))
     }
 
     /// A value of a column of up to 32 bits, null being the greatest.
     #[inline]
     fn number(&self, column: usize, place: usize) -> Result<u32, Error> {
-        match self.column(column)? {
-            Column::Values(values) => match values.narrow().get(place) {
-                Some(&value) => Ok(value),
-                None => Err(self.beyond(place, column)),
-            },
-            // The low 32 bits are right whatever the width of the deltas.
-            Column::Packed(packed, window) => match packed.get(place, &mut window.borrow_mut()) {
-                Ok(value) => Ok(value as u32),
-                Err(malformed) => Err(self.malformed(place, column, malformed)),
-            },
+        match self.column(column)?.number(place) {
+            Some(value) => Ok(value),
+            None => Err(self.beyond(place, column)),
         }
     }
 
     /// A value of a column of 64 bits, null being the greatest.
     #[inline]
     fn wide(&self, column: usize, place: usize) -> Result<i64, Error> {
-        match self.column(column)? {
-            Column::Values(values) => match values.wide().get(place) {
-                Some(&value) => Ok(value),
-                None => Err(self.beyond(place, column)),
-            },
-            Column::Packed(packed, window) => match packed.get(place, &mut window.borrow_mut()) {
-                Ok(value) => Ok(value),
-                Err(malformed) => Err(self.malformed(place, column, malformed)),
-            },
+        match self.column(column)?.wide(place) {
+            Some(value) => Ok(value),
+            None => Err(self.beyond(place, column)),
         }
     }
 
     #[cold]
     fn beyond(&self, place: usize, column: usize) -> Error {
-        self.damaged(place, column, Flaw::Mismatch("a row beyond the last"))
-    }
-
-    #[cold]
-    fn malformed(&self, place: usize, column: usize, malformed: Malformed) -> Error {
-        self.damaged(place, column, malformed.into())
+        self.damaged(place, column, Flaw::Mismatch("a row without a value"))
     }
 
     #[inline]
@@ -377,8 +438,12 @@ impl<'a> RowPage<'a> {
 
     #[inline]
     fn to(&self, place: usize) -> Result<Option<Timestamp>, Error> {
-        let to = self.wide(at::TO, place)?;
-        Ok((to != i64::MAX).then(|| self.time(to)))
+        Ok(self.end(self.wide(at::TO, place)?))
+    }
+
+    #[inline]
+    fn end(&self, to: i64) -> Option<Timestamp> {
+        (to != i64::MAX).then(|| self.time(to))
     }
 
     /// The time for which a row was held, a microsecond at least.
@@ -389,13 +454,25 @@ impl<'a> RowPage<'a> {
     /// The whole row.
     pub(super) fn row(&self, place: usize) -> Result<Row, Error> {
         let (external, ports) = self.block(place)?;
+        self.row_of(place, external, ports)
+    }
+
+    /// The whole row of which something is known.
+    pub(super) fn held(&self, held: Held) -> Result<Row, Error> {
+        let (first, last) = held.ports;
+        let ports = self.ports(held.place, first, last)?;
+        self.row_of(held.place, held.external, ports)
+    }
+
+    #[inline]
+    fn row_of(&self, place: usize, external: Ipv4Addr, ports: PortRange) -> Result<Row, Error> {
         Ok(Row {
             external,
             ports,
             transport: self.transport(place)?,
             from: self.from(place)?,
             to: self.to(place)?,
-            concluded: self.small(at::CONCLUDED, place)? != 0,
+            concluded: self.small(CONCLUDED, place)? != 0,
             subscriber: SubscriberNumber(self.number(at::SUBSCRIBER, place)?),
             device: self.device(place)?,
             opened: RecordNumber(self.wide(OPENED, place)?.cast_unsigned()),
@@ -414,16 +491,18 @@ impl<'a> RowPage<'a> {
             let address = Ipv4Addr::from_bits(self.number(at::EXTERNAL, place)?);
             (address, port(at::FIRST)?, port(at::LAST)?)
         };
-        let backwards = Flaw::Meaning("a port range that ends before it begins");
-        let ports = PortRange::new(first, last);
-        Ok((
-            address,
-            ports.map_err(|_| self.damaged(place, at::LAST, backwards))?,
-        ))
+        Ok((address, self.ports(place, first, last)?))
+    }
+
+    fn ports(&self, place: usize, first: u16, last: u16) -> Result<PortRange, Error> {
+        PortRange::new(first, last).map_err(|_| {
+            let backwards = Flaw::Meaning("a port range that ends before it begins");
+            self.damaged(place, at::LAST, backwards)
+        })
     }
 
     fn device(&self, place: usize) -> Result<DeviceNumber, Error> {
-        let in_group = self.number(at::DEVICE, place)?;
+        let in_group = self.small(DEVICE, place)?;
         let (table, devices) = (&self.segment.allocations, &self.segment.devices);
         let device = devices.number(table, self.group, in_group)?;
         let flaw = Flaw::Mismatch("a device that the dictionary does not have");
