@@ -37,6 +37,7 @@
 pub mod dialect;
 mod event;
 pub mod flow;
+pub mod json_lines;
 pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};

@@ -74,14 +74,17 @@ impl Pairs {
     /// field as it is.
     pub(crate) fn read<'a>(
         &self,
-        mut found: Found<'a>,
+        found: &mut Found<'a>,
         line: &'a [u8],
         from: usize,
         words: &[(Box<[u8]>, Phase)],
-    ) -> Result<(Found<'a>, usize), Mismatch> {
+    ) -> Result<usize, Mismatch> {
         let mut met = [0_u8; Self::MOST];
+        let mut left = self.keys.len();
         let mut at = from;
-        while let Some(equals) = line.get(at..).and_then(|rest| memchr::memchr(b'=', rest)) {
+        while left > 0
+            && let Some(equals) = line.get(at..).and_then(|rest| memchr::memchr(b'=', rest))
+        {
             let before = line.get(at..at + equals).unwrap_or_default();
             let length = before.iter().rev().take_while(|&&b| is_key(b)).count();
             let name = before.get(before.len() - length..).unwrap_or_default();
@@ -94,6 +97,7 @@ impl Pairs {
                 if *met != key.occurrence {
                     continue;
                 }
+                left -= 1;
                 let text = line.get(start..end).unwrap_or_default();
                 // A date has spaces in it and is not always quoted.
                 let read = if key.field.is_date() {
@@ -116,7 +120,7 @@ impl Pairs {
             }
             at = next;
         }
-        Ok((found, line.len()))
+        Ok(line.len())
     }
 }
 

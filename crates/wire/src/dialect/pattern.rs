@@ -113,41 +113,44 @@ impl Pattern {
     /// Reads the pattern's fields where it begins at byte `from`; the byte behind it.
     pub(crate) fn read_here<'a>(
         &self,
+        found: &mut Found<'a>,
         line: &'a [u8],
         from: usize,
         words: &[(Box<[u8]>, Phase)],
-    ) -> Result<(Found<'a>, usize), Mismatch> {
+    ) -> Result<usize, Mismatch> {
         let first = match &self.start {
             Start::Message => 0,
             Start::Text(text) => text.needle().len(),
         };
-        self.read_at(line, from + first, words)
+        self.read_at(found, line, from + first, words)
     }
 
     /// Reads the pattern's fields wherever it first fits in `line` (the start of the message is
     /// `message`); the byte behind it.
     pub(crate) fn read<'a>(
         &self,
+        found: &mut Found<'a>,
         line: &'a [u8],
         message: usize,
         words: &[(Box<[u8]>, Phase)],
-    ) -> Result<(Found<'a>, usize), Mismatch> {
+    ) -> Result<usize, Mismatch> {
         let text = match &self.start {
-            Start::Message => return self.read_at(line, message, words),
+            Start::Message => return self.read_at(found, line, message, words),
             Start::Text(text) => text,
         };
         let mut from = 0;
         let mut furthest = Mismatch { at: 0, field: None };
         for _ in 0..STARTS {
-            let Some(found) = line.get(from..).and_then(|rest| text.find(rest)) else {
+            let Some(start) = line.get(from..).and_then(|rest| text.find(rest)) else {
                 break;
             };
-            let behind = from + found + text.needle().len();
-            match self.read_at(line, behind, words) {
+            let behind = from + start + text.needle().len();
+            match self.read_at(found, line, behind, words) {
                 Ok(read) => return Ok(read),
                 Err(mismatch) if mismatch.at > furthest.at => furthest = mismatch,
                 Err(_) => {}
             }
+            *found = Found::default();
             from = behind;
         }
         Err(furthest)
@@ -155,11 +158,11 @@ impl Pattern {
 
     fn read_at<'a>(
         &self,
+        found: &mut Found<'a>,
         line: &'a [u8],
         mut at: usize,
         words: &[(Box<[u8]>, Phase)],
-    ) -> Result<(Found<'a>, usize), Mismatch> {
-        let mut found = Found::default();
+    ) -> Result<usize, Mismatch> {
         for step in &self.steps {
             let rest = line.get(at..).unwrap_or_default();
             let (used, field) = match step {
@@ -178,7 +181,7 @@ impl Pattern {
             };
             at += used.ok_or(Mismatch { at, field })?;
         }
-        Ok((found, at))
+        Ok(at)
     }
 
     /// Whether it begins where the message does.

@@ -188,18 +188,19 @@ impl<'d> Reader<'d> {
         };
         let from = here.unwrap_or(0);
         let words = &message.words;
-        let pattern = |pattern: &'d Pattern, context: &mut Context<'_, 'd>| match here {
-            Some(here) => pattern.read_here(line, here, words),
-            None => pattern.read(line, context.start_of(pattern), words),
+        let mut found = Found::default();
+        let pattern = |pattern: &Pattern, found: &mut _, context: &mut Context<'_, 'd>| match here {
+            Some(here) => pattern.read_here(found, line, here, words),
+            None => pattern.read(found, line, context.start_of(pattern), words),
         };
-        let read = match &message.body {
-            Body::Pattern(text) => pattern(text, &mut context),
-            Body::Pairs(pairs) => pairs.read(Found::default(), line, from, words),
-            Body::Both(text, pairs) => pattern(text, &mut context)
-                .and_then(|(found, end)| pairs.read(found, line, end, words)),
-            Body::Nothing => Ok((Found::default(), from)),
-        };
-        let (found, end) = read.map_err(|mismatch| Failure::departs(message, mismatch))?;
+        let end = match &message.body {
+            Body::Pattern(text) => pattern(text, &mut found, &mut context),
+            Body::Pairs(pairs) => pairs.read(&mut found, line, from, words),
+            Body::Both(text, pairs) => pattern(text, &mut found, &mut context)
+                .and_then(|end| pairs.read(&mut found, line, end, words)),
+            Body::Nothing => Ok(from),
+        }
+        .map_err(|mismatch| Failure::departs(message, mismatch))?;
         let column = from + 1;
         let tells = match &message.kind {
             Kind::Event(tells) => *tells,

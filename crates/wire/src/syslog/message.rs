@@ -13,6 +13,9 @@ use super::{
 pub struct Priority(u8);
 
 impl Priority {
+    /// Facility local0, severity informational: what NATs use.
+    pub const LOCAL0_INFO: Self = Self(16 * 8 + 6);
+
     /// From the number; `None` above 191 (RFC 5424 §6.2.1).
     pub const fn new(number: u8) -> Option<Self> {
         if number <= 191 {

@@ -23,6 +23,7 @@
 //! ```
 
 mod elements;
+mod export;
 mod framing;
 mod message;
 pub(crate) mod scan;
@@ -30,6 +31,7 @@ mod time;
 
 pub(crate) use elements::closing_quote;
 pub use elements::{Elements, Parameters, TimeQuality, Value};
+pub use export::{EVENT_ID, Export, ExportError, read_event};
 pub use framing::{Frame, Frames, Framing};
 pub use message::{Form, Message, Priority};
 pub use time::{Clock, TimeError, WrittenTime};
