@@ -3,14 +3,15 @@
 
 use super::{
     bits::Ranks,
-    delta::{self, CUT_OFF, Head},
+    delta::{self, CUT_OFF, Head, RUN},
     hybrid::{self, Present},
+    numbers::Numbers,
     thrift::{Malformed, Parsed},
 };
 
-/// How many values are unpacked at a time. Whole mini blocks in all that the files have: 32 deltas
-/// where values have 32 bits, 64 where they have 64.
-pub(crate) const WINDOW: usize = 64;
+/// How many values are unpacked at a time: mini blocks are of so many or a multiple, and so many
+/// deltas of any width fill whole bytes.
+pub(crate) const WINDOW: usize = RUN;
 
 /// How many windows a page of `values` values has: the first value stands in the page's head.
 pub(crate) const fn windows(values: usize) -> usize {
@@ -29,19 +30,19 @@ pub(crate) struct Packed {
     values: usize,
     first: i64,
     /// The last value before each window but the first.
-    restarts: Box<[i64]>,
+    restarts: Numbers,
     /// Which rows have a value, where not all have.
     present: Option<Ranks>,
 }
 
 impl Packed {
-    /// A page of `rows` rows. `None` when it cannot be read so: another number of values than
-    /// `restarts` are for, or mini blocks that windows do not hold.
+    /// A page of `rows` rows. `None` when it has another number of values than `restarts` are for,
+    /// or none.
     pub(crate) fn new(
         bytes: &[u8],
         optional: bool,
         rows: usize,
-        restarts: &[i64],
+        restarts: &Numbers,
     ) -> Parsed<Option<Self>> {
         let (present, bytes) = match optional {
             true => hybrid::present(bytes, rows)?,
@@ -56,8 +57,7 @@ impl Packed {
         if head.values != values {
             return Err(Malformed("another number of values than the page says"));
         }
-        let fits = restarts.len() == windows(values).saturating_sub(1);
-        if !fits || !WINDOW.is_multiple_of(head.mini) {
+        if restarts.len() != windows(values).saturating_sub(1) {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -68,7 +68,7 @@ impl Packed {
             rows,
             values,
             first: head.first,
-            restarts: restarts.into(),
+            restarts: restarts.clone(),
             present,
         }))
     }
@@ -110,28 +110,21 @@ impl Packed {
 
     /// Fills `out` with the values of a window.
     fn fill(&self, number: usize, out: &mut [i64]) -> Parsed<()> {
-        let delta = number * WINDOW;
-        let block = self.minis * self.mini;
-        let mut value = match number.checked_sub(1) {
+        let (delta, block) = (number * WINDOW, self.minis * self.mini);
+        let value = match number.checked_sub(1) {
             None => self.first,
-            Some(before) => *self.restarts.get(before).ok_or(CUT_OFF)?,
+            Some(before) => self.restarts.get(before).ok_or(CUT_OFF)?,
         };
-        for (at, out) in out.chunks_mut(self.mini).enumerate() {
-            let delta = delta + at * self.mini;
-            let start = *self.blocks.get(delta / block).ok_or(CUT_OFF)? as usize;
-            let bytes = self.bytes.get(start..).ok_or(CUT_OFF)?;
-            let (least, widths, packed) = delta::block(bytes, self.minis)?;
-            let (before, rest) = widths
-                .split_at_checked(delta % block / self.mini)
-                .ok_or(CUT_OFF)?;
-            let skipped: usize = before
-                .iter()
-                .map(|&width| self.mini / 8 * usize::from(width))
-                .sum();
-            let (packed, width) = (packed.get(skipped..), rest.first());
-            let (packed, width) = (packed.ok_or(CUT_OFF)?, *width.ok_or(CUT_OFF)?);
-            value = delta::mini_block(packed, width, least, value, out)?;
-        }
+        let start = *self.blocks.get(delta / block).ok_or(CUT_OFF)? as usize;
+        let bytes = self.bytes.get(start..).ok_or(CUT_OFF)?;
+        let (least, widths, packed) = delta::block(bytes, self.minis)?;
+        let (mini, within) = (delta % block / self.mini, delta % self.mini);
+        let (before, rest) = widths.split_at_checked(mini).ok_or(CUT_OFF)?;
+        let &width = rest.first().ok_or(CUT_OFF)?;
+        let before: usize = before.iter().map(|&width| usize::from(width)).sum();
+        let skipped = self.mini / 8 * before + within / 8 * usize::from(width);
+        let packed = packed.get(skipped..).ok_or(CUT_OFF)?;
+        delta::mini_block(packed, width, least, value, out)?;
         Ok(())
     }
 
@@ -141,7 +134,7 @@ impl Packed {
         size_of::<Self>()
             + self.bytes.len()
             + self.blocks.len() * 4
-            + self.restarts.len() * 8
+            + self.restarts.memory()
             + present
     }
 }
@@ -239,10 +232,9 @@ mod tests {
         varint((number << 1 ^ number >> 63).cast_unsigned(), out);
     }
 
-    fn restarts(values: &[i64]) -> Vec<i64> {
-        (1..windows(values.len()))
-            .map(|window| values[window * WINDOW])
-            .collect()
+    fn restarts(values: &[i64]) -> Numbers {
+        let restarts = (1..windows(values.len())).map(|window| values[window * WINDOW]);
+        Numbers::new(&restarts.collect::<Vec<_>>())
     }
 
     fn numbers() -> impl Strategy<Value = Vec<i64>> {
@@ -266,16 +258,13 @@ mod tests {
         }
 
         #[test]
-        fn mini_blocks_of_half_a_window_are_read_too(values in numbers()) {
-            let bytes = encoded(&values, 4, 32);
+        fn mini_blocks_of_any_size_are_read(values in numbers(), minis in 1..6_usize, runs in 1..4_usize) {
+            let bytes = encoded(&values, minis, runs * WINDOW);
             let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
             let mut window = Window::default();
-            for (row, &value) in values.iter().enumerate() {
+            for (row, &value) in values.iter().enumerate().rev() {
                 prop_assert_eq!(packed.get(row, &mut window), Some(value));
             }
-            // Those of more than a window are not.
-            let bytes = encoded(&values, 4, 96);
-            prop_assert!(matches!(Packed::new(&bytes, false, values.len(), &restarts(&values)), Ok(None)));
         }
 
         #[test]

@@ -156,7 +156,7 @@ impl<'a> Sweep<'a> {
             }
             if let Some((page, rows)) = &mut candidate.decoded {
                 page.covering(rows, asked, span.to, |held| {
-                    if held.span.overlaps(span) {
+                    if held.span().overlaps(span) {
                         each(question.index, &page.held(held)?);
                     }
                     Ok(())

@@ -36,7 +36,7 @@ impl Segment {
         self.each_page(external, span, |page| {
             let mut of_address = page.of_address(external.address)?;
             page.covering(&mut of_address, external, span.to, |held| {
-                if held.span.overlaps(span) {
+                if held.span().overlaps(span) {
                     rows.push(page.held(held)?);
                 }
                 Ok(())
@@ -66,7 +66,7 @@ impl Segment {
         self.each_page(external, EVER, |page| {
             let mut of_address = page.of_address(external.address)?;
             page.covering(&mut of_address, external, Timestamp::MAX, |held| {
-                let span = held.span;
+                let span = held.span();
                 if span.to <= at && before.is_none_or(|before| before.span().to < span.to) {
                     before = Some(page.held(held)?);
                 } else if at < span.from && after.is_none_or(|after| span.from < after.from) {

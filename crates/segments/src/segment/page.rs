@@ -105,8 +105,16 @@ pub(super) struct Held {
     place: usize,
     external: Ipv4Addr,
     ports: (u16, u16),
-    /// The time for which it was held.
-    pub(super) span: Span,
+    from: Timestamp,
+    to: Option<Timestamp>,
+}
+
+impl Held {
+    /// The time for which it was held, a microsecond at least.
+    #[inline]
+    pub(super) fn span(&self) -> Span {
+        row::span(self.from, self.to)
+    }
 }
 
 /// The rows of one address in a page.
@@ -334,7 +342,8 @@ impl<'a> RowPage<'a> {
                     place,
                     external,
                     ports,
-                    span: row::span(from, self.end(to)),
+                    from,
+                    to: self.end(to),
                 })?;
             }
             Ok(())
@@ -453,25 +462,30 @@ impl<'a> RowPage<'a> {
 
     /// The whole row.
     pub(super) fn row(&self, place: usize) -> Result<Row, Error> {
-        let (external, ports) = self.block(place)?;
-        self.row_of(place, external, ports)
+        let (external, (first, last)) = self.block(place)?;
+        self.held(Held {
+            place,
+            external,
+            ports: (first, last),
+            from: self.from(place)?,
+            to: self.to(place)?,
+        })
     }
 
     /// The whole row of which something is known.
     pub(super) fn held(&self, held: Held) -> Result<Row, Error> {
+        let place = held.place;
         let (first, last) = held.ports;
-        let ports = self.ports(held.place, first, last)?;
-        self.row_of(held.place, held.external, ports)
-    }
-
-    #[inline]
-    fn row_of(&self, place: usize, external: Ipv4Addr, ports: PortRange) -> Result<Row, Error> {
+        let ports = PortRange::new(first, last).map_err(|_| {
+            let backwards = Flaw::Meaning("a port range that ends before it begins");
+            self.damaged(place, at::LAST, backwards)
+        })?;
         Ok(Row {
-            external,
+            external: held.external,
             ports,
             transport: self.transport(place)?,
-            from: self.from(place)?,
-            to: self.to(place)?,
+            from: held.from,
+            to: held.to,
             concluded: self.small(CONCLUDED, place)? != 0,
             subscriber: SubscriberNumber(self.number(at::SUBSCRIBER, place)?),
             device: self.device(place)?,
@@ -479,26 +493,17 @@ impl<'a> RowPage<'a> {
         })
     }
 
-    fn block(&self, place: usize) -> Result<(Ipv4Addr, PortRange), Error> {
-        let (address, first, last) = if self.access.is_sparse() {
+    fn block(&self, place: usize) -> Result<(Ipv4Addr, (u16, u16)), Error> {
+        if self.access.is_sparse() {
             let found = self.runs()?.at(place);
-            found.ok_or_else(|| self.beyond(place, at::FIRST))?
-        } else {
-            let port = |column| {
-                let port = u16::try_from(self.number(column, place)?);
-                port.map_err(|_| self.damaged(place, column, Flaw::Meaning("a port above 65,535")))
-            };
-            let address = Ipv4Addr::from_bits(self.number(at::EXTERNAL, place)?);
-            (address, port(at::FIRST)?, port(at::LAST)?)
+            return found.ok_or_else(|| self.beyond(place, at::FIRST));
+        }
+        let port = |column| {
+            let port = u16::try_from(self.number(column, place)?);
+            port.map_err(|_| self.damaged(place, column, Flaw::Meaning("a port above 65,535")))
         };
-        Ok((address, self.ports(place, first, last)?))
-    }
-
-    fn ports(&self, place: usize, first: u16, last: u16) -> Result<PortRange, Error> {
-        PortRange::new(first, last).map_err(|_| {
-            let backwards = Flaw::Meaning("a port range that ends before it begins");
-            self.damaged(place, at::LAST, backwards)
-        })
+        let address = Ipv4Addr::from_bits(self.number(at::EXTERNAL, place)?);
+        Ok((address, (port(at::FIRST)?, port(at::LAST)?)))
     }
 
     fn device(&self, place: usize) -> Result<DeviceNumber, Error> {

@@ -2,9 +2,9 @@
 //!
 //! A page of 4,096 rows is decoded from its start, and most answers want a handful of its rows.
 //! The shortcuts say, for each page of allocations, which rows an address and its ports have, so
-//! that three columns need not be read at all, and what stands at every 64th place of the columns
-//! that are then asked for, so that 64 values are unpacked instead of 4,096. They take about half
-//! a byte a row.
+//! that three columns need not be read at all, and what stands at every 32nd place of the columns
+//! that are then asked for, so that 32 values are unpacked instead of 4,096. They take less
+//! than a byte a row.
 //!
 //! ```text
 //! shortcuts.idx    part of each page: runs (see `runs.rs`)

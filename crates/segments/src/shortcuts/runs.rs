@@ -86,18 +86,18 @@ impl Runs {
     }
 
     /// The address, first and last port of a row.
-    pub(crate) fn at(&self, row: usize) -> Option<(Ipv4Addr, u16, u16)> {
+    pub(crate) fn at(&self, row: usize) -> Option<(Ipv4Addr, (u16, u16))> {
         let run = self
             .starts
             .partition_point(|&start| usize::from(start) <= row)
             .checked_sub(1)?;
-        let (first, last) = *self.ports.get(run)?;
+        let ports = *self.ports.get(run)?;
         let address = self
             .addresses
             .partition_point(|&(_, first)| usize::from(first) <= run)
             .checked_sub(1)?;
         let (address, _) = *self.addresses.get(address)?;
-        Some((Ipv4Addr::from_bits(address), first, last))
+        Some((Ipv4Addr::from_bits(address), ports))
     }
 
     /// Appends them as the file has them.
@@ -275,7 +275,7 @@ mod tests {
                     prop_assert_eq!((u32::from(first), u32::from(last)), (first_of, last_of));
                     let address = Ipv4Addr::from_bits(address);
                     prop_assert!(runs.of_address(address).contains(&run));
-                    prop_assert_eq!(runs.at(row), Some((address, first, last)));
+                    prop_assert_eq!(runs.at(row), Some((address, (first, last))));
                 }
             }
             prop_assert_eq!(next, rows.len());
