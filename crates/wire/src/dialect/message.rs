@@ -1,5 +1,7 @@
 //! A message of a dialect, ready to be looked for in lines.
 
+use std::sync::Arc;
+
 use memchr::memmem::Finder;
 
 use super::{pairs::Pairs, pattern::Pattern, rules::Tells};
@@ -9,7 +11,7 @@ use crate::event::Phase;
 #[derive(Debug, Clone)]
 pub(crate) struct Message {
     /// What people call it.
-    pub(crate) name: Box<str>,
+    pub(crate) name: Arc<str>,
     /// Texts that each of its lines has: looked for first, since it is cheap.
     pub(crate) has: Vec<Finder<'static>>,
     /// Texts that none of its lines has.
@@ -44,8 +46,15 @@ pub(crate) enum Kind {
 }
 
 impl Message {
-    /// Whether the line has all of the texts that its lines have.
+    /// Whether the line has all of the texts that its lines have; where none are given, that with
+    /// which its pattern begins.
     pub(crate) fn is_in(&self, line: &[u8]) -> bool {
+        if self.has.is_empty()
+            && let Body::Pattern(pattern) | Body::Both(pattern, _) = &self.body
+            && pattern.find(line, 0).is_none()
+        {
+            return false;
+        }
         self.has.iter().all(|text| text.find(line).is_some())
             && self.lacks.iter().all(|text| text.find(line).is_none())
     }

@@ -8,6 +8,8 @@ use crate::{event::Phase, syslog::closing_quote};
 #[derive(Debug, Clone)]
 pub(crate) struct Pairs {
     keys: Vec<Key>,
+    /// A bit for each length that a key has: most keys of a line are of none.
+    lengths: u64,
 }
 
 #[derive(Debug, Clone)]
@@ -52,6 +54,7 @@ impl Pairs {
         if self.keys.len() == Self::MOST {
             return Err(format!("more than {} keys", Self::MOST));
         }
+        self.lengths |= length_bit(name.len());
         self.keys.push(Key {
             name: name.as_bytes().into(),
             occurrence,
@@ -62,7 +65,10 @@ impl Pairs {
 
     /// Nothing yet.
     pub(crate) const fn new() -> Self {
-        Self { keys: Vec::new() }
+        Self {
+            keys: Vec::new(),
+            lengths: 0,
+        }
     }
 
     /// Whether some key gives this field.
@@ -88,7 +94,11 @@ impl Pairs {
             let before = line.get(at..at + equals).unwrap_or_default();
             let length = before.iter().rev().take_while(|&&b| is_key(b)).count();
             let name = before.get(before.len() - length..).unwrap_or_default();
-            let (start, end, next) = value(line, at + equals + 1);
+            let (start, end, next, whole) = value(line, at + equals + 1);
+            at = next;
+            if self.lengths & length_bit(length) == 0 {
+                continue;
+            }
             for (key, met) in self.keys.iter().zip(&mut met) {
                 if *key.name != *name {
                     continue;
@@ -109,19 +119,23 @@ impl Pairs {
                     )
                 } else {
                     let used = found.read(key.field, text, words, None);
-                    used.filter(|used| *used == text.len())
+                    used.filter(|used| *used == text.len() && whole)
                 };
-                if read.is_none() && !is_absent(text) {
+                if read.is_none() && !(is_absent(text) && whole) {
                     return Err(Mismatch {
                         at: start,
                         field: Some(key.field),
                     });
                 }
             }
-            at = next;
         }
         Ok(line.len())
     }
+}
+
+/// Lengths that are 64 apart share a bit.
+const fn length_bit(length: usize) -> u64 {
+    1 << (length % 64)
 }
 
 fn is_absent(text: &[u8]) -> bool {
@@ -132,18 +146,19 @@ const fn is_key(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || matches!(byte, b'-' | b'_' | b'.')
 }
 
-/// Where the value that begins at `at` begins and ends without its quotes, and what follows it.
-fn value(line: &[u8], at: usize) -> (usize, usize, usize) {
+/// Where the value that begins at `at` begins and ends without its quotes, what follows it, and
+/// whether it is whole: a quote that is not closed was cut short.
+fn value(line: &[u8], at: usize) -> (usize, usize, usize, bool) {
     let rest = line.get(at..).unwrap_or_default();
     if let Some(quoted) = rest.strip_prefix(b"\"") {
         return match closing_quote(quoted) {
-            Some(length) => (at + 1, at + 1 + length, at + 2 + length),
-            None => (at + 1, line.len(), line.len()),
+            Some(length) => (at + 1, at + 1 + length, at + 2 + length, true),
+            None => (at + 1, line.len(), line.len(), false),
         };
     }
     let length = rest
         .iter()
         .take_while(|b| !b.is_ascii_whitespace() && !b",;]|".contains(b))
         .count();
-    (at, at + length, at + length)
+    (at, at + length, at + length, true)
 }

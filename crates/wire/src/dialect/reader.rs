@@ -96,132 +96,140 @@ impl<'d> Reader<'d> {
 
     /// Reads a line, without its line feed, and appends its events.
     pub fn read(&mut self, line: &[u8], events: &mut Vec<NatEvent>) -> Outcome<'d> {
-        if self.dialect.several {
-            self.read_several(line, events)
-        } else {
-            self.read_one(line, events)
-        }
-    }
-
-    fn read_one(&mut self, line: &[u8], events: &mut Vec<NatEvent>) -> Outcome<'d> {
-        let mut rejected = None;
-        let dialect = self.dialect;
-        for message in &dialect.messages {
-            if !message.is_in(line) {
-                continue;
-            }
-            match self.record(message, line, None) {
-                Ok((Verdict::Event(event), _)) => {
-                    events.push(event);
-                    return Outcome::Events(1);
-                }
-                Ok((Verdict::Nothing(why), _)) => return Outcome::Nothing(why),
-                Err(Failure::Nothing(why)) => return Outcome::Nothing(why),
-                Err(Failure::Departs(rejection)) => keep_furthest(&mut rejected, rejection),
-                Err(Failure::Wrong(rejection)) => return Outcome::Rejected(rejection),
-            }
-        }
-        rejected.map_or(Outcome::Nothing(NO_MESSAGE), Outcome::Rejected)
-    }
-
-    /// Lines that may hold several records: whichever message begins first is read, then what
-    /// follows it.
-    fn read_several(&mut self, line: &[u8], events: &mut Vec<NatEvent>) -> Outcome<'d> {
-        let before = events.len();
-        let mut rejected = None;
-        let mut nothing = NO_MESSAGE;
-        let mut at = 0;
-        let dialect = self.dialect;
-        let mut starts = [Some(0); SEVERAL];
-        let mut first = true;
-        while let Some(from) = next_record(dialect, line, at, first, &mut starts) {
-            first = false;
-            let mut behind = from + 1;
-            let mut failure = None;
-            for (message, start) in dialect.messages.iter().zip(starts) {
-                if start != Some(from) {
-                    continue;
-                }
-                match self.record(message, line, Some(from)) {
-                    Ok((verdict, end)) => {
-                        match verdict {
-                            Verdict::Event(event) => events.push(event),
-                            Verdict::Nothing(why) => nothing = why,
-                        }
-                        (behind, failure) = (end.max(from + 1), None);
-                        break;
-                    }
-                    Err(Failure::Nothing(why)) => {
-                        nothing = why;
-                        failure = None;
-                        break;
-                    }
-                    Err(Failure::Departs(next)) => keep_furthest(&mut failure, next),
-                    Err(Failure::Wrong(wrong)) => {
-                        failure = Some(wrong);
-                        break;
-                    }
-                }
-            }
-            rejected = rejected.or(failure);
-            at = behind;
-        }
-        match (rejected, events.len() - before) {
-            (Some(rejection), _) => Outcome::Rejected(rejection),
-            (None, 0) => Outcome::Nothing(nothing),
-            (None, count) => Outcome::Events(count),
-        }
-    }
-
-    /// Reads one record, the one that begins at byte `here` or that of the whole line, and says
-    /// where it ends.
-    fn record(
-        &mut self,
-        message: &'d Message,
-        line: &[u8],
-        here: Option<usize>,
-    ) -> Result<(Verdict, usize), Failure<'d>> {
         let mut context = Context {
             line,
             header: None,
             known: &mut self.known,
         };
-        let from = here.unwrap_or(0);
-        let words = &message.words;
-        let mut found = Found::default();
-        let pattern = |pattern: &Pattern, found: &mut _, context: &mut Context<'_, 'd>| match here {
-            Some(here) => pattern.read_here(found, line, here, words),
-            None => pattern.read(found, line, context.start_of(pattern), words),
-        };
-        let end = match &message.body {
-            Body::Pattern(text) => pattern(text, &mut found, &mut context),
-            Body::Pairs(pairs) => pairs.read(&mut found, line, from, words),
-            Body::Both(text, pairs) => pattern(text, &mut found, &mut context)
-                .and_then(|end| pairs.read(&mut found, line, end, words)),
-            Body::Nothing => Ok(from),
+        if self.dialect.several {
+            read_several(self.dialect, &mut context, events)
+        } else {
+            read_one(self.dialect, &mut context, events)
         }
-        .map_err(|mismatch| Failure::departs(message, mismatch))?;
-        let column = from + 1;
-        let tells = match &message.kind {
-            Kind::Event(tells) => *tells,
-            Kind::Nothing(why) => return Err(Failure::Nothing(why)),
-            Kind::Refused(why) => {
-                let reason = Reason::Refused(why.clone());
-                return Err(Failure::Wrong(Rejection { column, reason }));
-            }
-        };
-        let phase = match found.phase.or(message.phase) {
-            Some(phase) => phase,
-            None if message.words.is_empty() => Phase::Begun,
-            None => {
-                let reason = Reason::Missing(Field::Phase.name());
-                return Err(Failure::Wrong(Rejection { column, reason }));
-            }
-        };
-        rules::event(tells, phase, &found, &mut context)
-            .map(|verdict| (verdict, end))
-            .map_err(|reason| Failure::Wrong(Rejection { column, reason }))
     }
+}
+
+fn read_one<'d>(
+    dialect: &'d Dialect,
+    context: &mut Context<'_, '_>,
+    events: &mut Vec<NatEvent>,
+) -> Outcome<'d> {
+    let line = context.line;
+    let mut rejected = None;
+    for message in &dialect.messages {
+        if !message.is_in(line) {
+            continue;
+        }
+        match record(message, context, None) {
+            Ok((Verdict::Event(event), _)) => {
+                events.push(event);
+                return Outcome::Events(1);
+            }
+            Ok((Verdict::Nothing(why), _)) => return Outcome::Nothing(why),
+            Err(Failure::Nothing(why)) => return Outcome::Nothing(why),
+            Err(Failure::Departs(rejection)) => keep_furthest(&mut rejected, rejection),
+            Err(Failure::Wrong(rejection)) => return Outcome::Rejected(rejection),
+        }
+    }
+    rejected.map_or(Outcome::Nothing(NO_MESSAGE), Outcome::Rejected)
+}
+
+/// Lines that may hold several records: whichever message begins first is read, then what
+/// follows it.
+fn read_several<'d>(
+    dialect: &'d Dialect,
+    context: &mut Context<'_, '_>,
+    events: &mut Vec<NatEvent>,
+) -> Outcome<'d> {
+    let line = context.line;
+    let before = events.len();
+    let mut rejected = None;
+    let mut nothing = NO_MESSAGE;
+    let mut at = 0;
+    let mut starts = [Some(0); SEVERAL];
+    let mut first = true;
+    while let Some(from) = next_record(dialect, line, at, first, &mut starts) {
+        first = false;
+        let mut behind = from + 1;
+        let mut failure = None;
+        for (message, start) in dialect.messages.iter().zip(starts) {
+            if start != Some(from) {
+                continue;
+            }
+            match record(message, context, Some(from)) {
+                Ok((verdict, end)) => {
+                    match verdict {
+                        Verdict::Event(event) => events.push(event),
+                        Verdict::Nothing(why) => nothing = why,
+                    }
+                    (behind, failure) = (end.max(from + 1), None);
+                    break;
+                }
+                Err(Failure::Nothing(why)) => {
+                    nothing = why;
+                    failure = None;
+                    break;
+                }
+                Err(Failure::Departs(next)) => keep_furthest(&mut failure, next),
+                Err(Failure::Wrong(wrong)) => {
+                    failure = Some(wrong);
+                    break;
+                }
+            }
+        }
+        rejected = rejected.or(failure);
+        at = behind;
+    }
+    match (rejected, events.len() - before) {
+        (Some(rejection), _) => Outcome::Rejected(rejection),
+        (None, 0) => Outcome::Nothing(nothing),
+        (None, count) => Outcome::Events(count),
+    }
+}
+
+/// Reads one record, the one that begins at byte `here` or that of the whole line, and says
+/// where it ends.
+fn record<'d>(
+    message: &'d Message,
+    context: &mut Context<'_, '_>,
+    here: Option<usize>,
+) -> Result<(Verdict, usize), Failure<'d>> {
+    let line = context.line;
+    let from = here.unwrap_or(0);
+    let words = &message.words;
+    let mut found = Found::default();
+    let pattern = |pattern: &Pattern, found: &mut _, context: &mut Context<'_, '_>| match here {
+        Some(here) => pattern.read_here(found, line, here, words),
+        None => pattern.read(found, line, context.start_of(pattern), words),
+    };
+    let end = match &message.body {
+        Body::Pattern(text) => pattern(text, &mut found, context),
+        Body::Pairs(pairs) => pairs.read(&mut found, line, from, words),
+        Body::Both(text, pairs) => pattern(text, &mut found, context)
+            .and_then(|end| pairs.read(&mut found, line, end, words)),
+        Body::Nothing => Ok(from),
+    }
+    .map_err(|mismatch| Failure::departs(message, mismatch))?;
+    let column = from + 1;
+    let tells = match &message.kind {
+        Kind::Event(tells) => *tells,
+        Kind::Nothing(why) => return Err(Failure::Nothing(why)),
+        Kind::Refused(why) => {
+            let reason = Reason::Refused(why.clone());
+            return Err(Failure::Wrong(Rejection { column, reason }));
+        }
+    };
+    let phase = match found.phase.or(message.phase) {
+        Some(phase) => phase,
+        None if message.words.is_empty() => Phase::Begun,
+        None => {
+            let reason = Reason::Missing(Field::Phase.name());
+            return Err(Failure::Wrong(Rejection { column, reason }));
+        }
+    };
+    rules::event(tells, phase, &found, context)
+        .map(|verdict| (verdict, end))
+        .map_err(|reason| Failure::Wrong(Rejection { column, reason }))
 }
 
 enum Failure<'d> {

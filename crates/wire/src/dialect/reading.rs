@@ -1,5 +1,7 @@
 //! What comes of a line.
 
+use std::sync::Arc;
+
 use thiserror::Error;
 
 use crate::syslog::TimeError;
@@ -35,13 +37,13 @@ pub enum Reason {
     )]
     Departs {
         /// The dialect's name of the message.
-        message: Box<str>,
+        message: Arc<str>,
     },
     /// A field cannot be read.
     #[error("{field} cannot be read in '{message}'")]
     Unreadable {
         /// The dialect's name of the message.
-        message: Box<str>,
+        message: Arc<str>,
         /// The field.
         field: &'static str,
     },
