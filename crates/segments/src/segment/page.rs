@@ -1,38 +1,25 @@
 //! The pages that hold the same rows in all columns, each read when it is first needed.
 
-use std::{
-    cell::{OnceCell, RefCell},
-    net::Ipv4Addr,
-    ops::Range,
-    sync::Arc,
-};
+mod columns;
+
+use std::{cell::OnceCell, net::Ipv4Addr, ops::Range, sync::Arc};
 
 use portledger_model::{External, PortRange, RecordNumber, Span, Timestamp};
+
+use columns::{CONCLUDED, Column, DEVICE, SMALL, TRANSPORT};
 
 use super::Segment;
 use crate::{
     DeviceNumber, Error, Flaw, Row, SubscriberNumber,
-    cache::Kept,
-    format::{
-        packed::{Packed, Window},
-        page::Values,
-    },
     layout::{ALLOCATIONS, allocation as at},
     row::{self, transport},
     shortcuts::{PageShortcuts, Runs},
-    table::Table,
 };
 
 const COLUMNS: usize = ALLOCATIONS_COLUMNS + 1;
 const ALLOCATIONS_COLUMNS: usize = 9;
 /// The place of the column that stands in a file of its own.
 const OPENED: usize = ALLOCATIONS_COLUMNS;
-
-/// The columns that mostly have one value in a page, and their places among these.
-const SMALL: [usize; 3] = [at::TRANSPORT, at::CONCLUDED, at::DEVICE];
-const TRANSPORT: usize = 0;
-const CONCLUDED: usize = 1;
-const DEVICE: usize = 2;
 
 /// The pages of a row group that hold the same rows.
 pub(super) struct RowPage<'a> {
@@ -65,37 +52,6 @@ impl Access {
     /// Whether most of a page's rows are not asked for.
     const fn is_sparse(self) -> bool {
         matches!(self, Self::Cached | Self::Once)
-    }
-}
-
-/// A column of the page.
-enum Column {
-    Values(Arc<Values>),
-    /// Left packed, with what was unpacked last.
-    Packed(Arc<Packed>, Box<RefCell<Window>>),
-}
-
-impl Column {
-    /// A value of 64 bits, null being the greatest.
-    #[inline]
-    fn wide(&self, place: usize) -> Option<i64> {
-        match self {
-            Self::Values(values) => values.wide().get(place).copied(),
-            Self::Packed(packed, window) => packed.get(place, &mut window.borrow_mut()),
-        }
-    }
-
-    /// A value of up to 32 bits, null being the greatest.
-    #[inline]
-    fn number(&self, place: usize) -> Option<u32> {
-        match self {
-            Self::Values(values) => values.narrow().get(place).copied(),
-            // The low 32 bits are right whatever the width of the deltas.
-            Self::Packed(packed, window) => {
-                let value = packed.get(place, &mut window.borrow_mut());
-                value.map(|value| value as u32)
-            }
-        }
     }
 }
 
@@ -153,133 +109,6 @@ impl<'a> RowPage<'a> {
     pub(super) const fn first_row(&self) -> u64 {
         self.group as u64 * crate::layout::GROUP_ROWS as u64
             + self.page as u64 * ALLOCATIONS.page_rows as u64
-    }
-
-    /// Inlined, as is what calls it for every row: the error is large and hardly ever there.
-    #[inline]
-    fn column(&self, column: usize) -> Result<&Column, Error> {
-        match self.columns.get(column).and_then(OnceCell::get) {
-            Some(values) => Ok(values),
-            None => self.read(column),
-        }
-    }
-
-    #[cold]
-    fn read(&self, column: usize) -> Result<&Column, Error> {
-        let Some(slot) = self.columns.get(column) else {
-            return Err(self.damaged(0, column, Flaw::Mismatch("no such column")));
-        };
-        let (table, place) = match column {
-            OPENED => (self.segment.numbers()?, 0),
-            column => (&self.segment.allocations, column),
-        };
-        let found = match self.packed(table, column, place)? {
-            Some(packed) => Column::Packed(packed, Box::default()),
-            None if self.access == Access::Cached => {
-                Column::Values(table.page(&self.segment.cache, self.group, place, self.page)?)
-            }
-            None => Column::Values(Arc::new(table.read_page(self.group, place, self.page)?)),
-        };
-        let rows = match &found {
-            Column::Values(values) => values.len(),
-            Column::Packed(packed, _) => packed.rows(),
-        };
-        if rows != self.rows {
-            return Err(self.damaged(0, column, Flaw::Mismatch("another number of rows")));
-        }
-        Ok(slot.get_or_init(|| found))
-    }
-
-    /// The column as it is in the file, where few of its values are asked for and there is a
-    /// shortcut to them.
-    fn packed(
-        &self,
-        table: &Table,
-        column: usize,
-        place: usize,
-    ) -> Result<Option<Arc<Packed>>, Error> {
-        if !self.access.is_sparse() {
-            return Ok(None);
-        }
-        let id = table.page_id(self.group, place, self.page);
-        let cache = (self.access == Access::Cached).then_some(&self.segment.cache);
-        if let Some(Kept::Packed(found)) = cache.and_then(|cache| cache.get(id)) {
-            return Ok(Some(found));
-        }
-        let Some(shortcuts) = self.shortcuts()? else {
-            return Ok(None);
-        };
-        let restarts = match column {
-            OPENED => Some(shortcuts.numbers()).filter(|_| self.segment.numbers_have_shortcuts()),
-            column => shortcuts.restarts(column),
-        };
-        let Some(restarts) = restarts else {
-            return Ok(None);
-        };
-        let packed = table.read_packed(self.group, place, self.page, restarts)?;
-        let packed = packed.map(Arc::new);
-        if let (Some(cache), Some(packed)) = (cache, &packed) {
-            cache.put(id, Kept::Packed(Arc::clone(packed)));
-        }
-        Ok(packed)
-    }
-
-    /// The shortcuts to its rows; `None` where the segment has none that are sound.
-    fn shortcuts(&self) -> Result<Option<&PageShortcuts>, Error> {
-        let found = match self.shortcuts.get() {
-            Some(found) => found,
-            None => {
-                let found = self.read_shortcuts();
-                self.shortcuts.get_or_init(|| found)
-            }
-        };
-        Ok(found.as_deref())
-    }
-
-    fn read_shortcuts(&self) -> Option<Arc<PageShortcuts>> {
-        let table = &self.segment.allocations;
-        let id = table.page_id(self.group, NO_COLUMN, self.page);
-        let cache = (self.access == Access::Cached).then_some(&self.segment.cache);
-        if let Some(Kept::Shortcuts(found)) = cache.and_then(|cache| cache.get(id)) {
-            return Some(found);
-        }
-        // What is damaged is as good as not there: the columns say the same.
-        let shortcuts = self.segment.shortcuts()?;
-        let shortcuts = shortcuts.page(table, self.group, self.page).ok()?;
-        let shortcuts = Arc::new(shortcuts);
-        if let Some(cache) = cache {
-            cache.put(id, Kept::Shortcuts(Arc::clone(&shortcuts)));
-        }
-        Some(shortcuts)
-    }
-
-    /// Where each address and port is.
-    fn runs(&self) -> Result<&Runs, Error> {
-        if let Some(runs) = self.runs.get() {
-            return Ok(runs);
-        }
-        let found = self
-            .shortcuts()?
-            .and_then(|shortcuts| shortcuts.runs.clone());
-        let found = match found {
-            Some(found) => found,
-            None => {
-                let runs = Runs::of(
-                    self.narrow(at::EXTERNAL)?,
-                    self.narrow(at::FIRST)?,
-                    self.narrow(at::LAST)?,
-                );
-                Arc::new(runs.map_err(|error| self.damaged(0, at::FIRST, error.into()))?)
-            }
-        };
-        Ok(self.runs.get_or_init(|| found))
-    }
-
-    fn narrow(&self, column: usize) -> Result<&[u32], Error> {
-        match self.column(column)? {
-            Column::Values(values) => Ok(values.narrow()),
-            Column::Packed(..) => Ok(&[]),
-        }
     }
 
     pub(super) fn damaged(&self, place: usize, column: usize, flaw: Flaw) -> Error {
@@ -382,58 +211,6 @@ impl<'a> RowPage<'a> {
         }
     }
 
-    /// The value of a column that mostly has but one in a page, which the index says then, or the
-    /// shortcuts.
-    #[inline]
-    fn small(&self, small: usize, place: usize) -> Result<u32, Error> {
-        let ones = match self.ones.get() {
-            Some(ones) => ones,
-            None => self.read_ones()?,
-        };
-        match (ones.get(small), SMALL.get(small)) {
-            (Some(&Some(one)), _) => Ok(one),
-            (_, Some(&column)) => self.number(column, place),
-            _ => Err(self.beyond(place, at::TRANSPORT)),
-        }
-    }
-
-    #[cold]
-    fn read_ones(&self) -> Result<&[Option<u32>; SMALL.len()], Error> {
-        let index = self.segment.allocations.index(self.group)?;
-        let ones = SMALL.map(
-            |column| match index.narrow(column).get(self.page as usize) {
-                Some(&[least, most]) if least == most && self.access != Access::Whole => {
-                    Some(least)
-                }
-                _ => None,
-            },
-        );
-        Ok(self.ones.get_or_init(|| ones))
-    }
-
-    /// A value of a column of up to 32 bits, null being the greatest.
-    #[inline]
-    fn number(&self, column: usize, place: usize) -> Result<u32, Error> {
-        match self.column(column)?.number(place) {
-            Some(value) => Ok(value),
-            None => Err(self.beyond(place, column)),
-        }
-    }
-
-    /// A value of a column of 64 bits, null being the greatest.
-    #[inline]
-    fn wide(&self, column: usize, place: usize) -> Result<i64, Error> {
-        match self.column(column)?.wide(place) {
-            Some(value) => Ok(value),
-            None => Err(self.beyond(place, column)),
-        }
-    }
-
-    #[cold]
-    fn beyond(&self, place: usize, column: usize) -> Error {
-        self.damaged(place, column, Flaw::Mismatch("a row without a value"))
-    }
-
     #[inline]
     fn time(&self, value: i64) -> Timestamp {
         let step = self.segment.allocations.stamp.resolution.micros();
@@ -514,9 +291,6 @@ impl<'a> RowPage<'a> {
         device.ok_or_else(|| self.damaged(place, at::DEVICE, flaw))
     }
 }
-
-/// What stands for the shortcuts among the columns of a page in the cache.
-const NO_COLUMN: usize = u16::MAX as usize;
 
 /// The first place from `start` on whose value is not below, where those below come first: found
 /// in few steps where it is near.
