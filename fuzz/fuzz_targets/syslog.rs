@@ -6,7 +6,9 @@ use libfuzzer_sys::fuzz_target;
 use portledger_model::{Device, Timestamp};
 use portledger_wire::{
     json_lines,
-    syslog::{Clock, Export, Form, Frame, Frames, Framing, Message, TimeQuality, read_event},
+    syslog::{
+        Clock, Export, Form, Frame, Frames, Framing, Message, Sequence, TimeQuality, read_event,
+    },
 };
 
 const LIMIT: usize = 64;
@@ -47,7 +49,12 @@ fn message(line: &[u8]) {
     if let Ok(event) = read_event(&message) {
         let device = Device::new("fuzzed").expect("a name");
         let mut written = Vec::new();
-        Export::new(device, TimeQuality::UNSAID).write(&event, event.at.timestamp(), &mut written);
+        Export::new(device, TimeQuality::UNSAID).write(
+            &event,
+            event.at.timestamp(),
+            Sequence::FIRST,
+            &mut written,
+        );
         let again = Message::parse(&written);
         assert_eq!(again.form, Form::Rfc5424);
         assert_eq!(read_event(&again), Ok(event), "what we write we read");

@@ -2,7 +2,7 @@
 
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)]
 
-use std::{fs, path::Path};
+use std::{fs, path::Path, sync::LazyLock};
 
 use jiff::tz::TimeZone;
 use portledger_wire::{
@@ -14,6 +14,9 @@ use proptest::prelude::*;
 fn clock() -> Clock {
     Clock::new("2026-11-21T12:00:00Z".parse().unwrap()).in_zone(TimeZone::UTC)
 }
+
+static BUILT_IN: LazyLock<Dialects> = LazyLock::new(Dialects::built_in);
+static LINES: LazyLock<Vec<Vec<u8>>> = LazyLock::new(lines);
 
 /// Every line of every sample.
 fn lines() -> Vec<Vec<u8>> {
@@ -52,7 +55,7 @@ fn read_by_all(dialects: &Dialects, line: &[u8]) {
 proptest! {
     #[test]
     fn no_bytes_panic(line in proptest::collection::vec(any::<u8>(), 0..200)) {
-        read_by_all(&Dialects::built_in(), &line);
+        read_by_all(&BUILT_IN, &line);
     }
 
     #[test]
@@ -61,8 +64,7 @@ proptest! {
         changes in proptest::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..4),
         cut in any::<prop::sample::Index>(),
     ) {
-        let lines = lines();
-        let mut line = pick.get(&lines).clone();
+        let mut line = pick.get(&LINES).clone();
         for (at, byte) in changes {
             if !line.is_empty() {
                 let at = at.index(line.len());
@@ -70,7 +72,7 @@ proptest! {
             }
         }
         line.truncate(cut.index(line.len() + 1));
-        read_by_all(&Dialects::built_in(), &line);
+        read_by_all(&BUILT_IN, &line);
     }
 
     #[test]

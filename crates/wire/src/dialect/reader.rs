@@ -16,6 +16,9 @@ use crate::{
 
 /// So many messages at most has a dialect whose lines hold several records.
 pub(super) const SEVERAL: usize = 32;
+/// After so many records of a line that cannot be read the rest of it is given up: with it, the work
+/// stays proportional to the line.
+const FAILURES: usize = 16;
 /// So many realms at most are kept apart; a device has fewer.
 const REALMS: usize = 4_096;
 
@@ -148,6 +151,7 @@ fn read_several<'d>(
     let mut at = 0;
     let mut starts = [Some(0); SEVERAL];
     let mut first = true;
+    let mut failures = 0;
     while let Some(from) = next_record(dialect, line, at, first, &mut starts) {
         first = false;
         let mut behind = from + 1;
@@ -177,7 +181,13 @@ fn read_several<'d>(
                 }
             }
         }
-        rejected = rejected.or(failure);
+        if let Some(failure) = failure {
+            rejected = rejected.or(Some(failure));
+            failures += 1;
+            if failures == FAILURES {
+                break;
+            }
+        }
         at = behind;
     }
     match (rejected, events.len() - before) {

@@ -22,19 +22,43 @@ pub const EVENT_ID: &str = "nat@32473";
 ///
 /// ```text
 /// <134>1 2026-11-01T12:00:00.000Z cgn1 portledger - ports
-///     [timeQuality tzKnown="1" isSynced="1" syncAccuracy="500000"]
+///     [timeQuality tzKnown="1" isSynced="1" syncAccuracy="500000"][meta sequenceId="7"]
 ///     [nat@32473 at="2026-11-01T12:00:00.000Z" at_of="event" event="ports" phase="begun" …]
 /// ```
 ///
 /// The message identifier is the event's name, the parameters are the names and values of
-/// [`crate::json_lines`], and `timeQuality` (RFC 5424 §7.1) says how far the clock may be off: no
-/// other log of a NAT does.
+/// [`crate::json_lines`]. `timeQuality` (RFC 5424 §7.1) says how far the clock may be off, which no
+/// other log of a NAT does, and `sequenceId` (§7.3.1) lets whoever receives it notice a loss.
 #[derive(Debug, Clone)]
 pub struct Export {
     priority: Priority,
     device: Device,
     id: Box<str>,
     quality: TimeQuality,
+}
+
+/// A message's number among those of its sender (RFC 5424 §7.3.1): 1 to 2,147,483,647, then 1 again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sequence(u32);
+
+impl Sequence {
+    /// The first message's.
+    pub const FIRST: Self = Self(1);
+
+    /// The message's that follows.
+    #[must_use]
+    pub const fn next(self) -> Self {
+        if self.0 >= i32::MAX.unsigned_abs() {
+            Self::FIRST
+        } else {
+            Self(self.0 + 1)
+        }
+    }
+
+    /// The number.
+    pub const fn number(self) -> u32 {
+        self.0
+    }
 }
 
 /// A message that is none of our events.
@@ -78,7 +102,7 @@ impl Export {
     }
 
     /// Appends an event that is sent at `sent` as one message, without a frame or a line feed.
-    pub fn write(&self, event: &NatEvent, sent: Timestamp, into: &mut Vec<u8>) {
+    pub fn write(&self, event: &NatEvent, sent: Timestamp, sequence: Sequence, into: &mut Vec<u8>) {
         let name = fields::name(&event.told);
         let sent = sent.to_string();
         // RFC 5424 §6.2.3 has no year beyond 9999.
@@ -92,7 +116,7 @@ impl Export {
         // Writing into memory does not fail.
         let _ = write!(into, "<{priority}>1 {sent} {device} portledger - {name} ");
         self.write_quality(into);
-        let _ = write!(into, "[{}", self.id);
+        let _ = write!(into, "[meta sequenceId=\"{}\"][{}", sequence.0, self.id);
         for (name, value) in fields::of(event) {
             let _ = write!(into, " {name}=\"");
             escape(&value.into_text(), into);
@@ -175,12 +199,19 @@ mod tests {
         export(quality).write(
             &event,
             "2026-11-01T12:00:00.25Z".parse().unwrap(),
+            Sequence(7),
             &mut bytes,
         );
         insta::assert_snapshot!(
             String::from_utf8(bytes).unwrap(),
-            @r#"<134>1 2026-11-01T12:00:00.250Z cgn1 portledger - ports [timeQuality tzKnown="1" isSynced="1" syncAccuracy="500000"][nat@32473 at="2026-11-01T12:00:00.000Z" at_of="event" event="ports" phase="begun" kind="block" realm="default" internal="100.64.3.9" external="203.0.113.7" first="1024" last="1535"]"#
+            @r#"<134>1 2026-11-01T12:00:00.250Z cgn1 portledger - ports [timeQuality tzKnown="1" isSynced="1" syncAccuracy="500000"][meta sequenceId="7"][nat@32473 at="2026-11-01T12:00:00.000Z" at_of="event" event="ports" phase="begun" kind="block" realm="default" internal="100.64.3.9" external="203.0.113.7" first="1024" last="1535"]"#
         );
+    }
+
+    #[test]
+    fn numbers_begin_again_at_one() {
+        assert_eq!(Sequence::FIRST.next().number(), 2);
+        assert_eq!(Sequence(2_147_483_647).next(), Sequence::FIRST);
     }
 
     proptest! {
@@ -199,11 +230,12 @@ mod tests {
             };
             let sent = Timestamp::from_micros(sent);
             let mut bytes = Vec::new();
-            export(quality).with_id(enterprise).write(&event, sent, &mut bytes);
+            export(quality).with_id(enterprise).write(&event, sent, Sequence::FIRST, &mut bytes);
             let message = Message::parse(&bytes);
             prop_assert_eq!(message.form, Form::Rfc5424);
             prop_assert_eq!(message.hostname, Some(&b"cgn1"[..]));
             prop_assert_eq!(message.message_id, Some(fields::name(&event.told).as_bytes()));
+            prop_assert_eq!(message.sequence, Some(1));
             prop_assert_eq!(message.quality.synced, Some(synced == Some(true)));
             prop_assert_eq!(
                 message.quality.accuracy,

@@ -67,6 +67,10 @@ pub struct Message<'a> {
     pub time: Option<WrittenTime>,
     /// What the device says of its clock (RFC 5424 §7.1; Cisco's `*` and `.`).
     pub quality: TimeQuality,
+    /// Its number among the sender's messages, by which a loss is noticed: RFC 5424 §7.3.1
+    /// (`sequenceId`, 1 to 2,147,483,647 and then 1 again), or the number that Cisco's devices
+    /// write first.
+    pub sequence: Option<u64>,
     /// Who sent it.
     pub hostname: Option<&'a [u8]>,
     /// The program (RFC 5424 only).
@@ -89,6 +93,7 @@ impl fmt::Debug for Message<'_> {
             .field("priority", &self.priority)
             .field("time", &self.time)
             .field("quality", &self.quality)
+            .field("sequence", &self.sequence)
             .field("hostname", &text(self.hostname))
             .field("app_name", &text(self.app_name))
             .field("message_id", &text(self.message_id))
@@ -114,6 +119,7 @@ impl<'a> Message<'a> {
             priority: None,
             time: None,
             quality: TimeQuality::UNSAID,
+            sequence: None,
             hostname: None,
             app_name: None,
             process: None,
@@ -156,6 +162,7 @@ fn rfc5424(line: &[u8]) -> Option<Message<'_>> {
             _ => time,
         }),
         quality,
+        sequence: sequence_id(elements),
         hostname: told(hostname),
         app_name: told(app_name),
         process: told(process),
@@ -163,6 +170,19 @@ fn rfc5424(line: &[u8]) -> Option<Message<'_>> {
         elements,
         body: body.strip_prefix(BOM).unwrap_or(body),
     })
+}
+
+/// `[meta sequenceId="…"]` (RFC 5424 §7.3.1).
+fn sequence_id(elements: Elements<'_>) -> Option<u64> {
+    let (_, value) = elements
+        .get(b"meta")?
+        .find(|(name, _)| *name == b"sequenceId")?;
+    decimal(value.raw())
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.parse().ok().filter(|_| !digits.starts_with('+'))
 }
 
 /// A timestamp of RFC 5424 §6.2.3, which is RFC 3339 with a `T` and a zone.
@@ -225,12 +245,13 @@ fn header(message: &mut Message<'_>) -> bool {
         rest = after;
     }
     // What may stand before the time: Cisco's sequence number and host, "Daemon.Info", "(FPC 3)".
-    let mut hostname = None;
+    let (mut hostname, mut sequence) = (None, None);
     for _ in 0..4 {
         rest = rest.trim_ascii_start();
         if let Some((time, quality, after)) = marked_time(rest) {
             message.time = Some(time);
             message.quality = quality;
+            message.sequence = sequence.or(message.sequence);
             message.hostname = hostname.or(message.hostname);
             message.body = after;
             if let Some((host, after)) = host(after) {
@@ -243,8 +264,9 @@ fn header(message: &mut Message<'_>) -> bool {
             return false;
         };
         if let Some(name) = text.strip_suffix(b":") {
-            if !name.iter().all(u8::is_ascii_digit) {
-                hostname = Some(name);
+            match decimal(name) {
+                Some(number) => sequence = Some(number),
+                None => hostname = Some(name),
             }
         } else if text.first() != Some(&b'(') && !is_level(text) && !is_host(text) {
             return false;
