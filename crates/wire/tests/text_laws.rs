@@ -103,6 +103,7 @@ fn errors_in_a_dialect_file_name_the_file_the_line_and_what_to_do() {
         format!("name = \"x\"\nabout = \"x\"\n[realms]\na = \"b/c\"\n{message}has = [\"x\"]"),
         format!("name = \"x\"\nabout = \"x\"\n{message}"),
         format!("name = \"x\"\nabout = \"x\"\n{message}has = [\"\"]"),
+        format!("name = \"x\"\nabout = \"x\"\nseveral = true\n{message}pattern = \"^x\""),
         format!("name = \"x\"\nabout = \"x\"\n{message}has = [\"x\"]"),
         format!("name = \"x\"\nabout = \"x\"\n{message}pattern = \"x {{external}} {{first}}\""),
         format!("name = \"x\"\nabout = \"x\"\n{message}pattern = \"{{external}} {{first}}\""),

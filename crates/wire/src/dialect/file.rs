@@ -104,7 +104,12 @@ fn dialect(file: File) -> Checked<Dialect> {
             format!("a dialect with several records a line has at most {SEVERAL} messages");
         return Err(Problem(name_span, problem));
     }
-    let messages: Checked<Vec<_>> = file.message.into_iter().map(message).collect();
+    let several = file.several;
+    let messages: Checked<Vec<_>> = file
+        .message
+        .into_iter()
+        .map(|text| message(text, several))
+        .collect();
     Ok(Dialect {
         name: name.into(),
         about: file.about.into(),
@@ -161,7 +166,7 @@ fn realms(realms: BTreeMap<String, Spanned<String>>) -> Checked<Vec<NamedRealm>>
     realms.into_iter().map(realm).collect()
 }
 
-fn message(message: Spanned<FileMessage>) -> Checked<Message> {
+fn message(message: Spanned<FileMessage>, several: bool) -> Checked<Message> {
     let span = message.span();
     let message = message.into_inner();
     let problem = |text: &str| Problem(span.clone(), format!("'{}': {text}", message.is));
@@ -184,6 +189,14 @@ fn message(message: Spanned<FileMessage>) -> Checked<Message> {
     }
     if matches!(body, Body::Pairs(_) | Body::Nothing) && message.has.is_empty() {
         return Err(problem("give the texts that its lines have: has = [\"…\"]"));
+    }
+    if let Body::Pattern(pattern) | Body::Both(pattern, _) = &body
+        && several
+        && pattern.is_anchored()
+    {
+        return Err(problem(
+            "'^' is at one place of a line, which may hold several records here",
+        ));
     }
     let words = words(&message.words)?;
     let phase = message.phase.as_ref().map(phase).transpose()?;

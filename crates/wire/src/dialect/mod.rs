@@ -8,52 +8,10 @@
 //! line ──────────────────────┴─▶ Reader ──▶ Outcome: events, nothing (why), rejected (where, why)
 //! ```
 //!
-//! # A dialect file
+//! The keys of such a file, and its fields, are in `data/dialects/README.md`:
 //!
-//! | key | says |
-//! |---|---|
-//! | `name`, `about` | what the dialect is called, and of which devices it is |
-//! | `source` | the documents it was made from |
-//! | `zone` | the zone of times without one, where the maker promises it: `UTC`, `+01:00`, `Europe/Berlin` |
-//! | `several = true` | a line may hold several records |
-//! | `[realms]` | what the device's names of realms mean here; `""` is the realm of a reader that is told none |
-//! | `[[message]]` | one kind of line each; the first that fits counts |
-//!
-//! | key of a message | says |
-//! |---|---|
-//! | `is` | what people call it |
-//! | `has`, `lacks` | texts that all of its lines have, and texts that none has |
-//! | `pattern` | its text, with fields in braces; or: |
-//! | `keys` | which key of `key=value` has which field; `key#2` is the second of its name, `a\|b` is whichever there is; behind a pattern, if there are both |
-//! | `event` | `block`, `mapping`, `session`, `address`, `exhausted`, `limit` (with `limit`), and `nothing` or `refused` (with `why`) |
-//! | `phase` | `begun`, `held` or `ended` |
-//! | `words` | the words for these in the field `phase`, where a field says it |
-//!
-//! In a pattern a space stands for one or more, `{_}` for a word and `{*}` for anything up to the
-//! text behind it. It begins where its first text is found, or with `^` where the message begins
-//! behind its header, and with `$` it ends where the line does.
-//!
-//! | field | is |
-//! |---|---|
-//! | `internal`, `internal-port` | the subscriber's address, and the port it uses itself |
-//! | `internal-endpoint`, `external-endpoint`, `destination-endpoint` | address and port (or ports) in one: `192.0.2.1:80`, `192.0.2.1/80`, `192.0.2.1%0:1024-1535` |
-//! | `tunnel` | the IPv6 address of the subscriber's B4 (DS-Lite): where told, it is the subscriber |
-//! | `realm` | the realm, virtual router, instance |
-//! | `external` | the shared address |
-//! | `port`, or `first` with `last` or `count` | the shared ports |
-//! | `step` | the distance between them; only 1 is a range |
-//! | `transport` | a name or a number |
-//! | `destination`, `destination-port` | the other end |
-//! | `phase` | a word of `words` |
-//! | `time:FORM` | when it happened |
-//! | `since:FORM` | when what it is about began |
-//! | `stamp:FORM` | one of the two, and the header's time tells which |
-//! | `duration:FORM` | how long what ended had lasted: `s`, `ms`, `clock` (1:02:03) |
-//! | `pool` | the pool's number |
-//!
-//! The forms of a time: `date` (as people write it, from the largest part down or with a month's
-//! name), `month-first`, `day-first`, `epoch` (seconds, with a fraction or without), `epoch-ms`,
-//! `epoch-any` (by the number of digits), `epoch-hex`. A message without a time has its header's.
+#![doc = include_str!("../../../../data/dialects/README.md")]
+//! # In the program
 //!
 //! ```
 //! use portledger_wire::dialect::{Dialect, Outcome, Reader};
