@@ -1,5 +1,7 @@
 //! Reading one data set by its template.
 
+use std::time::Duration;
+
 use portledger_model::Timestamp;
 
 use super::{
@@ -20,6 +22,27 @@ pub(super) struct State {
     pub(super) draft_numbers: bool,
     /// When the device booted, where it said so.
     pub(super) booted: Option<Timestamp>,
+    /// Since when restarts are counted, and how many there were.
+    restarts: Option<(Timestamp, u32)>,
+    /// The numbers follow no order: several processes send in one domain.
+    pub(super) is_disordered: bool,
+}
+
+/// No exporter begins anew more often than this within [`DISORDER_TIME`].
+const MAX_RESTARTS: u32 = 8;
+const DISORDER_TIME: Duration = Duration::from_secs(3_600);
+
+impl State {
+    /// Counts a restart; whether there were so many that they cannot have been.
+    pub(super) fn is_one_restart_too_many(&mut self, now: Timestamp) -> bool {
+        let (since, count) = match self.restarts {
+            Some((since, count)) if now.since(since) < DISORDER_TIME => (since, count + 1),
+            _ => (now, 1),
+        };
+        self.restarts = Some((since, count));
+        self.is_disordered = count > MAX_RESTARTS;
+        self.is_disordered
+    }
 }
 
 /// One data set with its template.

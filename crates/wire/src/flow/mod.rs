@@ -7,7 +7,7 @@
 //!   (framing)        │        │ plan           │  Restarted  the exporter began anew
 //!                    ├─▶ templates, compiled   └─ Dropped    what waited in vain
 //!                    ├─▶ data that waits for its template
-//!                    └─▶ sequence numbers of each domain
+//!                    └─▶ sequence numbers of each domain   (Disordered: they follow no order)
 //!
 //!  NatEvent ─▶ Exporter ─▶ messages of at most so many bytes, with templates where they are due
 //! ```

@@ -19,6 +19,8 @@ const MAX_HOLES: usize = 32;
 const STRAYS: u8 = 16;
 /// A step further than this is no loss that anyone could have, but another count.
 const FAR: u32 = 1 << 28;
+/// Nothing comes so late that more than this has overtaken it: it counts anew.
+const FAR_BEHIND: u32 = 1 << 20;
 /// The times of headers are in seconds.
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -137,6 +139,7 @@ impl Sequence {
         }
         // What came late was sent before what came in time, so its header cannot be later.
         if self.last.is_some_and(|last| head.sent > last.sent)
+            || ahead.wrapping_neg() > FAR_BEHIND
             || self.is_stray_too_many(head.number)
         {
             return self.restart(since, until);

@@ -179,7 +179,11 @@ impl Session {
         self.counters.messages += 1;
         let state = self.domains.entry(domain).or_default();
         let before = state.sequence.last_sent();
-        let arrival = state.sequence.arrive(head, now);
+        let arrival = if state.is_disordered {
+            Arrival::Next
+        } else {
+            state.sequence.arrive(head, now)
+        };
         let booted = state.booted;
         match arrival {
             Arrival::Next => {}
@@ -232,9 +236,13 @@ impl Session {
             return;
         };
         let open = u32::try_from(open).unwrap_or(u32::MAX);
-        let junction = state
-            .sequence
-            .read(arrival, head, counted, open, reading.earliest);
+        let junction = if state.is_disordered {
+            0
+        } else {
+            state
+                .sequence
+                .read(arrival, head, counted, open, reading.earliest)
+        };
         if state.sequence.has_holes() {
             let (time, messages) = (self.limits.reorder_time, self.limits.reorder_messages);
             let counters = &mut self.counters;
@@ -420,7 +428,15 @@ impl Session {
         out: &mut impl FnMut(Item),
     ) {
         self.counters.restarts += 1;
+        let number = domain.number;
         if let Some(state) = self.domains.get_mut(&domain) {
+            if state.is_one_restart_too_many(now) {
+                out(Item::Disordered {
+                    domain: number,
+                    since,
+                });
+                return;
+            }
             let counters = &mut self.counters;
             let all = Duration::ZERO;
             state.sequence.settle(now, all, 0, |missing| {

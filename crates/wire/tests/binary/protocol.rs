@@ -309,6 +309,49 @@ fn after_a_restart_data_waits_for_new_templates() {
     assert!(collected.finish().lines().is_empty(), "nothing is missing");
 }
 
+/// Two processes that count each for itself in one domain would be taken for an exporter that
+/// begins anew with each message, and no template would last.
+#[test]
+fn numbers_without_order_are_told_once_and_data_is_read_all_the_same() {
+    let mut collected = Collected::new(Medium::Datagrams);
+    for round in 0..1_000 {
+        let sent = SENT + round;
+        let record = block(MILLIS, 16, INSIDE, 1_024, 1_535);
+        let templates = set(2, &template(256, &BLOCK));
+        for number in [10_000_000 + round, round] {
+            let sets = [templates.clone(), set(256, &record)];
+            collected.hear(&ipfix(number, sent, 1, &sets));
+        }
+    }
+    collected.finish();
+    let lines = collected.lines();
+    let count = |begin: &str| lines.iter().filter(|line| line.starts_with(begin)).count();
+    assert_eq!(count("Disordered"), 1);
+    assert_eq!(count("1 2026-"), 2_000);
+    // Templates are kept from then on.
+    collected.hear(&ipfix(
+        7,
+        SENT + 200,
+        1,
+        &[set(256, &block(MILLIS, 16, INSIDE, 1, 2))],
+    ));
+    assert_eq!(collected.lines().len(), 1);
+}
+
+#[test]
+fn what_is_shown_for_finding_faults_names_nobody() {
+    let mut collected = Collected::new(Medium::Datagrams);
+    collected.hear(&block_template()).hear(&blocks(0, 1));
+    collected.hear(&ipfix(1, SENT, 1, &[set(300, &[100, 64, 3, 9])]));
+    collected.finish();
+    let text = format!("{:?} {:?}", collected.items, collected.session);
+    assert!(text.contains("Dropped") && text.contains("Event"), "{text}");
+    assert!(
+        !text.contains("100.64.3.9") && !text.contains("100, 64, 3, 9"),
+        "{text}"
+    );
+}
+
 #[test]
 fn data_before_its_template_waits_and_its_losses_are_counted() {
     let mut collected = Collected::new(Medium::Datagrams);
