@@ -154,6 +154,24 @@ fn a_day_of_one_digit_is_a_day() {
     }
 }
 
+/// A clock that was never set, and a stamp that cannot be.
+#[test]
+fn an_absurd_time_is_rejected() {
+    let line = |stamp: &str| {
+        format!(
+            "CGN{{S}}[jservices-nat]: JSERVICES_NAT_PORT_BLOCK_ALLOC: 10.20.0.5 -> 203.0.113.7:1024-1151 0x{stamp}"
+        )
+    };
+    for stamp in ["7a5cf0de", "3c", "ffffffffff"] {
+        let error = read("juniper", utc(), &line(stamp)).unwrap_err();
+        assert_eq!(error, Reason::Unlikely, "{stamp}");
+    }
+    // Fast by some hours, or in a zone that was set wrongly.
+    assert!(read("juniper", utc(), &line("6a60b9e0")).is_ok());
+    let header = "Mar 01 1993 00:00:12 h PortBatchV2Freed: [100.64.0.10 203.0.113.9 1024 1535]";
+    assert_eq!(read("a10", utc(), header), Err(Reason::Unlikely));
+}
+
 #[test]
 fn all_records_of_a_line_are_read() {
     let line = "1 2026 Nov 21 08:00:00 192.0.2.1 - - NAT44 - [UserbasedA - 100.64.1.2 VRF - 203.0.113.1 - 1024 1535][UserbasedW - 100.64.1.3 VRF - 203.0.113.1 - 1536 2047]";

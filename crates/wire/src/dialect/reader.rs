@@ -1,5 +1,7 @@
 //! Reads lines by a dialect.
 
+use std::time::Duration;
+
 use portledger_model::{Realm, Timestamp};
 
 use super::{
@@ -16,6 +18,10 @@ use crate::{
 
 /// So many messages at most has a dialect whose lines hold several records.
 pub(super) const SEVERAL: usize = 32;
+/// 2000-01-08: no NAT's log is older, and clocks that begin with the century are a week on at most.
+const EARLIEST: Timestamp = Timestamp::from_secs(947_289_600);
+/// What a device's clock may be ahead of the receiver's.
+const A_DAY: Duration = Duration::from_secs(86_400);
 /// After so many records of a line that cannot be read the rest of it is given up: with it, the work
 /// stays proportional to the line.
 const FAILURES: usize = 16;
@@ -319,7 +325,7 @@ impl<'l> Context<'l, '_> {
     /// The header's time.
     pub(crate) fn message_time(&mut self) -> Result<Timestamp, Reason> {
         match (self.header().time, self.known.untimed) {
-            (Some(time), _) => Ok(time.instant(&self.known.clock)?),
+            (Some(time), _) => self.likely(time.instant(&self.known.clock)?),
             (None, Untimed::Received) => Ok(self.known.clock.received),
             (None, Untimed::Reject) => Err(Reason::NoTime),
         }
@@ -327,8 +333,19 @@ impl<'l> Context<'l, '_> {
 
     pub(crate) fn instant(&self, time: FoundTime) -> Result<Timestamp, Reason> {
         match time {
-            FoundTime::Instant(at) => Ok(at),
-            FoundTime::Written(time) => Ok(time.instant(&self.known.clock)?),
+            FoundTime::Instant(at) => self.likely(at),
+            FoundTime::Written(time) => self.likely(time.instant(&self.known.clock)?),
+        }
+    }
+
+    /// A device that does not know the time begins in 1970, 1993 or 2000; a stamp that was read
+    /// wrongly is anywhere.
+    fn likely(&self, at: Timestamp) -> Result<Timestamp, Reason> {
+        let latest = self.known.clock.received.after(A_DAY);
+        if (EARLIEST..=latest).contains(&at) {
+            Ok(at)
+        } else {
+            Err(Reason::Unlikely)
         }
     }
 

@@ -82,6 +82,11 @@ pub enum Reason {
     /// No time anywhere.
     #[error("neither the message nor its header has a time")]
     NoTime,
+    /// A time before there were such logs, or more than a day after the line was received.
+    #[error(
+        "the time is before 2000 or more than a day after it was received: is the device's clock set?"
+    )]
+    Unlikely,
     /// A time that is no instant.
     #[error(transparent)]
     Time(#[from] TimeError),
