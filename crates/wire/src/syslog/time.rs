@@ -20,8 +20,7 @@ pub struct Clock {
     /// The zone of times that are written without one: the device's. `None` refuses such times.
     pub zone: Option<TimeZone>,
     /// When the line was received, or when its file was last written: no time is more than a day
-    /// later, and it tells the year where none is
-    /// written.
+    /// later, and it tells the year where none is written.
     pub received: Timestamp,
 }
 
