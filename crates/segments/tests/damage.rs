@@ -8,11 +8,12 @@ use std::{fs, path::Path};
 use portledger_segments::{Error, Key, Row};
 use support::{Random, rows, try_open, write};
 
-const FILES: [&str; 4] = [
+const FILES: [&str; 5] = [
     "allocations.parquet",
     "numbers.parquet",
     "subscribers.parquet",
     "by_subscriber.parquet",
+    "shortcuts.idx",
 ];
 
 /// All that a segment can tell, or the first damage.

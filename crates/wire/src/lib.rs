@@ -13,6 +13,9 @@
 //! does not say since when the ports were held leaves that open, and what a codec does not
 //! understand it hands back, so that nothing is lost unnoticed.
 //!
+//! Text: [`syslog`] takes streams and headers apart and writes our events as RFC 5424; [`dialect`]
+//! reads the makers' lines by descriptions that are data; [`json_lines`] is for programs.
+//!
 //! ```
 //! use portledger_model::{PortRange, Timestamp};
 //! use portledger_wire::{EventTime, Holding, Kind, NatEvent, Phase, Told};
@@ -34,8 +37,10 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod dialect;
 mod event;
 pub mod flow;
+pub mod json_lines;
 pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};

@@ -19,8 +19,17 @@ impl Bits {
     /// The first `len` bits of `bytes`, or as many as there are.
     pub(crate) fn of_bytes(bytes: &[u8], len: usize) -> Self {
         let mut bits = Self::with_room(len);
-        for (at, &byte) in bytes.iter().enumerate() {
-            bits.push(byte, len.saturating_sub(at * 8).min(8));
+        let (words, rest) = bytes.as_chunks::<8>();
+        for word in words.iter().take(len / 64) {
+            bits.words.push(u64::from_le_bytes(*word));
+        }
+        bits.len = bits.words.len() * 64;
+        let rest = match words.get(bits.words.len()) {
+            Some(word) => word,
+            None => rest,
+        };
+        for &byte in rest {
+            bits.push(byte, len.saturating_sub(bits.len).min(8));
         }
         bits
     }
@@ -77,16 +86,15 @@ impl Bits {
         (0..self.len).map(|at| self.get(at))
     }
 
-    /// The places of all that are 1.
-    pub(crate) fn places(&self) -> impl Iterator<Item = usize> {
-        self.words.iter().enumerate().flat_map(|(at, &word)| {
+    /// Calls `each` with the places of all that are 1.
+    pub(crate) fn each_place(&self, mut each: impl FnMut(usize)) {
+        for (at, &word) in self.words.iter().enumerate() {
             let mut left = word;
-            std::iter::from_fn(move || {
-                let bit = (left != 0).then(|| left.trailing_zeros() as usize)?;
+            while left != 0 {
+                each(at * 64 + left.trailing_zeros() as usize);
                 left &= left - 1;
-                Some(at * 64 + bit)
-            })
-        })
+            }
+        }
     }
 }
 
@@ -151,10 +159,10 @@ pub(crate) fn pack(values: impl Iterator<Item = u32>, width: u8, out: &mut Vec<u
     }
 }
 
-/// Appends `count` numbers of `width` bits, up to 32; what is beyond the last byte is 0.
-pub(crate) fn unpack(packed: &[u8], width: u8, count: usize, values: &mut Vec<u32>) {
+/// `count` numbers of `width` bits, up to 32; what is beyond the last byte is 0.
+pub(crate) fn unpack(packed: &[u8], width: u8, count: usize) -> impl Iterator<Item = u32> {
     let mask = (1_u64 << width.min(32)) - 1;
-    values.extend((0..count).map(|at| {
+    (0..count).map(move |at| {
         let bit = at * usize::from(width);
         let rest = packed.get(bit / 8..).unwrap_or(&[]);
         let eight = match rest.first_chunk::<8>() {
@@ -165,7 +173,7 @@ pub(crate) fn unpack(packed: &[u8], width: u8, count: usize, values: &mut Vec<u3
                 .fold(0, |all, &byte| all << 8 | u64::from(byte)),
         };
         (eight >> (bit % 8) & mask) as u32
-    }));
+    })
 }
 
 #[cfg(test)]
@@ -185,7 +193,9 @@ mod tests {
             }
             prop_assert_eq!(bits.iter().collect::<Vec<_>>(), list.clone());
             let ones: Vec<usize> = (0..list.len()).filter(|&at| list[at]).collect();
-            prop_assert_eq!(bits.places().collect::<Vec<_>>(), ones.clone());
+            let mut places = Vec::new();
+            bits.each_place(|place| places.push(place));
+            prop_assert_eq!(&places, &ones);
             prop_assert_eq!(bits.ones(), ones.len());
             let ranks = Ranks::new(bits);
             for at in 0..list.len() + 70 {
@@ -197,11 +207,10 @@ mod tests {
         fn numbers_are_those_that_were_packed(values in prop::collection::vec(any::<u32>(), 0..100), width in 0..=32_u8) {
             let mask = ((1_u64 << width) - 1) as u32;
             let values: Vec<u32> = values.into_iter().map(|value| value & mask).collect();
-            let (mut bytes, mut found) = (Vec::new(), Vec::new());
+            let mut bytes = Vec::new();
             pack(values.iter().copied(), width, &mut bytes);
             prop_assert_eq!(bytes.len(), packed_bytes(width, values.len()));
-            unpack(&bytes, width, values.len(), &mut found);
-            prop_assert_eq!(found, values);
+            prop_assert_eq!(unpack(&bytes, width, values.len()).collect::<Vec<_>>(), values);
         }
     }
 }

@@ -5,7 +5,7 @@
 use super::thrift::{Malformed, Parsed, Reader};
 
 /// Values of a mini block that are unpacked at once.
-const RUN: usize = 32;
+pub(super) const RUN: usize = 32;
 /// Bytes that a run takes at most, and what a load of eight may touch beyond it.
 const RUN_BYTES: usize = RUN * 8 + 8;
 

@@ -17,7 +17,7 @@ pub(crate) fn decode(bytes: &[u8], width: u8, count: usize) -> Parsed<Vec<u32>> 
     let mut values = Vec::with_capacity(count);
     each_run(bytes, width, count, |run| match run {
         Run::Same(value, count) => values.resize(values.len() + count, value),
-        Run::Packed(packed, count) => bits::unpack(packed, width, count, &mut values),
+        Run::Packed(packed, count) => values.extend(bits::unpack(packed, width, count)),
     })?;
     Ok(values)
 }

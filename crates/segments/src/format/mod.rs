@@ -9,6 +9,7 @@ pub(crate) mod cipher;
 pub(crate) mod delta;
 pub(crate) mod footer;
 pub(crate) mod hybrid;
+pub(crate) mod numbers;
 pub(crate) mod packed;
 pub(crate) mod page;
 pub(crate) mod thrift;

@@ -3,14 +3,15 @@
 
 use super::{
     bits::Ranks,
-    delta::{self, CUT_OFF, Head},
+    delta::{self, CUT_OFF, Head, RUN},
     hybrid::{self, Present},
+    numbers::Numbers,
     thrift::{Malformed, Parsed},
 };
 
-/// How many values are unpacked at a time. Whole mini blocks in all that the files have: 32 deltas
-/// where values have 32 bits, 64 where they have 64.
-pub(crate) const WINDOW: usize = 64;
+/// How many values are unpacked at a time: mini blocks are of so many or a multiple, and so many
+/// deltas of any width fill whole bytes.
+pub(crate) const WINDOW: usize = RUN;
 
 /// How many windows a page of `values` values has: the first value stands in the page's head.
 pub(crate) const fn windows(values: usize) -> usize {
@@ -29,19 +30,19 @@ pub(crate) struct Packed {
     values: usize,
     first: i64,
     /// The last value before each window but the first.
-    restarts: Box<[i64]>,
+    restarts: Numbers,
     /// Which rows have a value, where not all have.
     present: Option<Ranks>,
 }
 
 impl Packed {
-    /// A page of `rows` rows. `None` when it cannot be read so: another number of values than
-    /// `restarts` are for, or mini blocks that windows do not hold.
+    /// A page of `rows` rows. `None` when it has another number of values than `restarts` are for,
+    /// or none.
     pub(crate) fn new(
         bytes: &[u8],
         optional: bool,
         rows: usize,
-        restarts: &[i64],
+        restarts: &Numbers,
     ) -> Parsed<Option<Self>> {
         let (present, bytes) = match optional {
             true => hybrid::present(bytes, rows)?,
@@ -56,8 +57,7 @@ impl Packed {
         if head.values != values {
             return Err(Malformed("another number of values than the page says"));
         }
-        let fits = restarts.len() == windows(values).saturating_sub(1);
-        if !fits || !WINDOW.is_multiple_of(head.mini) {
+        if restarts.len() != windows(values).saturating_sub(1) {
             return Ok(None);
         }
         Ok(Some(Self {
@@ -68,7 +68,7 @@ impl Packed {
             rows,
             values,
             first: head.first,
-            restarts: restarts.into(),
+            restarts: restarts.clone(),
             present,
         }))
     }
@@ -78,54 +78,53 @@ impl Packed {
     }
 
     /// The value of a row, null being the greatest, unpacked into `window` unless it is there.
+    /// `None` when there is no such row, or its delta has no meaning.
     #[inline]
-    pub(crate) fn get(&self, row: usize, window: &mut Window) -> Parsed<i64> {
+    pub(crate) fn get(&self, row: usize, window: &mut Window) -> Option<i64> {
         let place = match &self.present {
             None => row,
             Some(ranks) => match ranks.rank(row) {
                 Some(place) => place,
-                None => return Ok(i64::MAX),
+                None => return (row < self.rows).then_some(i64::MAX),
             },
         };
         let Some(delta) = place.checked_sub(1) else {
-            return Ok(self.first);
+            return Some(self.first);
         };
         if delta / WINDOW != window.number {
-            // What is left there after an error is of no window.
-            window.number = usize::MAX;
-            self.unpack(delta / WINDOW, &mut window.values)?;
-            window.number = delta / WINDOW;
+            self.unpack(delta / WINDOW, window)?;
         }
-        Ok(window.values[delta % WINDOW])
+        Some(window.values[delta % WINDOW])
     }
 
-    fn unpack(&self, number: usize, out: &mut [i64; WINDOW]) -> Parsed<()> {
-        let delta = number * WINDOW;
-        let block = self.minis * self.mini;
-        let mut value = match number.checked_sub(1) {
+    #[inline(never)]
+    fn unpack(&self, number: usize, window: &mut Window) -> Option<()> {
+        // What is there after an error is of no window.
+        window.number = usize::MAX;
+        let left = self.values.saturating_sub(number * WINDOW + 1).min(WINDOW);
+        let out = window.values.get_mut(..left).filter(|_| left > 0)?;
+        self.fill(number, out).ok()?;
+        window.number = number;
+        Some(())
+    }
+
+    /// Fills `out` with the values of a window.
+    fn fill(&self, number: usize, out: &mut [i64]) -> Parsed<()> {
+        let (delta, block) = (number * WINDOW, self.minis * self.mini);
+        let value = match number.checked_sub(1) {
             None => self.first,
-            Some(before) => *self.restarts.get(before).ok_or(CUT_OFF)?,
+            Some(before) => self.restarts.get(before).ok_or(CUT_OFF)?,
         };
-        let left = self.values.saturating_sub(delta + 1).min(WINDOW);
-        let Some(out) = out.get_mut(..left) else {
-            return Err(CUT_OFF);
-        };
-        for (at, out) in out.chunks_mut(self.mini).enumerate() {
-            let delta = delta + at * self.mini;
-            let start = *self.blocks.get(delta / block).ok_or(CUT_OFF)? as usize;
-            let bytes = self.bytes.get(start..).ok_or(CUT_OFF)?;
-            let (least, widths, packed) = delta::block(bytes, self.minis)?;
-            let (before, rest) = widths
-                .split_at_checked(delta % block / self.mini)
-                .ok_or(CUT_OFF)?;
-            let skipped: usize = before
-                .iter()
-                .map(|&width| self.mini / 8 * usize::from(width))
-                .sum();
-            let (packed, width) = (packed.get(skipped..), rest.first());
-            let (packed, width) = (packed.ok_or(CUT_OFF)?, *width.ok_or(CUT_OFF)?);
-            value = delta::mini_block(packed, width, least, value, out)?;
-        }
+        let start = *self.blocks.get(delta / block).ok_or(CUT_OFF)? as usize;
+        let bytes = self.bytes.get(start..).ok_or(CUT_OFF)?;
+        let (least, widths, packed) = delta::block(bytes, self.minis)?;
+        let (mini, within) = (delta % block / self.mini, delta % self.mini);
+        let (before, rest) = widths.split_at_checked(mini).ok_or(CUT_OFF)?;
+        let &width = rest.first().ok_or(CUT_OFF)?;
+        let before: usize = before.iter().map(|&width| usize::from(width)).sum();
+        let skipped = self.mini / 8 * before + within / 8 * usize::from(width);
+        let packed = packed.get(skipped..).ok_or(CUT_OFF)?;
+        delta::mini_block(packed, width, least, value, out)?;
         Ok(())
     }
 
@@ -135,7 +134,7 @@ impl Packed {
         size_of::<Self>()
             + self.bytes.len()
             + self.blocks.len() * 4
-            + self.restarts.len() * 8
+            + self.restarts.memory()
             + present
     }
 }
@@ -162,8 +161,8 @@ fn blocks(head: &Head<'_>) -> Parsed<Box<[u32]>> {
     Ok(blocks.into())
 }
 
-/// Unpacked values.
-#[derive(Debug, Clone)]
+/// Values that were unpacked last.
+#[derive(Debug)]
 pub(crate) struct Window {
     number: usize,
     values: [i64; WINDOW],
@@ -233,10 +232,9 @@ mod tests {
         varint((number << 1 ^ number >> 63).cast_unsigned(), out);
     }
 
-    fn restarts(values: &[i64]) -> Vec<i64> {
-        (1..windows(values.len()))
-            .map(|window| values[window * WINDOW])
-            .collect()
+    fn restarts(values: &[i64]) -> Numbers {
+        let restarts = (1..windows(values.len())).map(|window| values[window * WINDOW]);
+        Numbers::new(&restarts.collect::<Vec<_>>())
     }
 
     fn numbers() -> impl Strategy<Value = Vec<i64>> {
@@ -254,22 +252,19 @@ mod tests {
             let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
             let mut window = Window::default();
             for row in rows.iter().map(|row| row.index(values.len())).chain(0..values.len()) {
-                prop_assert_eq!(packed.get(row, &mut window), Ok(values[row]));
+                prop_assert_eq!(packed.get(row, &mut window), Some(values[row]));
             }
-            prop_assert!(packed.get(values.len() + WINDOW, &mut window).is_err());
+            prop_assert!(packed.get(values.len() + WINDOW, &mut window).is_none());
         }
 
         #[test]
-        fn mini_blocks_of_half_a_window_are_read_too(values in numbers()) {
-            let bytes = encoded(&values, 4, 32);
+        fn mini_blocks_of_any_size_are_read(values in numbers(), minis in 1..6_usize, runs in 1..4_usize) {
+            let bytes = encoded(&values, minis, runs * WINDOW);
             let packed = Packed::new(&bytes, false, values.len(), &restarts(&values)).unwrap().unwrap();
             let mut window = Window::default();
-            for (row, &value) in values.iter().enumerate() {
-                prop_assert_eq!(packed.get(row, &mut window), Ok(value));
+            for (row, &value) in values.iter().enumerate().rev() {
+                prop_assert_eq!(packed.get(row, &mut window), Some(value));
             }
-            // Those of more than a window are not.
-            let bytes = encoded(&values, 4, 96);
-            prop_assert!(matches!(Packed::new(&bytes, false, values.len(), &restarts(&values)), Ok(None)));
         }
 
         #[test]
@@ -290,7 +285,7 @@ mod tests {
             let packed = Packed::new(&bytes, true, values.len(), &restarts(&there)).unwrap().unwrap();
             let mut window = Window::default();
             for (row, value) in values.iter().enumerate() {
-                prop_assert_eq!(packed.get(row, &mut window), Ok(value.unwrap_or(i64::MAX)));
+                prop_assert_eq!(packed.get(row, &mut window), Some(value.unwrap_or(i64::MAX)));
             }
         }
 

@@ -187,11 +187,12 @@ fn spread<T: Copy>(values: Vec<T>, present: &Present, rows: usize, null: T) -> B
         Present::None => vec![null; rows].into(),
         Present::Some(bits) => {
             let mut spread = vec![null; rows];
-            for (place, value) in bits.places().zip(values) {
-                if let Some(spread) = spread.get_mut(place) {
+            let mut values = values.into_iter();
+            bits.each_place(|place| {
+                if let (Some(spread), Some(value)) = (spread.get_mut(place), values.next()) {
                     *spread = value;
                 }
-            }
+            });
             spread.into()
         }
     }

@@ -155,9 +155,9 @@ impl<'a> Sweep<'a> {
                 self.decoded += 1;
             }
             if let Some((page, rows)) = &mut candidate.decoded {
-                page.covering(rows, asked, span.to, |place, held| {
-                    if held.overlaps(span) {
-                        each(question.index, &page.row(place)?);
+                page.covering(rows, asked, span.to, |held| {
+                    if held.span().overlaps(span) {
+                        each(question.index, &page.held(held)?);
                     }
                     Ok(())
                 })?;

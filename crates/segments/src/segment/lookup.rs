@@ -35,9 +35,9 @@ impl Segment {
         let mut rows = Vec::new();
         self.each_page(external, span, |page| {
             let mut of_address = page.of_address(external.address)?;
-            page.covering(&mut of_address, external, span.to, |place, held| {
-                if held.overlaps(span) {
-                    rows.push(page.row(place)?);
+            page.covering(&mut of_address, external, span.to, |held| {
+                if held.span().overlaps(span) {
+                    rows.push(page.held(held)?);
                 }
                 Ok(())
             })
@@ -65,11 +65,12 @@ impl Segment {
         let (mut before, mut after): (Option<Row>, Option<Row>) = (None, None);
         self.each_page(external, EVER, |page| {
             let mut of_address = page.of_address(external.address)?;
-            page.covering(&mut of_address, external, Timestamp::MAX, |place, span| {
+            page.covering(&mut of_address, external, Timestamp::MAX, |held| {
+                let span = held.span();
                 if span.to <= at && before.is_none_or(|before| before.span().to < span.to) {
-                    before = Some(page.row(place)?);
+                    before = Some(page.held(held)?);
                 } else if at < span.from && after.is_none_or(|after| span.from < after.from) {
-                    after = Some(page.row(place)?);
+                    after = Some(page.held(held)?);
                 }
                 Ok(())
             })

@@ -95,9 +95,13 @@ pub(crate) fn columns_of(
         })
     };
     let [from, to, subscriber] = COLUMNS;
+    let devices = read(at::DEVICE)?;
+    let device = devices.narrow().first().copied();
+    let all = |device: &u32| devices.narrow().iter().all(|other| other == device);
     let few = runs.len() * 2 <= externals.len();
     Ok(PageShortcuts {
         runs: few.then(|| Arc::new(runs)),
+        device: device.filter(all),
         restarts: [
             restarts(allocations, from)?,
             restarts(allocations, to)?,

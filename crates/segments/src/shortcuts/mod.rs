@@ -2,9 +2,9 @@
 //!
 //! A page of 4,096 rows is decoded from its start, and most answers want a handful of its rows.
 //! The shortcuts say, for each page of allocations, which rows an address and its ports have, so
-//! that three columns need not be read at all, and what stands at every 64th place of the columns
-//! that are then asked for, so that 64 values are unpacked instead of 4,096. They take about half
-//! a byte a row.
+//! that three columns need not be read at all, and what stands at every 32nd place of the columns
+//! that are then asked for, so that 32 values are unpacked instead of 4,096. They take less
+//! than a byte a row.
 //!
 //! ```text
 //! shortcuts.idx    part of each page: runs (see `runs.rs`)
@@ -55,6 +55,8 @@ pub(crate) struct PageShortcuts {
     /// Where each address and port is. Left out of the file where runs have less than two rows on
     /// average, as they would take more room than they save time.
     pub(crate) runs: Option<Arc<Runs>>,
+    /// The place of the one device in the dictionary of the row group, where all rows are of one.
+    pub(crate) device: Option<u32>,
     /// Of each of `COLUMNS`, then of the records' numbers.
     restarts: [Restarts; COLUMNS.len() + 1],
 }
@@ -72,9 +74,14 @@ impl PageShortcuts {
         numbers
     }
 
-    /// Appends them as the file has them: whether there are runs in a byte, those, the restarts.
+    /// Appends them as the file has them.
+    ///
+    /// ```text
+    /// whether there are runs: u8    device, or the greatest: u32    runs, if any    restarts
+    /// ```
     fn write(&self, out: &mut Vec<u8>) {
         out.push(self.runs.is_some().into());
+        out.extend(self.device.unwrap_or(u32::MAX).to_le_bytes());
         if let Some(runs) = &self.runs {
             runs.write(out);
         }
@@ -86,7 +93,8 @@ impl PageShortcuts {
     /// Those of a page of `rows` rows.
     fn read(bytes: &[u8], rows: usize) -> Parsed<Self> {
         let mut cursor = Cursor::new(bytes);
-        let runs = match cursor.u8()? {
+        let (has_runs, device) = (cursor.u8()?, cursor.u32()?);
+        let runs = match has_runs {
             0 => None,
             _ => Some(Arc::new(Runs::read(&mut cursor, rows)?)),
         };
@@ -95,7 +103,11 @@ impl PageShortcuts {
         if !cursor.rest().is_empty() {
             return Err(Malformed("shortcuts go on after their end"));
         }
-        Ok(Self { runs, restarts })
+        Ok(Self {
+            runs,
+            device: Some(device).filter(|&device| device != u32::MAX),
+            restarts,
+        })
     }
 
     /// The bytes of memory they take.

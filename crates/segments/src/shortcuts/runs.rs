@@ -86,18 +86,18 @@ impl Runs {
     }
 
     /// The address, first and last port of a row.
-    pub(crate) fn at(&self, row: usize) -> Option<(Ipv4Addr, u16, u16)> {
+    pub(crate) fn at(&self, row: usize) -> Option<(Ipv4Addr, (u16, u16))> {
         let run = self
             .starts
             .partition_point(|&start| usize::from(start) <= row)
             .checked_sub(1)?;
-        let (first, last) = *self.ports.get(run)?;
+        let ports = *self.ports.get(run)?;
         let address = self
             .addresses
             .partition_point(|&(_, first)| usize::from(first) <= run)
             .checked_sub(1)?;
         let (address, _) = *self.addresses.get(address)?;
-        Some((Ipv4Addr::from_bits(address), first, last))
+        Some((Ipv4Addr::from_bits(address), ports))
     }
 
     /// Appends them as the file has them.
@@ -134,21 +134,26 @@ impl Runs {
             (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]))
         });
         let begins = Bits::of_bytes(cursor.take(rows.div_ceil(8))?, rows);
+        let end = place(rows)?;
         let mut starts = Vec::with_capacity(count + 1);
-        for row in begins.places() {
-            starts.push(place(row)?);
-        }
-        starts.push(place(rows)?);
+        // No place is beyond the last, which fits.
+        begins.each_place(|row| starts.push(row as u16));
+        starts.push(end);
         let firsts = Numbers::read(cursor, count)?;
         let widths = Numbers::read(cursor, count)?;
-        let ports: Option<Box<[_]>> = firsts
-            .into_iter()
-            .zip(widths)
-            .map(|(first, width)| Some((first, first.checked_add(width)?)))
-            .collect();
+        let mut most = 0;
+        let ports = firsts.into_iter().zip(widths).map(|(first, width)| {
+            let last = first + width;
+            most = most.max(last);
+            (first as u16, last as u16)
+        });
+        let ports = ports.collect();
+        if most > u16::MAX.into() {
+            return Err(Malformed("a port above 65,535"));
+        }
         let runs = Self {
             addresses: of_addresses.collect(),
-            ports: ports.ok_or(Malformed("a port above 65,535"))?,
+            ports,
             starts: starts.into(),
         };
         match runs.is_sound(count) {
@@ -209,18 +214,25 @@ impl Numbers {
         bits::pack(packed, width as u8, out);
     }
 
-    fn read(cursor: &mut Cursor<'_>, count: usize) -> Parsed<Vec<u16>> {
-        let least = cursor.u16()?;
+    /// Numbers that may be too large for a port, but for no sum.
+    fn read(cursor: &mut Cursor<'_>, count: usize) -> Parsed<Vec<u32>> {
+        let least = u32::from(cursor.u16()?);
         let (shift, width) = (cursor.u8()?, cursor.u8()?);
         if shift > 16 || width > 16 - shift {
             return Err(Malformed("ports of more than 16 bits"));
         }
         let packed = cursor.take(bits::packed_bytes(width, count))?;
-        let mut values = Vec::with_capacity(count);
-        bits::unpack(packed, width, count, &mut values);
-        let value = |value: u32| least.checked_add((value << shift) as u16);
-        let values: Option<Vec<u16>> = values.into_iter().map(value).collect();
-        values.ok_or(Malformed("a port above 65,535"))
+        // What most pages have: one size of block, and first ports of eight bits.
+        Ok(match width {
+            0 => vec![least; count],
+            8 => packed
+                .iter()
+                .map(|&value| least + (u32::from(value) << shift))
+                .collect(),
+            width => bits::unpack(packed, width, count)
+                .map(|value| least + (value << shift))
+                .collect(),
+        })
     }
 }
 
@@ -263,7 +275,7 @@ mod tests {
                     prop_assert_eq!((u32::from(first), u32::from(last)), (first_of, last_of));
                     let address = Ipv4Addr::from_bits(address);
                     prop_assert!(runs.of_address(address).contains(&run));
-                    prop_assert_eq!(runs.at(row), Some((address, first, last)));
+                    prop_assert_eq!(runs.at(row), Some((address, (first, last))));
                 }
             }
             prop_assert_eq!(next, rows.len());

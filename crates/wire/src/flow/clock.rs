@@ -141,8 +141,10 @@ fn from_ntp(value: u64) -> Timestamp {
     if seconds < 1 << 31 {
         seconds += 1 << 32;
     }
-    let micros = (seconds - NTP_TO_UNIX) * 1_000_000 + ((fraction * 1_000_000) >> 32);
-    Timestamp::from_micros(micros.cast_signed())
+    // Before 1970 where they are just above half: 1968 and 1969.
+    let seconds = seconds.cast_signed() - NTP_TO_UNIX.cast_signed();
+    let micros = (fraction * 1_000_000) >> 32;
+    Timestamp::from_micros(seconds * 1_000_000 + micros.cast_signed())
 }
 
 /// The other way: dateTimeMicroseconds of a time between 1968 and 2104. Rounded up to the 2^-21 s
@@ -186,9 +188,16 @@ mod tests {
             from_ntp(NTP_TO_UNIX << 32).to_string(),
             "1970-01-01T00:00:00.000Z"
         );
+        assert_eq!(from_ntp(1 << 63).to_string(), "1968-01-20T03:14:08.000Z");
     }
 
     proptest! {
+        #[test]
+        fn any_ntp_time_is_between_1968_and_2104(value: u64) {
+            let seconds = from_ntp(value).as_micros().div_euclid(1_000_000);
+            prop_assert!((-61_505_152..4_233_462_144).contains(&seconds));
+        }
+
         #[test]
         fn microseconds_survive_ntp(micros in 0_i64..4_200_000_000_000_000) {
             let at = Timestamp::from_micros(micros);

@@ -49,6 +49,15 @@ pub enum Item {
         /// By the device's clock: as for a gap.
         until: Timestamp,
     },
+    /// The numbers of a domain follow no order: several processes send in it, each with its own
+    /// numbers. From here on they are not looked at, and what is lost of this domain goes
+    /// unnoticed: it is never complete.
+    Disordered {
+        /// The domain.
+        domain: u32,
+        /// By the device's clock: as for a gap.
+        since: Timestamp,
+    },
     /// Data waited for its template in vain and is gone.
     Dropped {
         /// The domain it was from.

@@ -26,23 +26,12 @@ enum Number {
 /// its natInstanceID (463) as `instance7`, Nokia's inside service as `service7`. Without any of
 /// them, or where the number is 0, it is `default`: some templates of an exporter have the field
 /// and some do not, and both mean the same inside.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Realms {
     default: Realm,
     last: Option<(Number, Realm)>,
     numbers: HashMap<Number, Realm>,
     names: HashMap<Box<[u8]>, Realm>,
-}
-
-impl Default for Realms {
-    fn default() -> Self {
-        Self {
-            default: Realm::default(),
-            last: None,
-            numbers: HashMap::new(),
-            names: HashMap::new(),
-        }
-    }
 }
 
 impl Realms {

@@ -1,23 +1,21 @@
 //! One exporter over one transport session.
 
-use std::collections::HashMap;
+use std::{collections::HashMap, time::Duration};
 
 use portledger_model::Timestamp;
 
 use super::{
-    clock::{self, Sent},
+    clock::Sent,
+    decode::{Job, State},
     definitions::{Definition, Definitions},
-    item::{BadRecord, Counters, Item, Limits, Reject, Unit, Unread},
+    item::{Counters, Item, Limits, Reject, Unit, Unread},
     message::{self, Domain, Message, Set, Sets, Version},
-    nat::{self, Context, Read},
     realm::Realms,
-    sequence::{Arrival, Missing, Sequence},
+    sequence::{Arrival, Missing},
     stream::Framing,
-    template::{Meaning, Template},
     templates::{Defined, Templates},
     waiting::{Waiting, WaitingSet},
 };
-use crate::NatEvent;
 
 /// How an exporter's messages come.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,16 +48,8 @@ pub struct Session {
     due: Timestamp,
 }
 
-/// What is kept of a domain.
-#[derive(Debug, Default)]
-struct State {
-    sequence: Sequence,
-    draft_numbers: bool,
-    booted: Option<Timestamp>,
-}
-
-/// How often what expires is looked at, in microseconds.
-const LOOK: std::time::Duration = std::time::Duration::from_millis(500);
+/// How often what expires is looked at.
+const LOOK: Duration = Duration::from_millis(500);
 
 impl Session {
     /// A session that has heard nothing yet.
@@ -169,7 +159,7 @@ impl Session {
         }
         let counters = &mut self.counters;
         for (domain, state) in &mut self.domains {
-            let all = std::time::Duration::ZERO;
+            let all = Duration::ZERO;
             state.sequence.settle(now, all, 0, |missing| {
                 tell_gap(*domain, missing, counters, out);
             });
@@ -189,7 +179,11 @@ impl Session {
         self.counters.messages += 1;
         let state = self.domains.entry(domain).or_default();
         let before = state.sequence.last_sent();
-        let arrival = state.sequence.arrive(head, now);
+        let arrival = if state.is_disordered {
+            Arrival::Next
+        } else {
+            state.sequence.arrive(head, now)
+        };
         let booted = state.booted;
         match arrival {
             Arrival::Next => {}
@@ -242,9 +236,13 @@ impl Session {
             return;
         };
         let open = u32::try_from(open).unwrap_or(u32::MAX);
-        let junction = state
-            .sequence
-            .read(arrival, head, counted, open, reading.earliest);
+        let junction = if state.is_disordered {
+            0
+        } else {
+            state
+                .sequence
+                .read(arrival, head, counted, open, reading.earliest)
+        };
         if state.sequence.has_holes() {
             let (time, messages) = (self.limits.reorder_time, self.limits.reorder_messages);
             let counters = &mut self.counters;
@@ -430,9 +428,17 @@ impl Session {
         out: &mut impl FnMut(Item),
     ) {
         self.counters.restarts += 1;
+        let number = domain.number;
         if let Some(state) = self.domains.get_mut(&domain) {
+            if state.is_one_restart_too_many(now) {
+                out(Item::Disordered {
+                    domain: number,
+                    since,
+                });
+                return;
+            }
             let counters = &mut self.counters;
-            let all = std::time::Duration::ZERO;
+            let all = Duration::ZERO;
             state.sequence.settle(now, all, 0, |missing| {
                 tell_gap(domain, missing, counters, out);
             });
@@ -460,7 +466,7 @@ impl Session {
             template: set.template,
             set: Unread(set.bytes),
             since: set.since,
-            until: set.sent.at.after(std::time::Duration::from_secs(1)),
+            until: set.sent.at.after(Duration::from_secs(1)),
         });
     }
 
@@ -496,97 +502,4 @@ struct Reading {
     records: u32,
     waiting: Vec<WaitingSet>,
     earliest: Option<Timestamp>,
-}
-
-/// One data set with its template.
-struct Job<'a> {
-    domain: u32,
-    number: u16,
-    template: &'a Template,
-    offset: usize,
-    sent: Sent,
-}
-
-struct Done {
-    records: u32,
-    earliest: Option<Timestamp>,
-}
-
-impl Job<'_> {
-    fn read(
-        &self,
-        set: &[u8],
-        state: &mut State,
-        realms: &mut Realms,
-        counters: &mut Counters,
-        out: &mut impl FnMut(Item),
-    ) -> Done {
-        let mut earliest = Timestamp::MAX;
-        let counted = match (self.template.meaning, self.template.fixed_length()) {
-            // Nothing of interest: the records are counted without a look at them.
-            (Meaning::Nothing, Some(length)) => Ok((set.len() / length) as u64),
-            (Meaning::SystemInit, _) => self.template.rows(set, |_, row| {
-                state.booted = clock::boot_time(row).or(state.booted);
-            }),
-            _ => {
-                let mut context = Context {
-                    sent: self.sent,
-                    realms,
-                    draft_numbers: &mut state.draft_numbers,
-                };
-                self.template.rows(set, |offset, row| {
-                    let mut tell = |event: NatEvent| {
-                        earliest = earliest.min(event.at.timestamp());
-                        counters.events += 1;
-                        out(Item::Event {
-                            domain: self.domain,
-                            event,
-                        });
-                    };
-                    match nat::read(row, self.template, &mut context, &mut tell) {
-                        Ok(Read::Events(_)) => counters.event_records += 1,
-                        Ok(Read::Other) => counters.other_records += 1,
-                        Err(why) => self.reject(offset, why, counters, out),
-                    }
-                })
-            }
-        };
-        if matches!(
-            self.template.meaning,
-            Meaning::Nothing | Meaning::SystemInit
-        ) {
-            counters.other_records += counted.unwrap_or_else(|(count, _)| count);
-        }
-        let records = counted.unwrap_or_else(|(count, offset)| {
-            counters.rejected += 1;
-            out(Item::Rejected {
-                offset: self.offset + offset,
-                why: Reject::RecordLength {
-                    template: self.number,
-                },
-            });
-            count
-        });
-        Done {
-            records: u32::try_from(records).unwrap_or(u32::MAX),
-            earliest: (earliest != Timestamp::MAX).then_some(earliest),
-        }
-    }
-
-    fn reject(
-        &self,
-        offset: usize,
-        why: BadRecord,
-        counters: &mut Counters,
-        out: &mut impl FnMut(Item),
-    ) {
-        counters.rejected += 1;
-        out(Item::Rejected {
-            offset: self.offset + offset,
-            why: Reject::Record {
-                template: self.number,
-                why,
-            },
-        });
-    }
 }

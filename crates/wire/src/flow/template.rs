@@ -4,7 +4,7 @@ use super::{
     clock::Clocks,
     elements::{IANA, V9_SCOPE},
     item::Lie,
-    slots::{Places, Row, Slot, Width},
+    slots::{Places, Row, Slot},
 };
 
 /// The length that stands for "each record says" (RFC 7011 §7).
@@ -95,9 +95,7 @@ impl Template {
         for field in &fields {
             let slot = Slot::of(field.enterprise, field.number);
             if let Some((slot, width)) = slot {
-                let is_text = matches!(width, Width::Text);
-                if !(width.allows(field.length) || is_text) || field.length == VARIABLE && !is_text
-                {
+                if !width.allows(field.length) {
                     return Err(Lie::FieldLength {
                         element: field.number,
                         length: field.length,

@@ -4,7 +4,8 @@ use std::fmt;
 
 use super::{
     elements::{Elements, TimeQuality},
-    time::{self, DateOrder, WrittenTime},
+    scan::{self, DateOrder},
+    time::WrittenTime,
 };
 
 /// The number at a message's start: facility times eight, plus severity.
@@ -12,6 +13,9 @@ use super::{
 pub struct Priority(u8);
 
 impl Priority {
+    /// Facility local0, severity informational: what NATs use.
+    pub const LOCAL0_INFO: Self = Self(16 * 8 + 6);
+
     /// From the number; `None` above 191 (RFC 5424 §6.2.1).
     pub const fn new(number: u8) -> Option<Self> {
         if number <= 191 {
@@ -63,6 +67,10 @@ pub struct Message<'a> {
     pub time: Option<WrittenTime>,
     /// What the device says of its clock (RFC 5424 §7.1; Cisco's `*` and `.`).
     pub quality: TimeQuality,
+    /// Its number among the sender's messages, by which a loss is noticed: RFC 5424 §7.3.1
+    /// (`sequenceId`, 1 to 2,147,483,647 and then 1 again), or the number that Cisco's devices
+    /// write first.
+    pub sequence: Option<u64>,
     /// Who sent it.
     pub hostname: Option<&'a [u8]>,
     /// The program (RFC 5424 only).
@@ -85,6 +93,7 @@ impl fmt::Debug for Message<'_> {
             .field("priority", &self.priority)
             .field("time", &self.time)
             .field("quality", &self.quality)
+            .field("sequence", &self.sequence)
             .field("hostname", &text(self.hostname))
             .field("app_name", &text(self.app_name))
             .field("message_id", &text(self.message_id))
@@ -110,6 +119,7 @@ impl<'a> Message<'a> {
             priority: None,
             time: None,
             quality: TimeQuality::UNSAID,
+            sequence: None,
             hostname: None,
             app_name: None,
             process: None,
@@ -152,6 +162,7 @@ fn rfc5424(line: &[u8]) -> Option<Message<'_>> {
             _ => time,
         }),
         quality,
+        sequence: sequence_id(elements),
         hostname: told(hostname),
         app_name: told(app_name),
         process: told(process),
@@ -161,9 +172,22 @@ fn rfc5424(line: &[u8]) -> Option<Message<'_>> {
     })
 }
 
+/// `[meta sequenceId="…"]` (RFC 5424 §7.3.1).
+fn sequence_id(elements: Elements<'_>) -> Option<u64> {
+    let (_, value) = elements
+        .get(b"meta")?
+        .find(|(name, _)| *name == b"sequenceId")?;
+    decimal(value.raw())
+}
+
+fn decimal(digits: &[u8]) -> Option<u64> {
+    let digits = std::str::from_utf8(digits).ok()?;
+    digits.parse().ok().filter(|_| !digits.starts_with('+'))
+}
+
 /// A timestamp of RFC 5424 §6.2.3, which is RFC 3339 with a `T` and a zone.
 fn timestamp(text: &[u8]) -> Option<WrittenTime> {
-    let (time, length) = time::scan(text, DateOrder::Year)?;
+    let (time, length) = scan::scan(text, DateOrder::Year)?;
     let strict = length == text.len() && text.get(10) == Some(&b'T') && time.offset.is_some();
     strict.then_some(time)
 }
@@ -221,12 +245,13 @@ fn header(message: &mut Message<'_>) -> bool {
         rest = after;
     }
     // What may stand before the time: Cisco's sequence number and host, "Daemon.Info", "(FPC 3)".
-    let mut hostname = None;
+    let (mut hostname, mut sequence) = (None, None);
     for _ in 0..4 {
         rest = rest.trim_ascii_start();
         if let Some((time, quality, after)) = marked_time(rest) {
             message.time = Some(time);
             message.quality = quality;
+            message.sequence = sequence.or(message.sequence);
             message.hostname = hostname.or(message.hostname);
             message.body = after;
             if let Some((host, after)) = host(after) {
@@ -239,8 +264,9 @@ fn header(message: &mut Message<'_>) -> bool {
             return false;
         };
         if let Some(name) = text.strip_suffix(b":") {
-            if !name.iter().all(u8::is_ascii_digit) {
-                hostname = Some(name);
+            match decimal(name) {
+                Some(number) => sequence = Some(number),
+                None => hostname = Some(name),
             }
         } else if text.first() != Some(&b'(') && !is_level(text) && !is_host(text) {
             return false;
@@ -265,7 +291,7 @@ fn marked_time(text: &[u8]) -> Option<(WrittenTime, TimeQuality, &[u8])> {
     if !starts_time(unmarked) {
         return None;
     }
-    let (time, length) = time::scan(unmarked, DateOrder::Year)?;
+    let (time, length) = scan::scan(unmarked, DateOrder::Year)?;
     let rest = unmarked.get(length..)?;
     // A local zone's name names no zone to anybody else; it is not the host.
     let rest = zone_name(rest).unwrap_or(rest);

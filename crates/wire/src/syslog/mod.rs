@@ -14,7 +14,7 @@
 //! let line = b"<189>29: edge1: *Dec 31 23:59:58.250 UTC: %SYS-5-CONFIG_I: Configured";
 //! let message = Message::parse(line);
 //! assert_eq!(message.hostname, Some(&b"edge1"[..]));
-//! assert_eq!(message.quality.synced, Some(false));
+//! assert_eq!((message.quality.synced, message.sequence), (Some(false), Some(29)));
 //! let received = Clock::new("2027-01-01T00:00:00Z".parse()?);
 //! let at = message.time.map(|time| time.instant(&received)).transpose()?;
 //! assert_eq!(at.map(|at| at.to_string()).as_deref(), Some("2026-12-31T23:59:58.250Z"));
@@ -23,11 +23,15 @@
 //! ```
 
 mod elements;
+mod export;
 mod framing;
 mod message;
-pub(crate) mod time;
+pub(crate) mod scan;
+mod time;
 
+pub(crate) use elements::closing_quote;
 pub use elements::{Elements, Parameters, TimeQuality, Value};
+pub use export::{EVENT_ID, Export, ExportError, Sequence, read_event};
 pub use framing::{Frame, Frames, Framing};
 pub use message::{Form, Message, Priority};
 pub use time::{Clock, TimeError, WrittenTime};

@@ -95,6 +95,24 @@ fn the_quality_of_the_clock_is_read() {
 }
 
 #[test]
+fn a_messages_number_is_read() {
+    let sequence = |line: &str| Message::parse(line.as_bytes()).sequence;
+    assert_eq!(
+        sequence("<14>1 - - - - - [meta sequenceId=\"7\" sysUpTime=\"1\"]"),
+        Some(7)
+    );
+    assert_eq!(
+        sequence("<189>29: edge1: *Nov 21 08:00:00 UTC: %SYS-5: x"),
+        Some(29)
+    );
+    assert_eq!(
+        sequence("<189>Nov 21 08:00:00 10.0.0.1 30: .Nov 21 08:00:00: %SYS-5: x"),
+        Some(30)
+    );
+    assert_eq!(sequence("<14>Nov 21 08:00:00 host 12: x"), None);
+}
+
+#[test]
 fn the_zone_of_a_clock_that_does_not_know_its_own_is_not_believed() {
     let message =
         Message::parse(b"<14>1 2026-11-21T08:00:00Z h NAT - - [timeQuality tzKnown=\"0\"]");

@@ -45,7 +45,7 @@ pub(super) fn read(
     let has_outside = row.places.has(Slot::PostSourceV4) || row.places.has(Slot::PostSourceV6);
     match number {
         3 => pool_exhausted(row, clocks, context, tell),
-        10 | 12 if !has_ports && !(has_inside && has_outside) => {
+        10 | 12 if !(has_ports || has_inside && has_outside) => {
             pool_exhausted(row, clocks, context, tell)
         }
         11 | 13 if row.places.has(Slot::Quota) || !has_outside => {

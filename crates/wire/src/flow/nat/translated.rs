@@ -34,7 +34,13 @@ pub(super) fn connection(
         None if phase == Phase::Begun => since,
         None => time(row, clocks.end, context.sent)?,
     };
-    session(row, phase, at, since, context, tell)
+    // Only the ASA has a time of the event; it tells a connection once, whoever opened it.
+    let ways = if clocks.observed.is_some() {
+        Ways::Both
+    } else {
+        Ways::Out
+    };
+    session(row, (phase, ways), at, since, context, tell)
 }
 
 /// A flow that was translated (MikroTik, Fortinet): one record when it is over, or while it goes
@@ -53,18 +59,36 @@ pub(super) fn flow(
     let phase = if goes_on { Phase::Held } else { Phase::Ended };
     let since = time(row, clocks.start, context.sent)?;
     let at = time(row, clocks.end, context.sent)?;
-    session(row, phase, at, since, context, tell)
+    let ways = if row.places.has(Slot::PostSourcePort) {
+        Ways::Out
+    } else {
+        Ways::Both
+    };
+    session(row, (phase, ways), at, since, context, tell)
+}
+
+/// Which packets' translations are read.
+///
+/// A packet's source is translated on the way out. On the way in its destination is, and makers
+/// disagree there: of an answer, the ASA and RouterOS 6 give the external address as destination
+/// and the internal one as postNATDestination, FortiOS the other way round. Who tells the external
+/// port of what goes out tells both directions, so that the way out is enough; only where nothing
+/// else is told, by makers whose way is known, the way in is read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Ways {
+    Out,
+    Both,
 }
 
 fn session(
     row: Row<'_>,
-    phase: Phase,
+    (phase, ways): (Phase, Ways),
     at: Option<Timestamp>,
     since: Option<Timestamp>,
     context: &mut Context<'_>,
     tell: &mut impl FnMut(NatEvent),
 ) -> Result<Read, BadRecord> {
-    let (Some(sides), Ok(transport)) = (Sides::of(row), transport(row)) else {
+    let (Some(sides), Ok(transport)) = (Sides::of(row, ways), transport(row)) else {
         return Ok(Read::Other);
     };
     let subscriber = Subscriber::new(context.realms.of(row)?, sides.internal);
@@ -94,10 +118,9 @@ struct Sides {
 }
 
 impl Sides {
-    /// A packet's source is translated on the way out, its destination on the way in: answers, and
-    /// what comes in through a forwarded port. `None` where nothing was translated, or where the
-    /// record does not tell the external port: RouterOS 6 tells it only of what comes in.
-    fn of(row: Row<'_>) -> Option<Self> {
+    /// `None` where nothing was translated, or where the record does not tell the external port:
+    /// RouterOS 6 tells it only of what comes in.
+    fn of(row: Row<'_>, ways: Ways) -> Option<Self> {
         let told = |slot| row.port(slot).filter(|port| *port != 0);
         let source = row.address(Slot::SourceV4, Slot::SourceV6)?;
         let target = row.address(Slot::DestinationV4, Slot::DestinationV6);
@@ -120,6 +143,9 @@ impl Sides {
                     .zip(new_target_port.or(target_port))
                     .map(Into::into),
             });
+        }
+        if ways == Ways::Out {
+            return None;
         }
         let internal = row.address(Slot::PostDestinationV4, Slot::PostDestinationV6)?;
         let IpAddr::V4(external) = target? else {
