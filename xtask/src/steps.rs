@@ -27,7 +27,7 @@ impl Plan {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut plan = Self {
             steps: Step::ALL.to_vec(),
-            fuzz: Duration::from_secs(60),
+            fuzz: Duration::from_secs(20),
         };
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
@@ -262,7 +262,7 @@ mod tests {
     fn everything_runs_when_nothing_is_said() {
         let plan = parse("").unwrap();
         assert_eq!(plan.steps, Step::ALL);
-        assert_eq!(plan.fuzz, Duration::from_secs(60));
+        assert_eq!(plan.fuzz, Duration::from_secs(20));
     }
 
     #[test]

@@ -32,6 +32,11 @@ pub(crate) enum Command {
     Sightings(SightingsArgs),
     /// Say who it was for every sighting in a server's log or a capture
     Trace(TraceArgs),
+    /// Take another device's log files into the ledger
+    ///
+    /// Lines of many makers' NATs, our own JSON lines and syslog. What cannot be read is counted,
+    /// shown by example, and kept aside with --rejects; the rest goes on. The exit status is then 1.
+    Import(ImportArgs),
     /// Show who asked the ledger what, for which case, and what the verdict was
     Questions(QuestionsArgs),
     /// Make a ledger and say what it is to be, before anything is written to it
@@ -173,7 +178,7 @@ pub(crate) enum IdentityCommand {
     ///
     /// A line that cannot be taken in stops no other. A table is taken in as a whole or, where it
     /// cannot be read to its end, not at all; importing it again changes nothing.
-    Import(ImportArgs),
+    Import(IdentityImportArgs),
     /// Forget for good all whose time ended before another time
     Forget(ForgetArgs),
 }
@@ -194,7 +199,7 @@ pub(crate) struct IdentityStore {
 }
 
 #[derive(Debug, Args)]
-pub(crate) struct ImportArgs {
+pub(crate) struct IdentityImportArgs {
     /// Tables of customers; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
@@ -308,6 +313,40 @@ pub(crate) struct LedgerArgs {
     /// Print one JSON object
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ImportArgs {
+    /// One device's log files, the oldest first; - for standard input
+    #[arg(required = true, value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// What the ledger is to call the device
+    #[arg(long, value_name = "NAME")]
+    pub(crate) device: String,
+    /// The lines' form: a dialect's name such as juniper, json-lines, syslog, or auto to guess it
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) format: Option<String>,
+    /// A dialect of your own, described in a file; it comes before one of ours of its name
+    #[arg(long = "dialect", value_name = "FILE")]
+    pub(crate) dialects: Vec<PathBuf>,
+    /// From this time on, the files tell of all that the device holds: nothing is missing, and
+    /// whatever was held before was told before. Without it, every answer stays 'unknown'
+    #[arg(long, value_name = "TIME")]
+    pub(crate) complete_from: Option<Timestamp>,
+    /// How far the device's clock may be off, either way
+    #[arg(long, value_name = "DURATION", default_value = "1s", value_parser = parse_duration)]
+    pub(crate) clock_error: Duration,
+    /// The zone of times that are written without one: UTC, +01:00 or Europe/Berlin
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// The realm of subscribers of whom the lines tell none
+    #[arg(long, value_name = "NAME", default_value = "default")]
+    pub(crate) realm: String,
+    /// Write here the lines that could not be read, as they are
+    #[arg(long, value_name = "FILE")]
+    pub(crate) rejects: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) ledger: LedgerArgs,
 }
 
 #[derive(Debug, Args)]

@@ -15,12 +15,12 @@ use portledger_keys::{KeyRing, MasterKey, MasterSource};
 use serde_json::json;
 
 use crate::{
-    args::{ForgetArgs, IdentityKeys, IdentityStore, ImportArgs},
+    args::{ForgetArgs, IdentityImportArgs, IdentityKeys, IdentityStore},
     failure::{Ended, Failure},
     output::refuse_to_overwrite,
 };
 
-pub(crate) fn import(args: &ImportArgs) -> Ended {
+pub(crate) fn import(args: &IdentityImportArgs) -> Ended {
     let store = made(&args.store)?;
     let mut rejects = args
         .rejects
@@ -155,7 +155,7 @@ fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
 }
 
 /// The file of rejects, which are somebody's: for its owner alone.
-fn create(path: &Path, args: &ImportArgs) -> Result<BufWriter<File>, Failure> {
+fn create(path: &Path, args: &IdentityImportArgs) -> Result<BufWriter<File>, Failure> {
     refuse_to_overwrite(path, args.files.iter().map(std::path::PathBuf::as_path))?;
     let mut options = OpenOptions::new();
     let created = options

@@ -19,8 +19,9 @@ use portledger_servers::{
 };
 
 use crate::{args::Reading, failure::Failure, output::refuse_to_overwrite, questions::now};
-use progress::Progress;
-use source::{Lines, Source, Stream};
+pub(crate) use progress::Progress;
+pub(crate) use source::Lines;
+use source::{Source, Stream};
 
 /// What reading came to, besides the sightings.
 #[derive(Debug, Default)]
@@ -258,7 +259,7 @@ impl OnePass<'_> {
     }
 }
 
-fn parse_zone(text: &str) -> Result<TimeZone, Failure> {
+pub(crate) fn parse_zone(text: &str) -> Result<TimeZone, Failure> {
     if text.eq_ignore_ascii_case("utc") || text == "Z" {
         return Ok(TimeZone::UTC);
     }
@@ -271,11 +272,11 @@ fn parse_zone(text: &str) -> Result<TimeZone, Failure> {
     )))
 }
 
-fn create(path: &Path) -> Result<(PathBuf, BufWriter<File>), Failure> {
+pub(crate) fn create(path: &Path) -> Result<(PathBuf, BufWriter<File>), Failure> {
     let file = File::create(path).map_err(|error| unusable(path, "write", &error))?;
     Ok((path.to_owned(), BufWriter::new(file)))
 }
 
-fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
+pub(crate) fn unusable(path: &Path, what: &str, error: &io::Error) -> Failure {
     Failure::failed(format!("{}: cannot {what} it: {error}", path.display()))
 }

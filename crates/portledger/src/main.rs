@@ -10,6 +10,7 @@ mod config;
 mod demo;
 mod failure;
 mod identity;
+mod import;
 mod init;
 mod input;
 mod ledger;
@@ -39,6 +40,7 @@ fn main() -> ExitCode {
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Import(args) => import::run(&args),
         Command::Questions(args) => questions::show::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Seal(args) => seal::run(&args),

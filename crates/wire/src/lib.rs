@@ -4,7 +4,7 @@
 //! I/O: bytes and a receive time come in, [`NatEvent`]s come out, and the other way round.
 //!
 //! ```text
-//! datagram, stream, line ──▶ codec ──▶ NatEvent ──▶ (who collects: device, pairing) ──▶ Record
+//! datagram, stream, line ──▶ codec ──▶ NatEvent ──▶ Pairing, one a device ──▶ Record
 //!                              │
 //!                              └────▶ what was not understood, with its place and why
 //! ```
@@ -12,6 +12,8 @@
 //! A codec never guesses: an event's time says where it came from ([`EventTime`]), a release that
 //! does not say since when the ports were held leaves that open, and what a codec does not
 //! understand it hands back, so that nothing is lost unnoticed.
+//!
+//! [`Pairing`] makes of one device's events what a ledger keeps.
 //!
 //! Text: [`syslog`] takes streams and headers apart and writes our events as RFC 5424; [`dialect`]
 //! reads the makers' lines by descriptions that are data; [`json_lines`] is for programs.
@@ -41,6 +43,8 @@ pub mod dialect;
 mod event;
 pub mod flow;
 pub mod json_lines;
+mod pairing;
 pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};
+pub use pairing::{PATIENCE, Pairing, Unkept};

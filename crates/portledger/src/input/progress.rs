@@ -13,8 +13,11 @@ use super::Pass;
 const BAR: &str = "{spinner} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}";
 const COUNT: &str = "{spinner} {bytes}, {bytes_per_sec} {msg}";
 
+/// How often it is drawn.
+const TICK: Duration = Duration::from_millis(200);
+
 /// How many bytes have been read, of how many where all are files.
-pub(super) struct Progress {
+pub(crate) struct Progress {
     bar: ProgressBar,
     total: Option<u64>,
 }
@@ -30,7 +33,7 @@ impl Default for Progress {
 
 impl Progress {
     /// There are so many bytes more to read; `None` where nobody knows.
-    pub(super) fn expect(&mut self, bytes: Option<u64>) {
+    pub(crate) fn expect(&mut self, bytes: Option<u64>) {
         self.total = self.total.zip(bytes).map(|(total, more)| total + more);
         self.bar = match self.total {
             _ if !io::stderr().is_terminal() => ProgressBar::hidden(),
@@ -56,10 +59,15 @@ impl Progress {
         }
         self.bar.reset();
         self.bar.set_message(pass.why);
-        self.bar.enable_steady_tick(Duration::from_millis(200));
+        self.bar.enable_steady_tick(TICK);
     }
 
-    pub(super) fn done(&self) {
+    /// Reading begins, once.
+    pub(crate) fn start(&self) {
+        self.bar.enable_steady_tick(TICK);
+    }
+
+    pub(crate) fn done(&self) {
         self.bar.finish_and_clear();
     }
 }

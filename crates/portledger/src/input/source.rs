@@ -156,8 +156,8 @@ fn format(args: &Reading, path: &Path, lines: &mut Lines<'_>) -> Result<Option<F
     if let Some(config) = &args.config {
         return definition::format(config, path).map(Some);
     }
-    lines.look_ahead()?;
-    let first: Vec<&[u8]> = lines.ahead.iter().map(Vec::as_slice).collect();
+    let first = lines.look_ahead(GUESSED_FROM)?;
+    let first: Vec<&[u8]> = first.iter().map(Vec::as_slice).collect();
     match guess(&first) {
         Ok(guessed) => {
             let (format, why) = (guessed.format, guessed.why);
@@ -173,14 +173,19 @@ fn format(args: &Reading, path: &Path, lines: &mut Lines<'_>) -> Result<Option<F
 }
 
 /// The lines of a log, of any bytes, with their ends.
-pub(super) struct Lines<'a> {
-    pub(super) path: &'a Path,
+pub(crate) struct Lines<'a> {
+    pub(crate) path: &'a Path,
     input: BufReader<Box<dyn Read>>,
     /// Lines read already to guess from.
     ahead: VecDeque<Vec<u8>>,
 }
 
 impl<'a> Lines<'a> {
+    /// The lines of a file, or of standard input.
+    pub(crate) fn open(path: &'a Path, progress: &Progress) -> Result<Self, Failure> {
+        Ok(Self::of(path, progress.of(open(path)?)))
+    }
+
     fn of(path: &'a Path, bytes: Box<dyn Read>) -> Self {
         Self {
             path,
@@ -189,7 +194,7 @@ impl<'a> Lines<'a> {
         }
     }
 
-    pub(super) fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
+    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
         if let Some(line) = self.ahead.pop_front() {
             return Ok(Some(line));
         }
@@ -199,15 +204,16 @@ impl<'a> Lines<'a> {
         Ok((read > 0).then_some(line))
     }
 
-    fn look_ahead(&mut self) -> Result<(), Failure> {
+    /// The next lines, at most so many, which stay to be read.
+    pub(crate) fn look_ahead(&mut self, lines: usize) -> Result<Vec<Vec<u8>>, Failure> {
         let mut ahead = VecDeque::new();
-        while ahead.len() < GUESSED_FROM
+        while ahead.len() < lines
             && let Some(line) = self.next()?
         {
             ahead.push_back(line);
         }
-        self.ahead = ahead;
-        Ok(())
+        self.ahead.clone_from(&ahead);
+        Ok(ahead.into())
     }
 }
 

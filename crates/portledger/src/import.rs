@@ -1,0 +1,320 @@
+//! `portledger import`: another device's log files into the ledger.
+
+mod form;
+
+use std::{
+    collections::BTreeMap,
+    fs,
+    io::{BufWriter, Write as _},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    time::{Duration, SystemTime},
+};
+
+use portledger_ledger::{Keeper, Options, Writer};
+use portledger_model::{Device, Durability, Realm, Record, Start, Timestamp};
+use portledger_wire::{
+    EventTime, NatEvent, Pairing, Told,
+    dialect::{Dialect, Dialects},
+    syslog::Clock,
+};
+use serde_json::json;
+
+use crate::{
+    args::ImportArgs,
+    failure::{Ended, Failure},
+    input::{Lines, Progress, create, parse_zone, unusable},
+    ledger,
+    output::refuse_to_overwrite,
+    questions::now,
+};
+use form::{Form, Line};
+
+/// How many lines a format is guessed from.
+const GUESSED_FROM: usize = 1_000;
+/// How many records go to the log at once.
+const BATCH: usize = 4_096;
+/// How many rejections are shown.
+const EXAMPLES: usize = 5;
+
+pub(crate) fn run(args: &ImportArgs) -> Ended {
+    let device = Device::new(&args.device)?;
+    let realm = Realm::new(&args.realm)?;
+    let zone = args.zone.as_deref().map(parse_zone).transpose()?;
+    if let Some(rejects) = &args.rejects {
+        let used = args.files.iter().chain(&args.dialects);
+        refuse_to_overwrite(rejects, used.map(PathBuf::as_path))?;
+    }
+    let dialects = dialects(&args.dialects)?;
+    let mut progress = Progress::default();
+    for path in &args.files {
+        progress.expect(
+            facts(path)?
+                .filter(|facts| facts.is_file())
+                .map(|facts| facts.len()),
+        );
+    }
+    // What every file is, is settled before the first record is written.
+    let mut files = Vec::new();
+    for path in &args.files {
+        let mut lines = Lines::open(path, &progress)?;
+        let first = lines.look_ahead(GUESSED_FROM)?;
+        let form = Form::find(args.format.as_deref(), &dialects, &first, path)?;
+        let mut clock = Clock::new(written(path)?);
+        clock.zone.clone_from(&zone);
+        files.push((lines, form, clock));
+    }
+    let mut writer = ledger::open_to_write(&args.ledger.ledger, Options::default())?;
+    let mut import = Import {
+        device: device.clone(),
+        complete_from: args.complete_from,
+        started: false,
+        start: Start {
+            clock_error: args.clock_error,
+            guard_time: Duration::ZERO,
+            durability: Durability::LogBeforeUse,
+            continues: false,
+            heartbeat: None,
+        },
+        pairing: Pairing::new(device),
+        batch: Vec::new(),
+        rejects: args.rejects.as_deref().map(create).transpose()?,
+        told: Summary::default(),
+    };
+    progress.start();
+    for (lines, form, clock) in files {
+        import.file(lines, &form, clock, &realm, &mut writer)?;
+    }
+    import.pairing.finish(&mut import.batch);
+    import.write(&mut writer)?;
+    drop(writer);
+    progress.done();
+    if let Some((path, rejects)) = &mut import.rejects {
+        rejects
+            .flush()
+            .map_err(|error| unusable(path, "write", &error))?;
+    }
+    Keeper::open(&args.ledger.ledger)?.seal(now())?;
+    import.told.tell(args);
+    Ok(if import.told.rejected() == 0 {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+/// The dialects that this release knows, and those of files.
+fn dialects(files: &[PathBuf]) -> Result<Dialects, Failure> {
+    let mut dialects = Dialects::built_in();
+    for path in files {
+        let text = fs::read_to_string(path).map_err(|error| unusable(path, "read", &error))?;
+        let dialect = Dialect::parse(&path.display().to_string(), &text);
+        dialects.add(dialect.map_err(|error| Failure::usage(error.to_string()))?);
+    }
+    Ok(dialects)
+}
+
+/// What the system says of a file; nothing of standard input.
+fn facts(path: &Path) -> Result<Option<fs::Metadata>, Failure> {
+    if path.as_os_str() == "-" {
+        return Ok(None);
+    }
+    let facts = fs::metadata(path).map_err(|error| unusable(path, "read", &error))?;
+    Ok(Some(facts))
+}
+
+/// When a file was written last: what is in it happened before, and tells the year where its lines
+/// do not.
+fn written(path: &Path) -> Result<Timestamp, Failure> {
+    let Some(facts) = facts(path)? else {
+        return Ok(now());
+    };
+    let time = facts
+        .modified()
+        .map_err(|error| unusable(path, "read", &error))?;
+    let since = time.duration_since(SystemTime::UNIX_EPOCH);
+    Ok(Timestamp::EPOCH.after(since.unwrap_or_default()))
+}
+
+/// What importing came to.
+#[derive(Debug, Default)]
+struct Summary {
+    formats: Vec<String>,
+    lines: u64,
+    events: u64,
+    records: u64,
+    skipped: BTreeMap<String, u64>,
+    rejected: BTreeMap<String, u64>,
+    examples: Vec<String>,
+}
+
+impl Summary {
+    fn rejected(&self) -> u64 {
+        self.rejected.values().sum()
+    }
+
+    fn tell(&self, args: &ImportArgs) {
+        let skipped: u64 = self.skipped.values().sum();
+        let (events, records, rejected) = (self.events, self.records, self.rejected());
+        if args.ledger.json {
+            println!(
+                "{}",
+                json!({
+                    "format": self.formats,
+                    "device": args.device,
+                    "lines": self.lines,
+                    "events": events,
+                    "records": records,
+                    "skipped": self.skipped,
+                    "rejected": rejected,
+                    "rejected_because": self.rejected,
+                    "complete_from": args.complete_from,
+                })
+            );
+        } else {
+            println!(
+                "{events} events of {} became {records} records in {}",
+                args.device,
+                args.ledger.ledger.display()
+            );
+        }
+        eprintln!("portledger: {events} events, {skipped} lines skipped, {rejected} rejected");
+        for (reason, count) in &self.skipped {
+            eprintln!("  skipped {count}: {reason}");
+        }
+        for (reason, count) in &self.rejected {
+            eprintln!("  rejected {count}: {reason}");
+        }
+        for example in &self.examples {
+            eprintln!("    {example}");
+        }
+        if args.complete_from.is_none() && events > 0 {
+            eprintln!(
+                "portledger: nothing says since when these files tell of everything that {} held: answers stay 'unknown'; say it with --complete-from TIME",
+                args.device
+            );
+        }
+    }
+}
+
+struct Import {
+    device: Device,
+    complete_from: Option<Timestamp>,
+    started: bool,
+    start: Start,
+    pairing: Pairing,
+    batch: Vec<Record>,
+    rejects: Option<(PathBuf, BufWriter<fs::File>)>,
+    told: Summary,
+}
+
+impl Import {
+    fn file(
+        &mut self,
+        mut lines: Lines<'_>,
+        form: &Form<'_>,
+        clock: Clock,
+        realm: &Realm,
+        writer: &mut Writer,
+    ) -> Result<(), Failure> {
+        let name = lines.path.display().to_string();
+        self.told.formats.push(form.name().to_owned());
+        let mut reader = form.reader(clock, realm);
+        let mut events = Vec::new();
+        let mut number = 0_u64;
+        while let Some(line) = lines.next()? {
+            number += 1;
+            self.told.lines += 1;
+            let text = line.strip_suffix(b"\n").unwrap_or(&line);
+            let text = text.strip_suffix(b"\r").unwrap_or(text);
+            let outcome = reader.read(text, &mut events);
+            for event in events.drain(..) {
+                self.told.events += 1;
+                if let Err(unkept) = self.take(event, writer)? {
+                    *self.told.skipped.entry(unkept).or_default() += 1;
+                }
+            }
+            match outcome {
+                Line::Events => {}
+                Line::Skipped(reason) => *self.told.skipped.entry(reason).or_default() += 1,
+                Line::Rejected(reason) => self.reject(&name, number, &line, reason)?,
+            }
+            if self.batch.len() >= BATCH {
+                self.write(writer)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn take(
+        &mut self,
+        event: NatEvent,
+        writer: &mut Writer,
+    ) -> Result<Result<(), String>, Failure> {
+        if !self.started {
+            self.started = true;
+            self.go_on(event.at.timestamp(), writer)?;
+        }
+        if let Some(from) = self
+            .complete_from
+            .filter(|from| *from <= event.at.timestamp())
+        {
+            self.complete_from = None;
+            let started = NatEvent {
+                at: EventTime::Told(from),
+                told: Told::Started(self.start),
+            };
+            let taken = self.pairing.take(started, &mut self.batch);
+            taken.map_err(|unkept| Failure::failed(unkept.to_string()))?;
+        }
+        let taken = self.pairing.take(event, &mut self.batch);
+        Ok(taken.map_err(|unkept| unkept.to_string()))
+    }
+
+    /// Where the ledger has the device's past, what is held is remembered from there.
+    fn go_on(&mut self, first: Timestamp, writer: &Writer) -> Result<(), Failure> {
+        let resume = writer.ledger()?.resume(&self.device, first)?;
+        for held in resume
+            .filter(|resume| resume.last <= first)
+            .into_iter()
+            .flat_map(|r| r.open)
+        {
+            self.pairing.resume(held.block, held.since);
+        }
+        Ok(())
+    }
+
+    fn reject(
+        &mut self,
+        name: &str,
+        number: u64,
+        line: &[u8],
+        reason: String,
+    ) -> Result<(), Failure> {
+        if self.told.examples.len() < EXAMPLES {
+            self.told
+                .examples
+                .push(format!("{name}:{number}: {reason}"));
+        }
+        // Rejections are counted by what is wrong, not by where in the line.
+        let what = reason
+            .split_once(": ")
+            .map_or(reason.as_str(), |(_, what)| what);
+        *self.told.rejected.entry(what.to_owned()).or_default() += 1;
+        if let Some((path, rejects)) = &mut self.rejects {
+            let written = rejects.write_all(line);
+            written.map_err(|error| unusable(path, "write", &error))?;
+        }
+        Ok(())
+    }
+
+    fn write(&mut self, writer: &mut Writer) -> Result<(), Failure> {
+        if !self.batch.is_empty() {
+            writer.append(&self.batch)?;
+            writer.sync()?;
+            self.told.records += self.batch.len() as u64;
+            self.batch.clear();
+        }
+        Ok(())
+    }
+}

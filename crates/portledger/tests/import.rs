@@ -1,0 +1,129 @@
+//! `portledger import`: another maker's lines, and then who had the ports.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
+mod support;
+
+use support::{Ended, Place};
+
+fn run(place: &Place, args: &str) -> Ended {
+    place.run(&args.split(' ').collect::<Vec<_>>())
+}
+
+/// 2024-06-01T10:00:00Z, in seconds.
+const BEGIN: u64 = 1_717_236_000;
+
+/// A line of Juniper's, `minutes` after the beginning.
+fn line(minutes: u64, what: &str, host: u8) -> String {
+    let (hour, minute) = (10 + minutes / 60, minutes % 60);
+    format!(
+        "<14>1 2024-06-01T{hour:02}:{minute:02}:00.000Z mx1 RT_NAT - RT_SRC_NAT_PBA_{what} \
+         [internal-ip=\"100.64.1.{host}\" block-used=\"1\" block-max-per-host=\"4\" \
+         block-port-low=\"1024\" block-port-high=\"1535\" reflexive-ip=\"203.0.113.7\" \
+         nat-pool-name=\"p\" logical-system-id=\"0\" epoch-time-64=\"{:08x}\"]\n",
+        BEGIN + minutes * 60
+    )
+}
+
+/// .5 has the block for an hour, then .6, whose release is lost, then .8, still. One line is cut
+/// short, and one is of something else.
+fn lines() -> String {
+    [
+        line(0, "ALLOC", 5),
+        line(60, "RELEASE", 5),
+        line(62, "ALLOC", 6),
+        line(62, "ALLOC", 6)[..150].to_owned() + "\n",
+        "<30>1 2024-06-01T11:30:00Z mx1 sshd 7 - - Server listening on :: port 22.\n".into(),
+        line(240, "ALLOC", 8),
+        line(300, "INTERIM", 8),
+    ]
+    .concat()
+}
+
+const IMPORT: &str = "import mx1.log --device mx1 --ledger ledger --json --rejects rejects.log";
+
+/// The internal addresses that an answer lists.
+fn named(place: &Place, at: &str, status: i32) -> Vec<String> {
+    let question = format!("who 203.0.113.7:1100 --at {at} --ledger ledger --json");
+    let answer = run(place, &question).with_status(status).json();
+    let all = answer["allocations"].as_array().unwrap();
+    all.iter()
+        .map(|held| held["subscriber"]["internal"].as_str().unwrap().to_owned())
+        .collect()
+}
+
+#[test]
+fn another_makers_lines_name_who_had_the_port() {
+    let place = Place::new();
+    place.write("mx1.log", lines());
+    let ended = run(
+        &place,
+        &format!("{IMPORT} --complete-from 2024-06-01T10:00:00Z"),
+    );
+    let ended = ended.with_status(1);
+    let told = ended.json();
+    assert_eq!(told["format"], serde_json::json!(["juniper"]));
+    assert_eq!((&told["events"], &told["rejected"]), (&5.into(), &1.into()));
+    assert!(
+        ended.stderr.contains("mx1.log:4: byte "),
+        "{}",
+        ended.stderr
+    );
+    assert_eq!(
+        place.read("rejects.log"),
+        lines().lines().nth(3).unwrap().to_owned() + "\n"
+    );
+
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
+    // Between its release and the next allocation nobody had it.
+    assert!(named(&place, "2024-06-01T11:01:00Z", 4).is_empty());
+    assert_eq!(named(&place, "2024-06-01T12:00:00Z", 0), ["100.64.1.6"]);
+    assert_eq!(named(&place, "2024-06-01T14:30:00Z", 0), ["100.64.1.8"]);
+    // After its last word nothing is known.
+    named(&place, "2024-06-01T20:00:00Z", 5);
+}
+
+#[test]
+fn without_a_word_that_nothing_is_missing_no_answer_is_given() {
+    let place = Place::new();
+    place.write("mx1.log", lines());
+    let ended = run(&place, IMPORT).with_status(1);
+    assert!(ended.stderr.contains("--complete-from"), "{}", ended.stderr);
+    named(&place, "2024-06-01T10:30:00Z", 5);
+}
+
+#[test]
+fn what_the_ledger_knows_to_be_held_is_released_by_the_next_file() {
+    let place = Place::new();
+    let (first, second) = (
+        line(0, "ALLOC", 5),
+        line(60, "RELEASE", 5) + &line(90, "ALLOC", 6),
+    );
+    place.write("first.log", first);
+    place.write("second.log", second);
+    let import = "import --device mx1 --ledger ledger --json";
+    run(
+        &place,
+        &format!("{import} first.log --complete-from 2024-06-01T10:00:00Z"),
+    )
+    .with_status(0);
+    run(&place, &format!("{import} second.log")).with_status(0);
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
+    assert!(named(&place, "2024-06-01T11:10:00Z", 4).is_empty());
+}
+
+#[test]
+fn a_form_that_nobody_knows_is_refused_before_anything_is_written() {
+    let place = Place::new();
+    place.write("mx1.log", "what\never\n");
+    let ended = run(&place, "import mx1.log --device mx1 --ledger ledger").with_status(2);
+    assert!(ended.stderr.contains("dialect file"), "{}", ended.stderr);
+    assert!(!place.path("ledger").exists());
+    let ended = run(&place, "import mx1.log --device mx1 --format cisko").with_status(2);
+    assert!(ended.stderr.contains("cisco-ios"), "{}", ended.stderr);
+}

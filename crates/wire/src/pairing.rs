@@ -1,0 +1,567 @@
+//! From what a device tells to what a ledger keeps.
+//!
+//! A ledger wants of a release since when the ports were held; many devices do not say it. And of
+//! what is missing, it wants to know that it is missing.
+//!
+//! ```text
+//! begun ──────────────▶ Allocated          remembered: who, since when
+//! still held ─────────▶ Held               also where its beginning was lost
+//! ended ──────────────▶ Released           with the beginning that was remembered
+//! ended, never begun ─▶ waits a little: it may have overtaken its beginning. Then it was held
+//!                       since the log began, or its beginning was lost and there is a gap
+//! ```
+
+use std::{
+    collections::{HashMap, VecDeque},
+    net::Ipv4Addr,
+    time::Duration,
+};
+
+use portledger_model::{Block, Device, Event, PortRange, Record, Subscriber, Timestamp, Transport};
+use thiserror::Error;
+
+use crate::{Holding, Kind, NatEvent, Phase, Told};
+
+/// How long, by the device's clock, a release may be ahead of its allocation.
+pub const PATIENCE: Duration = Duration::from_secs(10);
+
+/// How many blocks or mappings of one device are remembered. One that does not fit is kept in the
+/// ledger all the same; its release has to say since when it was held, or is a gap.
+const ROOM: usize = 8 << 20;
+
+/// How many releases wait for their allocation; the oldest wait no longer then.
+const WAITING: usize = 65_536;
+
+/// Pairs the events of one device. It remembers what is held: about 100 bytes each, 8,388,608 at
+/// most.
+#[derive(Debug)]
+pub struct Pairing {
+    device: Device,
+    /// Since when nothing is known to be missing.
+    listens_since: Option<Timestamp>,
+    places: HashMap<Place, Known>,
+    early: VecDeque<(Timestamp, Holding)>,
+}
+
+/// Where ports are.
+type Place = (Ipv4Addr, PortRange, Option<Transport>);
+
+/// What is known of a place.
+#[derive(Debug, Default)]
+struct Known {
+    /// Several where a device lets subscribers share a port among destinations.
+    holders: Vec<Holder>,
+    /// When it was given back last.
+    ended: Option<Timestamp>,
+}
+
+#[derive(Debug)]
+struct Holder {
+    subscriber: Subscriber,
+    since: Timestamp,
+    /// Sessions that use the port.
+    sessions: u32,
+}
+
+/// Why an event is nothing a ledger could keep.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Unkept {
+    /// Ports came into the hands of somebody the device does not name.
+    #[error("it does not say who holds the ports")]
+    NoSubscriber,
+    /// A ledger has no need of it: bindings of addresses, and limits without their figures.
+    #[error("a ledger has no need of it")]
+    NotNeeded,
+}
+
+impl Pairing {
+    /// For a device of which nothing is known yet.
+    pub fn new(device: Device) -> Self {
+        Self {
+            device,
+            listens_since: None,
+            places: HashMap::new(),
+            early: VecDeque::new(),
+        }
+    }
+
+    /// Remembers what the ledger knows to be held.
+    pub fn resume(&mut self, block: Block, since: Timestamp) {
+        let place = (block.external, block.ports, block.transport);
+        self.remember(place, block.subscriber, since);
+    }
+
+    /// Takes the device's next event and appends the records it makes.
+    ///
+    /// # Errors
+    /// When the event is nothing a ledger could keep. What waited may be appended all the same.
+    pub fn take(&mut self, event: NatEvent, out: &mut Vec<Record>) -> Result<(), Unkept> {
+        let at = event.at.timestamp();
+        self.settle(at.before(PATIENCE), out);
+        let event = match event.told {
+            Told::Ports(holding) => return self.ports(at, holding, out),
+            Told::Started(start) => {
+                if !start.continues {
+                    self.places.clear();
+                }
+                self.listens_since = Some(at);
+                Event::Started(start)
+            }
+            Told::Stopped => Event::Stopped,
+            Told::Heartbeat => Event::Heartbeat,
+            Told::Lost { since, events } => {
+                self.lost(since, at, events, out);
+                return Ok(());
+            }
+            Told::LimitReached {
+                subscriber: Some(subscriber),
+                limit,
+            } => Event::LimitReached { subscriber, limit },
+            Told::PoolExhausted {
+                blocks: Some(blocks),
+                resting: Some(resting),
+                ..
+            } => Event::PoolExhausted { blocks, resting },
+            Told::PoolThreshold {
+                level,
+                in_use: Some(in_use),
+                blocks: Some(blocks),
+                ..
+            } => Event::PoolThreshold {
+                level,
+                in_use,
+                blocks,
+            },
+            _ => return Err(Unkept::NotNeeded),
+        };
+        out.push(self.record(at, event));
+        Ok(())
+    }
+
+    /// Says that events were lost between two times.
+    pub fn lost(
+        &mut self,
+        since: Timestamp,
+        until: Timestamp,
+        events: Option<u64>,
+        out: &mut Vec<Record>,
+    ) {
+        self.listens_since = self.listens_since.max(Some(until));
+        out.push(self.record(until, Event::Lost { since, events }));
+    }
+
+    /// What still waits waits no longer: there is nothing more to come.
+    pub fn finish(&mut self, out: &mut Vec<Record>) {
+        self.settle(Timestamp::MAX, out);
+    }
+
+    fn ports(
+        &mut self,
+        at: Timestamp,
+        holding: Holding,
+        out: &mut Vec<Record>,
+    ) -> Result<(), Unkept> {
+        match holding.phase {
+            Phase::Begun => self.begun(at, holding, out),
+            Phase::Held => self.held(at, holding, out),
+            Phase::Ended => {
+                if !self.ended(at, &holding, out) {
+                    self.early.push_back((at, holding));
+                    if self.early.len() > WAITING {
+                        self.settle_next(out);
+                    }
+                }
+                Ok(())
+            }
+        }
+    }
+
+    fn begun(
+        &mut self,
+        at: Timestamp,
+        holding: Holding,
+        out: &mut Vec<Record>,
+    ) -> Result<(), Unkept> {
+        let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
+        let place = place(&holding);
+        let is_session = matches!(holding.kind, Kind::Session { .. });
+        if let Some(holder) = self.holder(place, &block.subscriber) {
+            if is_session {
+                holder.sessions = holder.sessions.saturating_add(1);
+                return Ok(());
+            }
+            // The same told twice.
+            if holder.since == at {
+                return Ok(());
+            }
+        }
+        self.remember(place, block.subscriber.clone(), at);
+        out.push(self.record(at, Event::Allocated(block)));
+        // Its release may have overtaken it.
+        let mine = |(ended, early): &(Timestamp, Holding)| {
+            at <= *ended
+                && self::place(early) == place
+                && (early.subscriber.is_none() || early.subscriber == holding.subscriber)
+        };
+        if let Some(found) = self.early.iter().position(mine)
+            && let Some((ended, early)) = self.early.remove(found)
+        {
+            self.ended(ended, &early, out);
+        }
+        Ok(())
+    }
+
+    fn held(
+        &mut self,
+        at: Timestamp,
+        holding: Holding,
+        out: &mut Vec<Record>,
+    ) -> Result<(), Unkept> {
+        let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
+        let place = place(&holding);
+        let known = self
+            .holder(place, &block.subscriber)
+            .map(|known| known.since);
+        let since = match holding.since.or(known) {
+            Some(since) => since,
+            None => self.unseen_beginning(place, at, out),
+        };
+        if known != Some(since) {
+            self.remember(place, block.subscriber.clone(), since);
+        }
+        out.push(self.record(at, Event::Held { block, since }));
+        Ok(())
+    }
+
+    /// Whether it is known, or told, since when it was held.
+    fn ended(&mut self, at: Timestamp, holding: &Holding, out: &mut Vec<Record>) -> bool {
+        let place = place(holding);
+        let holders = self.places.get_mut(&place).map(|known| &mut known.holders);
+        let found = holders.and_then(|holders| {
+            let named = |holder: &Holder| Some(&holder.subscriber) == holding.subscriber.as_ref();
+            let found = match holding.subscriber {
+                Some(_) => holders.iter().position(named),
+                // Who it was is clear where nobody else holds it.
+                None => (holders.len() == 1).then_some(0),
+            }?;
+            let holder = holders.get_mut(found)?;
+            if holder.sessions > 1 {
+                holder.sessions -= 1;
+                return Some(None);
+            }
+            Some(Some(holders.swap_remove(found)))
+        });
+        let (subscriber, since) = match (found, &holding.subscriber, holding.since) {
+            (Some(None), ..) => return true,
+            (Some(Some(holder)), _, since) => (holder.subscriber, since.unwrap_or(holder.since)),
+            (None, Some(subscriber), Some(since)) => (subscriber.clone(), since),
+            (None, ..) => return false,
+        };
+        self.has_ended(place, at);
+        out.push(self.released(at, place, subscriber, since));
+        true
+    }
+
+    /// What ended before `limit` and whose beginning has not come by now.
+    fn settle(&mut self, limit: Timestamp, out: &mut Vec<Record>) {
+        while self.early.front().is_some_and(|(at, _)| *at < limit) {
+            self.settle_next(out);
+        }
+    }
+
+    fn settle_next(&mut self, out: &mut Vec<Record>) {
+        let Some((at, holding)) = self.early.pop_front() else {
+            return;
+        };
+        let place = place(&holding);
+        let since = self.unseen_beginning(place, at, out);
+        self.has_ended(place, at);
+        match holding.subscriber {
+            Some(subscriber) if since < at => {
+                out.push(self.released(at, place, subscriber, since));
+            }
+            Some(_) => {}
+            None => self.lost(since, at, Some(1), out),
+        }
+    }
+
+    /// Since when ports were held whose beginning nobody told. Had it been after the log began and
+    /// nobody else had held them, it would have been told: so they were held all the time. Else
+    /// it was lost, and nothing is claimed of the time before.
+    fn unseen_beginning(
+        &mut self,
+        place: Place,
+        at: Timestamp,
+        out: &mut Vec<Record>,
+    ) -> Timestamp {
+        let ended = self.places.get(&place).and_then(|known| known.ended);
+        match (ended, self.listens_since) {
+            (Some(ended), _) => {
+                self.lost(ended, at, Some(1), out);
+                at
+            }
+            (None, Some(since)) => since.min(at),
+            (None, None) => at,
+        }
+    }
+
+    fn holder(&mut self, place: Place, subscriber: &Subscriber) -> Option<&mut Holder> {
+        let known = self.places.get_mut(&place)?;
+        known
+            .holders
+            .iter_mut()
+            .find(|holder| holder.subscriber == *subscriber)
+    }
+
+    fn remember(&mut self, place: Place, subscriber: Subscriber, since: Timestamp) {
+        if self.places.len() >= ROOM && !self.places.contains_key(&place) {
+            return;
+        }
+        let known = self.places.entry(place).or_default();
+        known
+            .holders
+            .retain(|holder| holder.subscriber != subscriber);
+        known.holders.push(Holder {
+            subscriber,
+            since,
+            sessions: 1,
+        });
+    }
+
+    fn has_ended(&mut self, place: Place, at: Timestamp) {
+        if self.places.len() < ROOM || self.places.contains_key(&place) {
+            let known = self.places.entry(place).or_default();
+            known.ended = known.ended.max(Some(at));
+        }
+    }
+
+    fn released(
+        &self,
+        at: Timestamp,
+        (external, ports, transport): Place,
+        subscriber: Subscriber,
+        since: Timestamp,
+    ) -> Record {
+        let block = Block {
+            subscriber,
+            external,
+            ports,
+            transport,
+        };
+        self.record(at, Event::Released { block, since })
+    }
+
+    fn record(&self, at: Timestamp, event: Event) -> Record {
+        Record {
+            at,
+            device: self.device.clone(),
+            event,
+        }
+    }
+}
+
+const fn place(holding: &Holding) -> Place {
+    (holding.external, holding.ports, holding.transport)
+}
+
+fn block(holding: &Holding) -> Option<Block> {
+    Some(Block {
+        subscriber: holding.subscriber.clone()?,
+        external: holding.external,
+        ports: holding.ports,
+        transport: holding.transport,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use portledger_model::{Durability, Realm, Start};
+
+    use super::*;
+    use crate::EventTime;
+
+    fn time(secs: i64) -> Timestamp {
+        Timestamp::from_secs(1_790_000_000 + secs)
+    }
+
+    fn who(host: u8) -> Subscriber {
+        Subscriber::new(Realm::default(), Ipv4Addr::new(100, 64, 0, host).into())
+    }
+
+    fn holding(phase: Phase, host: Option<u8>, since: Option<i64>) -> Holding {
+        Holding {
+            phase,
+            kind: Kind::Block,
+            subscriber: host.map(who),
+            external: Ipv4Addr::new(203, 0, 113, 7),
+            ports: PortRange::new(1_024, 1_535).unwrap(),
+            transport: None,
+            since: since.map(time),
+        }
+    }
+
+    fn ports(at: i64, phase: Phase, host: Option<u8>, since: Option<i64>) -> NatEvent {
+        NatEvent {
+            at: EventTime::Told(time(at)),
+            told: Told::Ports(holding(phase, host, since)),
+        }
+    }
+
+    fn session(at: i64, phase: Phase, host: u8) -> NatEvent {
+        NatEvent {
+            at: EventTime::Told(time(at)),
+            told: Told::Ports(Holding {
+                kind: Kind::Session {
+                    internal_port: None,
+                    destination: None,
+                },
+                ..holding(phase, Some(host), None)
+            }),
+        }
+    }
+
+    fn start(at: i64) -> NatEvent {
+        NatEvent {
+            at: EventTime::Told(time(at)),
+            told: Told::Started(Start {
+                clock_error: Duration::ZERO,
+                guard_time: Duration::ZERO,
+                durability: Durability::LogBeforeUse,
+                continues: false,
+                heartbeat: None,
+            }),
+        }
+    }
+
+    /// What the records say, shortly: what, when, of whom and since when.
+    fn paired(events: impl IntoIterator<Item = NatEvent>) -> Vec<String> {
+        let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
+        let mut out = Vec::new();
+        for event in events {
+            pairing.take(event, &mut out).unwrap();
+        }
+        pairing.finish(&mut out);
+        let secs = |at: Timestamp| at.as_micros() / 1_000_000 - 1_790_000_000;
+        let host = |block: &Block| match block.subscriber.internal() {
+            std::net::IpAddr::V4(address) => address.octets()[3],
+            std::net::IpAddr::V6(_) => 0,
+        };
+        let said = out.iter().filter_map(|record| {
+            let at = secs(record.at);
+            Some(match &record.event {
+                Event::Allocated(block) => format!("{at}: {} has it", host(block)),
+                Event::Held { block, since } => {
+                    format!("{at}: {} has it since {}", host(block), secs(*since))
+                }
+                Event::Released { block, since } => {
+                    format!("{at}: {} had it since {}", host(block), secs(*since))
+                }
+                Event::Lost { since, .. } => format!("{at}: lost since {}", secs(*since)),
+                _ => return None,
+            })
+        });
+        said.collect()
+    }
+
+    #[test]
+    fn a_release_gets_its_beginning() {
+        let events = [
+            ports(1, Phase::Begun, Some(1), None),
+            ports(9, Phase::Ended, None, None),
+        ];
+        assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+    }
+
+    #[test]
+    fn a_release_that_overtakes_its_allocation_still_finds_it() {
+        let events = [
+            ports(9, Phase::Ended, Some(1), None),
+            ports(1, Phase::Begun, Some(1), None),
+        ];
+        assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+    }
+
+    #[test]
+    fn what_was_held_when_the_log_began_was_held_since_then() {
+        let events = [start(5), ports(900, Phase::Ended, Some(1), None)];
+        assert_eq!(paired(events), ["900: 1 had it since 5"]);
+    }
+
+    #[test]
+    fn a_lost_beginning_is_a_gap_and_nobody_is_named_for_it() {
+        let events = [
+            start(0),
+            ports(1, Phase::Begun, Some(1), None),
+            ports(9, Phase::Ended, Some(1), None),
+            ports(900, Phase::Ended, Some(2), None),
+        ];
+        assert_eq!(
+            paired(events),
+            ["1: 1 has it", "9: 1 had it since 1", "900: lost since 9"]
+        );
+    }
+
+    #[test]
+    fn an_interim_record_repairs_a_lost_allocation() {
+        // Juniper's INTERIM says since when.
+        let events = [
+            ports(90, Phase::Held, Some(1), Some(10)),
+            ports(99, Phase::Ended, Some(1), None),
+        ];
+        assert_eq!(
+            paired(events),
+            ["90: 1 has it since 10", "99: 1 had it since 10"]
+        );
+    }
+
+    #[test]
+    fn a_release_that_was_lost_does_not_hide_who_has_the_ports_now() {
+        let events = [
+            ports(1, Phase::Begun, Some(1), None),
+            ports(50, Phase::Begun, Some(2), None),
+            ports(60, Phase::Ended, Some(2), None),
+        ];
+        assert_eq!(
+            paired(events),
+            ["1: 1 has it", "50: 2 has it", "60: 2 had it since 50"]
+        );
+    }
+
+    #[test]
+    fn the_same_told_twice_is_one() {
+        let begun = || ports(1, Phase::Begun, Some(1), None);
+        assert_eq!(paired([begun(), begun()]), ["1: 1 has it"]);
+    }
+
+    #[test]
+    fn a_port_is_held_until_its_last_session_ends() {
+        let events = [
+            session(1, Phase::Begun, 1),
+            session(2, Phase::Begun, 1),
+            session(3, Phase::Ended, 1),
+            session(9, Phase::Ended, 1),
+        ];
+        assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+    }
+
+    #[test]
+    fn whom_a_release_without_a_name_means_is_not_guessed() {
+        let events = [
+            start(0),
+            session(1, Phase::Begun, 1),
+            session(2, Phase::Begun, 2),
+            ports(3, Phase::Ended, None, None),
+        ];
+        assert_eq!(
+            paired(events),
+            ["1: 1 has it", "2: 2 has it", "3: lost since 0"]
+        );
+    }
+
+    #[test]
+    fn ports_of_nobody_are_refused() {
+        let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
+        let taken = pairing.take(ports(1, Phase::Begun, None, None), &mut Vec::new());
+        assert_eq!(taken, Err(Unkept::NoSubscriber));
+    }
+}
