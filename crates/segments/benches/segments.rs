@@ -127,6 +127,7 @@ fn write(dir: &Path, dictionary: &Dictionary, rows: &[Row], key: Option<&Key>, p
     for file in &summary.files {
         let bytes = file.bytes as f64 / rows.len() as f64;
         println!("  {:>24} {bytes:>7.3} B/row", file.name);
+        // Proofs alone need the records' numbers.
         if file.name != "numbers.parquet" {
             all += bytes;
         }

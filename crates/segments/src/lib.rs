@@ -12,6 +12,7 @@
 //!      the subscriber's rows begin in by_subscriber
 //!  records.parquet         number, at, kind, device, external, first_port, ports, transport,
 //!      by number           subscriber, since, details
+//!  shortcuts.idx           what makes looking up faster, made from the first two and never needed
 //! ```
 //!
 //! `transport` is a protocol number, null for every transport; `to` is null where a block was
@@ -20,14 +21,17 @@
 //!
 //! - **Looking up** takes a few pages of 4,096 rows: the page index of the row group that may hold
 //!   the address is kept in memory once read (128 bytes a page), and leads to blocks of any size,
-//!   as each page's bounds include the last ports of its blocks. Only the columns that are needed
-//!   are decoded, of those with one value in a page not even that, as the index has it, and pages
-//!   used lately stay in a [`Cache`]. Deltas that zstd saves next to nothing on are not packed.
+//!   as each page's bounds include the last ports of its blocks. Inside a page, **shortcuts** say
+//!   where an address and its ports are, and let 32 values of a column be unpacked by themselves;
+//!   they cost less than a byte a row. Where there are none, whole columns are decoded, of those
+//!   with one value in a page not even that, as the index has it. Pages used lately stay in a
+//!   [`Cache`]. Deltas that zstd saves next to nothing on are not packed.
 //! - **Damage** is found before it can change an answer. Each page has a CRC-32, and so has what
 //!   leads to pages (see `stamp.rs`); encrypted files have authentication tags for both. Every
 //!   length is held against what there is before it is believed, so that no bytes make a panic.
 //!   The files are read by our own code, not by the `parquet` crate, which is trusted with writing
-//!   only. [`Segment::verify`] reads everything.
+//!   only. Damaged shortcuts are passed over, and made again by [`Segment::write_shortcuts`].
+//!   [`Segment::verify`] reads everything.
 //! - **Encryption** is Parquet's modular encryption, uniform: one [`Key`] for the footer and all
 //!   columns. Arrow opens such files with the key. DuckDB 2.0.0 does so only where no column has
 //!   more than one page in a row group, and takes arbitrary bytes for a key only of AES-256.

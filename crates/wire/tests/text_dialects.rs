@@ -33,6 +33,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("linux-conntrack-extended-id", "conntrack"),
     ("linux-conntrack-list", "conntrack"),
     ("linux-conntrack-timestamp", "conntrack"),
+    ("linux-conntrack-syslog", "conntrack"),
     ("linux-nft-log", "netfilter-log"),
     ("linux-ulogd2-nfct", "ulogd"),
     ("cisco-asa", "cisco-asa"),

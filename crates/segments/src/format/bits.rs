@@ -87,6 +87,7 @@ impl Bits {
     }
 
     /// Calls `each` with the places of all that are 1.
+    #[inline]
     pub(crate) fn each_place(&self, mut each: impl FnMut(usize)) {
         for (at, &word) in self.words.iter().enumerate() {
             let mut left = word;

@@ -126,16 +126,31 @@ impl<'a> Reader<'a> {
         Ok(first)
     }
 
+    #[inline]
     pub(crate) fn varint(&mut self) -> Parsed<u64> {
+        match self.rest.split_first() {
+            // Most are of one byte.
+            Some((&byte, rest)) if byte < 0x80 => {
+                self.rest = rest;
+                Ok(byte.into())
+            }
+            _ => self.long_varint(),
+        }
+    }
+
+    fn long_varint(&mut self) -> Parsed<u64> {
         let mut value = 0_u64;
-        for shift in (0..64).step_by(7) {
-            let byte = self.byte()?;
-            value |= u64::from(byte & 0x7f) << shift;
+        for (at, &byte) in self.rest.iter().take(10).enumerate() {
+            value |= u64::from(byte & 0x7f) << (at * 7);
             if byte < 0x80 {
+                self.rest = self.rest.get(at + 1..).unwrap_or(&[]);
                 return Ok(value);
             }
         }
-        Err(Malformed("a number of more than 64 bits"))
+        match self.rest.len() {
+            10.. => Err(Malformed("a number of more than 64 bits")),
+            _ => Err(CUT_OFF),
+        }
     }
 
     pub(crate) fn integer(&mut self) -> Parsed<i64> {

@@ -44,6 +44,7 @@ pub struct Segment {
     allocations: Table,
     devices: Devices,
     numbers: OnceLock<Table>,
+    /// `None` once asked for where there are none.
     shortcuts: OnceLock<Option<Shortcuts>>,
     /// Whether the shortcuts are of these records' numbers.
     of_numbers: OnceLock<bool>,

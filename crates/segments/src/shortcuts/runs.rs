@@ -134,11 +134,17 @@ impl Runs {
             (u32::from_le_bytes([a, b, c, d]), u16::from_le_bytes([e, f]))
         });
         let begins = Bits::of_bytes(cursor.take(rows.div_ceil(8))?, rows);
-        let end = place(rows)?;
-        let mut starts = Vec::with_capacity(count + 1);
+        if begins.ones() != count {
+            return Err(Malformed("another number of runs"));
+        }
+        let mut starts = vec![place(rows)?; count + 1];
+        let mut next = starts.iter_mut();
         // No place is beyond the last, which fits.
-        begins.each_place(|row| starts.push(row as u16));
-        starts.push(end);
+        begins.each_place(|row| {
+            if let Some(start) = next.next() {
+                *start = row as u16;
+            }
+        });
         let firsts = Numbers::read(cursor, count)?;
         let widths = Numbers::read(cursor, count)?;
         let mut most = 0;
@@ -168,7 +174,6 @@ impl Runs {
         let first = self.addresses.first().map(|&(_, run)| run);
         let last = self.addresses.last().map(|&(_, run)| usize::from(run));
         begins
-            && self.starts.len() == count + 1
             && first == (count > 0).then_some(0)
             && last.is_none_or(|last| last < count)
             && self

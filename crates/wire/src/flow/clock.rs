@@ -191,6 +191,26 @@ mod tests {
         assert_eq!(from_ntp(1 << 63).to_string(), "1968-01-20T03:14:08.000Z");
     }
 
+    #[test]
+    fn of_microseconds_the_lowest_bits_mean_nothing() {
+        // RFC 7011 §6.1.9. Just below 3 us, but for what must be ignored just above.
+        let fraction = (3 << 32_u64) / 1_000_000 + 1;
+        let mut places = Places::NONE;
+        places.put(Slot::ObservedMicros, 0, 8);
+        let bytes = ((NTP_TO_UNIX << 32) | fraction).to_be_bytes();
+        let row = Row {
+            bytes: &bytes,
+            places: &places,
+        };
+        let sent = Sent {
+            at: Timestamp::EPOCH,
+            uptime: None,
+            booted: None,
+        };
+        let told = read(row, Clocks::of(&places).observed, sent);
+        assert_eq!(told, Ok(Some(Timestamp::from_micros(2))));
+    }
+
     proptest! {
         #[test]
         fn any_ntp_time_is_between_1968_and_2104(value: u64) {

@@ -168,6 +168,16 @@ fn enterprise_elements_are_skipped_by_their_length() {
 }
 
 #[test]
+fn of_an_element_that_stands_twice_the_first_is_taken() {
+    let fields = [&BLOCK[..], &[(8, 4)]].concat();
+    let mut record = block(MILLIS, 16, INSIDE, 1_024, 1_535);
+    record.extend([192, 0, 2, 1]);
+    let line =
+        "2026-09-21T14:13:20.000Z Begun 203.0.113.7 1024-1535 any by default/100.64.3.9: block";
+    assert_eq!(shown(&[one(&fields, &record)]), [line]);
+}
+
+#[test]
 fn padding_is_no_record() {
     let mut records = block(MILLIS, 16, INSIDE, 1_024, 1_535);
     records.extend([0; 7]);

@@ -89,18 +89,19 @@ pub enum ExportError {
 ///
 /// | event | natEvent | fields besides the time |
 /// |---|---|---|
-/// | block begun, held, ended | 16, 16, 17 | inside (8 or 27), 225, 361 to 364, since, [4] |
-/// | session begun, held, ended | 4/6, 4/6, 5/7 | inside, 225, 227, since, [4], [7], [11 and 12 or 28] |
-/// | mapping begun, held, ended | 8/10, 8/10, 9/11 | inside, 225, 227, since, [4], [7] |
+/// | block begun, held, ended | 16, 16, 17 | inside (8 or 27), 225, 361 to 364, since, 4 |
+/// | session begun, held, ended | 4/6, 4/6, 5/7 | inside, 225, 227, since, 4, 7, 11, 12 or 28 |
+/// | mapping begun, held, ended | 8/10, 8/10, 9/11 | inside, 225, 227, since, 4, 7 |
 /// | address | 14, 14, 15 | inside, 225 |
-/// | pool exhausted, threshold | 12, 18 | [283], 467, 94 |
+/// | pool exhausted, threshold | 12, 18 | 283, 467, 94 |
 /// | limit | 13 | 466, inside, 94 |
 /// | started, stopped, heartbeat, lost | options record | scope, 94 |
 ///
-/// *Since* is flowStartMilliseconds (152): when it began, in releases and in what is still held,
-/// which is a creation (RFC 8158 has no number for it) that began before it was observed, with 0
-/// where it is not known when. A realm other than `default` is internalAddressRealm (464). What no
-/// element of the registry says stands as text in applicationDescription (94).
+/// A field of which an event tells nothing is left out, in a template of its own. *Since* is
+/// flowStartMilliseconds (152): when it began, in releases and in what is still held, which is a
+/// creation (RFC 8158 has no number for it) that began before it was observed, with 0 where it is
+/// not known when. A realm other than `default` is internalAddressRealm (464). What no element of
+/// the registry says stands as text in applicationDescription (94).
 ///
 /// [`Session`](super::Session) reads all of it back as it was, but for two things: times finer
 /// than the [`Precision`], and a holding that is told to be held since that very moment, which is
