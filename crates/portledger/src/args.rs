@@ -34,7 +34,8 @@ pub(crate) enum Command {
     Trace(TraceArgs),
     /// Take another device's log files into the ledger
     ///
-    /// Lines of many makers' NATs, our own JSON lines and syslog. What cannot be read is counted,
+    /// Lines of many makers' NATs, our own JSON lines and syslog, and captures of IPFIX, NetFlow v9
+    /// or syslog. A missing sequence number is a gap in what is known. What cannot be read is counted,
     /// shown by example, and kept aside with --rejects; the rest goes on. The exit status is then 1.
     Import(ImportArgs),
     /// Show who asked the ledger what, for which case, and what the verdict was
@@ -317,7 +318,7 @@ pub(crate) struct LedgerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// One device's log files, the oldest first; - for standard input
+    /// One device's log files or captures, the oldest first; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// What the ledger is to call the device

@@ -1,5 +1,6 @@
 //! `portledger import`: another device's log files into the ledger.
 
+mod capture;
 mod form;
 
 use std::{
@@ -16,6 +17,7 @@ use portledger_model::{Device, Durability, Realm, Record, Start, Timestamp};
 use portledger_wire::{
     EventTime, NatEvent, Pairing, Told,
     dialect::{Dialect, Dialects},
+    flow::{Item, Unit},
     syslog::Clock,
 };
 use serde_json::json;
@@ -28,7 +30,8 @@ use crate::{
     output::refuse_to_overwrite,
     questions::now,
 };
-use form::{Form, Line};
+use capture::Exporters;
+use form::{Form, FormReader, Line};
 
 /// How many lines a format is guessed from.
 const GUESSED_FROM: usize = 1_000;
@@ -58,11 +61,22 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
     let mut files = Vec::new();
     for path in &args.files {
         let mut lines = Lines::open(path, &progress)?;
-        let first = lines.look_ahead(GUESSED_FROM)?;
-        let form = Form::find(args.format.as_deref(), &dialects, &first, path)?;
+        let is_capture = lines.is_capture()?;
+        let first = if is_capture {
+            texts(path)?
+        } else {
+            lines.look_ahead(GUESSED_FROM)?
+        };
+        // A capture may hold no lines at all.
+        let form = if is_capture && first.is_empty() {
+            None
+        } else {
+            Some(Form::find(args.format.as_deref(), &dialects, &first, path)?)
+        };
         let mut clock = Clock::new(written(path)?);
         clock.zone.clone_from(&zone);
-        files.push((lines, form, clock));
+        let reader = form.as_ref().map(|form| form.reader(clock, &realm));
+        files.push((lines, is_capture, form, reader));
     }
     let mut writer = ledger::open_to_write(&args.ledger.ledger, Options::default())?;
     let mut import = Import {
@@ -77,15 +91,27 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
             heartbeat: None,
         },
         pairing: Pairing::new(device),
+        disordered: None,
+        last: Timestamp::MIN,
         batch: Vec::new(),
         rejects: args.rejects.as_deref().map(create).transpose()?,
         told: Summary::default(),
     };
     progress.start();
-    for (lines, form, clock) in files {
-        import.file(lines, &form, clock, &realm, &mut writer)?;
+    for (lines, is_capture, form, reader) in files {
+        let name = form.as_ref().map_or("flow messages", Form::name);
+        import.told.formats.push(name.to_owned());
+        match reader {
+            reader if is_capture => import.capture(lines, reader, &mut writer)?,
+            Some(reader) => import.file(lines, reader, &mut writer)?,
+            None => {}
+        }
     }
     import.pairing.finish(&mut import.batch);
+    if let Some(since) = import.disordered {
+        let last = import.last;
+        import.pairing.lost(since, last, None, &mut import.batch);
+    }
     import.write(&mut writer)?;
     drop(writer);
     progress.done();
@@ -121,6 +147,22 @@ fn facts(path: &Path) -> Result<Option<fs::Metadata>, Failure> {
     }
     let facts = fs::metadata(path).map_err(|error| unusable(path, "read", &error))?;
     Ok(Some(facts))
+}
+
+/// The first lines of syslog in a capture; none of standard input, which is read once.
+fn texts(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
+    let mut texts = Vec::new();
+    if path.as_os_str() != "-" {
+        let file = fs::File::open(path).map_err(|error| unusable(path, "read", &error))?;
+        let name = path.display().to_string();
+        capture::datagrams(&name, file, |datagram| -> Result<bool, Failure> {
+            if datagram.is_text() {
+                texts.push(datagram.payload.to_vec());
+            }
+            Ok(texts.len() < GUESSED_FROM)
+        })?;
+    }
+    Ok(texts)
 }
 
 /// When a file was written last: what is in it happened before, and tells the year where its lines
@@ -203,6 +245,9 @@ struct Import {
     started: bool,
     start: Start,
     pairing: Pairing,
+    /// Since when the numbers of messages follow no order.
+    disordered: Option<Timestamp>,
+    last: Timestamp,
     batch: Vec<Record>,
     rejects: Option<(PathBuf, BufWriter<fs::File>)>,
     told: Summary,
@@ -212,63 +257,153 @@ impl Import {
     fn file(
         &mut self,
         mut lines: Lines<'_>,
-        form: &Form<'_>,
-        clock: Clock,
-        realm: &Realm,
+        mut reader: FormReader<'_>,
         writer: &mut Writer,
     ) -> Result<(), Failure> {
         let name = lines.path.display().to_string();
-        self.told.formats.push(form.name().to_owned());
-        let mut reader = form.reader(clock, realm);
-        let mut events = Vec::new();
         let mut number = 0_u64;
         while let Some(line) = lines.next()? {
             number += 1;
-            self.told.lines += 1;
-            let text = line.strip_suffix(b"\n").unwrap_or(&line);
-            let text = text.strip_suffix(b"\r").unwrap_or(text);
-            let outcome = reader.read(text, &mut events);
-            for event in events.drain(..) {
-                self.told.events += 1;
-                if let Err(unkept) = self.take(event, writer)? {
-                    *self.told.skipped.entry(unkept).or_default() += 1;
+            self.line(&name, number, &line, &mut reader, writer)?;
+        }
+        Ok(())
+    }
+
+    fn line(
+        &mut self,
+        name: &str,
+        number: u64,
+        line: &[u8],
+        reader: &mut FormReader<'_>,
+        writer: &mut Writer,
+    ) -> Result<(), Failure> {
+        self.told.lines += 1;
+        let text = line.strip_suffix(b"\n").unwrap_or(line);
+        let text = text.strip_suffix(b"\r").unwrap_or(text);
+        let mut events = Vec::new();
+        let outcome = reader.read(text, &mut events);
+        for event in events {
+            self.take(event, writer)?;
+        }
+        match outcome {
+            Line::Events => Ok(()),
+            Line::Skipped(reason) => {
+                *self.told.skipped.entry(reason).or_default() += 1;
+                Ok(())
+            }
+            Line::Rejected(reason) => self.reject(name, number, line, reason),
+        }
+    }
+
+    fn capture(
+        &mut self,
+        lines: Lines<'_>,
+        mut reader: Option<FormReader<'_>>,
+        writer: &mut Writer,
+    ) -> Result<(), Failure> {
+        let name = lines.path.display().to_string();
+        let mut exporters = Exporters::default();
+        let mut last = Timestamp::MIN;
+        capture::datagrams(
+            &name,
+            lines.into_bytes(),
+            |datagram| -> Result<bool, Failure> {
+                last = last.max(datagram.at);
+                let mut items = Vec::new();
+                if datagram.is_flow_message() {
+                    if !exporters.read(&datagram, |item| items.push(item)) {
+                        let why = "more exporters than are told apart: import them one by one";
+                        self.reject(&name, datagram.number, datagram.payload, why.into())?;
+                    }
+                } else if datagram.is_text()
+                    && let Some(reader) = &mut reader
+                {
+                    reader.received(datagram.at);
+                    self.line(&name, datagram.number, datagram.payload, reader, writer)?;
                 }
-            }
-            match outcome {
-                Line::Events => {}
-                Line::Skipped(reason) => *self.told.skipped.entry(reason).or_default() += 1,
-                Line::Rejected(reason) => self.reject(&name, number, &line, reason)?,
-            }
-            if self.batch.len() >= BATCH {
-                self.write(writer)?;
+                self.items(&name, datagram.number, datagram.payload, items, writer)?;
+                Ok(true)
+            },
+        )?;
+        let mut items = Vec::new();
+        exporters.finish(last, |item| items.push(item));
+        self.items(&name, 0, &[], items, writer)
+    }
+
+    fn items(
+        &mut self,
+        name: &str,
+        number: u64,
+        payload: &[u8],
+        items: Vec<Item>,
+        writer: &mut Writer,
+    ) -> Result<(), Failure> {
+        for item in items {
+            match item {
+                Item::Event { event, .. } => self.take(event, writer)?,
+                Item::Rejected { offset, why } => {
+                    let why = format!("byte {offset}: {why}");
+                    self.reject(name, number, payload, why)?;
+                }
+                Item::Gap {
+                    missing,
+                    unit,
+                    since,
+                    until,
+                    ..
+                } => {
+                    let events = (unit == Unit::Records).then_some(missing.into());
+                    self.pairing.lost(since, until, events, &mut self.batch);
+                }
+                Item::Restarted { since, until, .. } => {
+                    self.pairing.lost(since, until, None, &mut self.batch);
+                }
+                Item::Dropped {
+                    template,
+                    set,
+                    since,
+                    until,
+                    ..
+                } => {
+                    self.pairing.lost(since, until, None, &mut self.batch);
+                    let why = format!("data: template {template} never came");
+                    self.reject(name, number, &set.0, why)?;
+                }
+                // From there on nobody can say what is missing.
+                Item::Disordered { since, .. } => {
+                    let before = self.disordered.unwrap_or(since);
+                    self.disordered = Some(before.min(since));
+                }
             }
         }
         Ok(())
     }
 
-    fn take(
-        &mut self,
-        event: NatEvent,
-        writer: &mut Writer,
-    ) -> Result<Result<(), String>, Failure> {
+    fn take(&mut self, event: NatEvent, writer: &mut Writer) -> Result<(), Failure> {
+        self.told.events += 1;
+        let at = event.at.timestamp();
+        self.last = self.last.max(at);
         if !self.started {
             self.started = true;
-            self.go_on(event.at.timestamp(), writer)?;
+            self.go_on(at, writer)?;
         }
-        if let Some(from) = self
-            .complete_from
-            .filter(|from| *from <= event.at.timestamp())
-        {
-            self.complete_from = None;
+        let mut events = vec![event];
+        if let Some(from) = self.complete_from.take_if(|from| *from <= at) {
             let started = NatEvent {
                 at: EventTime::Told(from),
                 told: Told::Started(self.start),
             };
-            let taken = self.pairing.take(started, &mut self.batch);
-            taken.map_err(|unkept| Failure::failed(unkept.to_string()))?;
+            events.insert(0, started);
         }
-        let taken = self.pairing.take(event, &mut self.batch);
-        Ok(taken.map_err(|unkept| unkept.to_string()))
+        for event in events {
+            if let Err(unkept) = self.pairing.take(event, &mut self.batch) {
+                *self.told.skipped.entry(unkept.to_string()).or_default() += 1;
+            }
+        }
+        if self.batch.len() >= BATCH {
+            self.write(writer)?;
+        }
+        Ok(())
     }
 
     /// Where the ledger has the device's past, what is held is remembered from there.

@@ -9,7 +9,16 @@
 
 mod support;
 
-use support::{Ended, Place};
+use portledger_model::{PortRange, Realm, Subscriber, Timestamp};
+use portledger_wire::{
+    EventTime, Holding, Kind, NatEvent, Phase, Told,
+    flow::{ExportSettings, Exporter},
+};
+use support::{
+    Ended, Place,
+    capture::{at, file_of},
+    packet::udp,
+};
 
 fn run(place: &Place, args: &str) -> Ended {
     place.run(&args.split(' ').collect::<Vec<_>>())
@@ -126,4 +135,68 @@ fn a_form_that_nobody_knows_is_refused_before_anything_is_written() {
     assert!(!place.path("ledger").exists());
     let ended = run(&place, "import mx1.log --device mx1 --format cisko").with_status(2);
     assert!(ended.stderr.contains("cisco-ios"), "{}", ended.stderr);
+}
+
+/// IPFIX messages of a NAT's blocks, one an event, as a capture; without the message `lost`.
+fn flow_capture(lost: Option<usize>) -> Vec<u8> {
+    let event = |time: &str, phase, host| NatEvent {
+        at: EventTime::Told(time.parse::<Timestamp>().unwrap()),
+        told: Told::Ports(Holding {
+            phase,
+            kind: Kind::Block,
+            subscriber: Some(Subscriber::new(
+                Realm::default(),
+                std::net::Ipv4Addr::new(100, 64, 1, host).into(),
+            )),
+            external: "203.0.113.7".parse().unwrap(),
+            ports: PortRange::new(1_024, 1_535).unwrap(),
+            transport: None,
+            since: None,
+        }),
+    };
+    let events = [
+        event("2024-06-01T10:00:00Z", Phase::Begun, 5),
+        event("2024-06-01T11:00:00Z", Phase::Ended, 5),
+        event("2024-06-01T11:02:00Z", Phase::Begun, 6),
+        event("2024-06-01T12:00:00Z", Phase::Ended, 6),
+        event("2024-06-01T12:10:00Z", Phase::Begun, 8),
+    ];
+    let mut exporter = Exporter::new(ExportSettings::default());
+    let packets = events.iter().map(|event| {
+        let now = event.at.timestamp();
+        let mut message = Vec::new();
+        exporter
+            .message(now, std::slice::from_ref(event), &mut message)
+            .unwrap();
+        (
+            at(&now.to_string()),
+            udp("192.0.2.1:2055", "192.0.2.2:4739", &message),
+        )
+    });
+    let kept = packets.enumerate().filter(|(n, _)| Some(*n) != lost);
+    file_of(&kept.map(|(_, packet)| packet).collect::<Vec<_>>())
+}
+
+const FLOWS: &str =
+    "import nat.pcap --device cgn1 --ledger ledger --json --complete-from 2024-06-01T10:00:00Z";
+
+#[test]
+fn a_capture_of_ipfix_names_who_had_the_port() {
+    let place = Place::new();
+    place.write("nat.pcap", flow_capture(None));
+    let told = run(&place, FLOWS).with_status(0).json();
+    assert_eq!((&told["events"], &told["records"]), (&5.into(), &6.into()));
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
+    assert!(named(&place, "2024-06-01T11:01:00Z", 4).is_empty());
+    assert_eq!(named(&place, "2024-06-01T11:30:00Z", 0), ["100.64.1.6"]);
+}
+
+#[test]
+fn a_lost_message_is_a_gap_by_its_number() {
+    let place = Place::new();
+    // Who had the port between 11:02 and 12:00 was told by the lost message.
+    place.write("nat.pcap", flow_capture(Some(2)));
+    run(&place, FLOWS).with_status(0);
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
+    named(&place, "2024-06-01T11:30:00Z", 5);
 }

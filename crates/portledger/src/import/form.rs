@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use portledger_model::Realm;
+use portledger_model::{Realm, Timestamp};
 use portledger_wire::{
     NatEvent,
     dialect::{Dialect, Dialects, Outcome, Reader},
@@ -111,6 +111,13 @@ pub(super) enum FormReader<'d> {
 }
 
 impl FormReader<'_> {
+    /// When the lines that come next were received.
+    pub(super) fn received(&mut self, at: Timestamp) {
+        if let Self::Dialect(reader) = self {
+            reader.received(at);
+        }
+    }
+
     pub(super) fn read(&mut self, line: &[u8], events: &mut Vec<NatEvent>) -> Line {
         if line.trim_ascii().is_empty() {
             return Line::Events;

@@ -72,8 +72,7 @@ impl<'a> Source<'a> {
             None => open(path)?,
         };
         let mut lines = Lines::of(path, progress.of(bytes));
-        let begin = lines.input.fill_buf();
-        let kind = if is_capture(begin.map_err(|error| unusable(path, "read", &error))?) {
+        let kind = if lines.is_capture()? {
             Kind::Capture
         } else {
             format(args, path, &mut lines)?.map_or(Kind::Empty, Kind::Log)
@@ -99,7 +98,7 @@ impl<'a> Source<'a> {
         Ok(match &self.kind {
             Kind::Capture => Stream::Capture {
                 path: self.path,
-                bytes: lines.input,
+                bytes: lines.into_bytes(),
             },
             Kind::Log(format) => Stream::Log {
                 lines,
@@ -192,6 +191,18 @@ impl<'a> Lines<'a> {
             input: BufReader::with_capacity(BUFFER, bytes),
             ahead: VecDeque::new(),
         }
+    }
+
+    /// Whether it is a capture and has no lines. Asked first.
+    pub(crate) fn is_capture(&mut self) -> Result<bool, Failure> {
+        let begin = self.input.fill_buf();
+        let begin = begin.map_err(|error| unusable(self.path, "read", &error))?;
+        Ok(is_capture(begin))
+    }
+
+    /// The bytes that are still to be read.
+    pub(crate) fn into_bytes(self) -> BufReader<Box<dyn Read>> {
+        self.input
     }
 
     pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
