@@ -34,7 +34,7 @@ const KEPT: usize = 64;
 
 impl Segment {
     /// Answers questions sorted by [`Question::order`] in one sweep: calls `each` with a
-    /// question's index for each row that answers it, in no order of time. Each page is decoded
+    /// question's index for each row that answers it, in no order of time. Each page is read
     /// once (but where one address has more than 64 pages of 4,096 rows), and only the columns
     /// that are needed; nothing goes into the cache.
     ///
