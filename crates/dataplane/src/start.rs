@@ -110,6 +110,7 @@ impl Declared {
             | Event::Released { since, .. }
             | Event::Lost { since, .. } => *since = rounded(*since),
             Event::Started(_)
+            | Event::Joined { .. }
             | Event::Stopped
             | Event::Heartbeat
             | Event::Allocated(_)

@@ -1,7 +1,6 @@
 //! What can be asked of a ledger.
 
 use std::{
-    collections::{HashMap, hash_map::Entry},
     fmt,
     net::Ipv4Addr,
     path::Path,
@@ -10,14 +9,13 @@ use std::{
 };
 
 use portledger_model::{
-    Allocation, Block, Coverage, Device, Durability, Evidence, External, Gap, GapReason, Nearest,
-    Record, RecordNumber, Span, Subscriber, Timestamp,
+    Allocation, Coverage, Device, Evidence, External, Gap, GapReason, Nearest, Record,
+    RecordNumber, Span, Subscriber, Timestamp,
 };
 
 use crate::{
     Error,
     calendar::{Calendar, Day},
-    fragment::Beginning,
     home::Home,
     log::{
         file::{self, Place},
@@ -34,12 +32,15 @@ use crate::{
 mod days;
 #[cfg(test)]
 mod history;
+mod resume;
+mod settle;
 #[cfg(test)]
 mod tests;
 pub(crate) mod told;
 
+pub use resume::{Held, Rested, Resume};
+
 use days::Days;
-use told::{Told, allocation};
 
 /// A ledger, as it was when it was read.
 ///
@@ -98,41 +99,6 @@ pub struct DayStats {
     pub allocations: u64,
     /// Bytes of its files.
     pub bytes: u64,
-}
-
-/// What a device needs to go on where it stopped or crashed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Resume {
-    /// What is held, by start.
-    pub open: Vec<Held>,
-    /// What was given back lately and may still have to rest, by start.
-    pub released: Vec<Rested>,
-    /// The last record says that the device stopped of its own will.
-    pub stopped: bool,
-    /// What its last start promised of the log; `None` where it never said that it started.
-    pub durability: Option<Durability>,
-    /// The last record's time.
-    pub last: Timestamp,
-}
-
-/// A block in somebody's hands.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Held {
-    /// What is held, and by whom.
-    pub block: Block,
-    /// When it was handed out.
-    pub since: Timestamp,
-}
-
-/// A block that was given back.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Rested {
-    /// What was held, and by whom.
-    pub block: Block,
-    /// When it was handed out.
-    pub since: Timestamp,
-    /// When it was given back.
-    pub at: Timestamp,
 }
 
 impl Ledger {
@@ -296,49 +262,6 @@ impl Ledger {
         self.settle(told, span)
     }
 
-    /// What `device` needs to go on: what it held, and what it took back at `released_since` or
-    /// later (now less the guard time). `None` where the log has no record of it.
-    ///
-    /// # Errors
-    /// When a segment cannot be read.
-    pub fn resume(
-        &self,
-        device: &Device,
-        released_since: Timestamp,
-    ) -> Result<Option<Resume>, Error> {
-        let timeline = self.devices.iter().find(|(known, _)| known == device);
-        let Some((_, timeline)) = timeline else {
-            return Ok(None);
-        };
-        let Some(last) = timeline.last() else {
-            return Ok(None);
-        };
-        let mut resume = Resume {
-            open: Vec::new(),
-            released: Vec::new(),
-            stopped: last.stopped,
-            durability: timeline.promised(),
-            last: last.at,
-        };
-        for held in self.unsettled_of(device, released_since)? {
-            match held.to {
-                None => resume.open.push(Held {
-                    block: held.block,
-                    since: held.from,
-                }),
-                Some(at) if released_since <= at => resume.released.push(Rested {
-                    block: held.block,
-                    since: held.from,
-                    at,
-                }),
-                Some(_) => {}
-            }
-        }
-        resume.open.sort_by_key(|held| held.since);
-        resume.released.sort_by_key(|rested| rested.since);
-        Ok(Some(resume))
-    }
-
     /// Every device the ledger has a record of, by first record.
     pub fn devices(&self) -> impl Iterator<Item = &Device> {
         self.devices.iter().map(|(device, _)| device)
@@ -373,95 +296,6 @@ impl Ledger {
                 bytes: files.map(|file| file.bytes).sum(),
             }
         })
-    }
-
-    /// What is told of the endpoint where it is not settled, by each place apart.
-    fn unsettled(&self, external: External) -> Result<Vec<Told>, Error> {
-        let mut told = self.days.unsettled(external)?;
-        told.extend(self.recent.of_endpoint(external));
-        Ok(told)
-    }
-
-    /// What began on an address where it is not settled.
-    fn beginnings(&self, external: Ipv4Addr) -> Result<Vec<Beginning>, Error> {
-        let mut beginnings = self.days.unsettled_beginnings(external)?;
-        beginnings.extend(self.recent.beginnings(external));
-        Ok(beginnings)
-    }
-
-    /// The allocations of which something is told and that overlap `span`, by start, each with
-    /// its end as far as any place knows it.
-    fn settle(&self, mut told: Vec<Told>, span: Span) -> Result<Vec<Allocation>, Error> {
-        told::unite(&mut told);
-        told.retain(|told| told.may_overlap(span));
-        let mut beginnings: HashMap<Ipv4Addr, Vec<Beginning>> = HashMap::new();
-        let mut settled = Vec::with_capacity(told.len());
-        for mut told in told {
-            self.days.add_to(&mut told)?;
-            if told.known.is_unreleased() {
-                let rivals = match beginnings.entry(told.external) {
-                    Entry::Occupied(known) => known.into_mut(),
-                    Entry::Vacant(unknown) => unknown.insert(self.beginnings(told.external)?),
-                };
-                told.known.end_before(rivals.iter());
-            }
-            if told.may_overlap(span) {
-                settled.push(allocation(told.external, told.known));
-            }
-        }
-        settled.retain(|held| held.span().overlaps(span));
-        settled.sort_by_key(|held| held.from);
-        Ok(settled)
-    }
-
-    /// The last allocation of the endpoint that ended by `at`, where something that is not
-    /// settled may have ended what sealed days left open, or go on after they ended it.
-    fn nearest_before(
-        &self,
-        external: External,
-        at: Timestamp,
-        unsettled: &[Told],
-    ) -> Result<Option<Allocation>, Error> {
-        let last = |all: Vec<Allocation>| {
-            let ended = all.into_iter().filter(|held| held.span().to <= at);
-            ended.max_by_key(|held| held.span().to)
-        };
-        let mut best = last(self.settle(unsettled.to_vec(), Span::ALWAYS)?);
-        for (begins, told) in self.days.backwards(external, at) {
-            let mut told = told?;
-            told.extend_from_slice(unsettled);
-            let of_day = last(self.settle(told, Span::ALWAYS)?);
-            best = best
-                .into_iter()
-                .chain(of_day)
-                .max_by_key(|held| held.span().to);
-            // What ended before this day began comes earlier than this.
-            if best.as_ref().is_some_and(|best| begins < best.span().to) {
-                break;
-            }
-        }
-        Ok(best)
-    }
-
-    /// All that a device holds or held in days that are not sealed.
-    fn unsettled_of(&self, device: &Device, since: Timestamp) -> Result<Vec<Allocation>, Error> {
-        let mut by_address = self.days.all_unsettled(since)?;
-        for told in self.recent.all() {
-            by_address.entry(told.external).or_default().push(told);
-        }
-        let mut all = Vec::new();
-        for mut told in by_address.into_values() {
-            told::unite(&mut told);
-            let mut beginnings: Vec<_> = told.iter().map(|told| told.known.beginning()).collect();
-            beginnings.sort_by_key(|begun| begun.from);
-            for mut told in told.into_iter().filter(|told| told.known.device == *device) {
-                self.days.add_to(&mut told)?;
-                let later = beginnings.partition_point(|begun| begun.from <= told.known.from);
-                told.known.end_before(beginnings.iter().skip(later));
-                all.push(allocation(told.external, told.known));
-            }
-        }
-        Ok(all)
     }
 
     fn gaps(

@@ -207,6 +207,7 @@ fn any_event() -> impl Strategy<Value = Event> {
     let time = || any::<i64>().prop_map(Timestamp::from_micros);
     prop_oneof![
         any_start().prop_map(Event::Started),
+        any_duration().prop_map(|clock_error| Event::Joined { clock_error }),
         Just(Event::Stopped),
         Just(Event::Heartbeat),
         (time(), prop::option::of(any::<u64>()))

@@ -36,6 +36,9 @@ struct Begin {
     continues: bool,
     heartbeat: Option<Duration>,
     before: Option<Last>,
+    /// The device ran before: [`Event::Joined`].
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    joined: bool,
 }
 
 #[derive(Debug, Clone, Copy, Serialize, Deserialize)]
@@ -64,6 +67,17 @@ impl Timeline {
                 continues: start.continues,
                 heartbeat: start.heartbeat,
                 before: self.last,
+                joined: false,
+            }),
+            Event::Joined { clock_error } => self.starts.push(Begin {
+                at: record.at,
+                clock_error: *clock_error,
+                guard_time: Duration::ZERO,
+                loss: None,
+                continues: false,
+                heartbeat: None,
+                before: self.last,
+                joined: true,
             }),
             Event::Lost { since, .. } => self.missing.push(Missing {
                 from: *since,
@@ -128,6 +142,13 @@ impl Timeline {
         let mut gaps = vec![(until, GapReason::BeforeFirstRecord)];
         let pairs = self.starts.iter().zip(self.starts.iter().skip(1));
         gaps.extend(pairs.filter_map(|(earlier, later)| later.gap_before(earlier)));
+        let nexts = self.starts.iter().skip(1).map(|next| next.at);
+        let begins = self.starts.iter().zip(nexts.chain([Timestamp::MAX]));
+        gaps.extend(
+            begins
+                .filter(|(begin, _)| begin.joined)
+                .map(|(begin, until)| (Span::new(begin.at, until), GapReason::HeldBefore)),
+        );
         gaps.extend(self.missing.iter().map(|missing| {
             let reason = if missing.silence {
                 GapReason::Silence
@@ -185,6 +206,8 @@ impl Begin {
         let before = self.before?;
         let lossy = earlier.loss.is_some();
         let (from, reason) = match (before.stopped, self.continues) {
+            // Nobody says that there was nothing between one file and the next.
+            _ if self.joined => (before.at, GapReason::AfterLastRecord),
             (true, true) => return None,
             (false, true) if !lossy => return None,
             (false, _) => (before.at, GapReason::LostInCrash),

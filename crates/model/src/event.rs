@@ -20,6 +20,11 @@ pub struct Record {
 pub enum Event {
     /// The device began (again) to translate.
     Started(Start),
+    /// The log of a device begins here that ran already: what it held by then is not known.
+    Joined {
+        /// How far the device's clock may be off, either way.
+        clock_error: Duration,
+    },
     /// The device stopped of its own will; nothing is translated until it has started again.
     /// Blocks that are held stay held.
     Stopped,

@@ -84,6 +84,9 @@ pub struct Gap {
 pub enum GapReason {
     /// No device has said anything yet.
     BeforeFirstRecord,
+    /// The log begins in the middle of the device's life, and ports of which it tells nothing
+    /// until then may be somebody's. Who is told of has them all the same.
+    HeldBefore,
     /// The last record is older than this and the device may have gone on.
     AfterLastRecord,
     /// A crash may have cost the events of this time.
@@ -100,6 +103,7 @@ impl fmt::Display for GapReason {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::BeforeFirstRecord => "before the ledger's first record of the device",
+            Self::HeldBefore => "the log of the device begins while it runs, and nothing tells who had the port before",
             Self::AfterLastRecord => "after the ledger's last record of the device",
             Self::LostInCrash => "events of this time may have been lost in a crash",
             Self::LostOnTheWay => "events of this time were lost on their way to the ledger",

@@ -318,20 +318,21 @@ pub(crate) struct LedgerArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct ImportArgs {
-    /// One device's log files or captures, the oldest first; - for standard input
+    /// Log files or captures, the oldest first; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// What the ledger is to call the device
+    /// What the ledger is to call the device, where all is of one; else the host in each line's
+    /// header, or the exporter's address
     #[arg(long, value_name = "NAME")]
-    pub(crate) device: String,
+    pub(crate) device: Option<String>,
     /// The lines' form: a dialect's name such as juniper, json-lines, syslog, or auto to guess it
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// A dialect of your own, described in a file; it comes before one of ours of its name
     #[arg(long = "dialect", value_name = "FILE")]
     pub(crate) dialects: Vec<PathBuf>,
-    /// From this time on, the files tell of all that the device holds: nothing is missing, and
-    /// whatever was held before was told before. Without it, every answer stays 'unknown'
+    /// From this time on, everything that was held is told: also what was handed out before the
+    /// files begin. Without it, nobody knows who had a port before it is first told of
     #[arg(long, value_name = "TIME")]
     pub(crate) complete_from: Option<Timestamp>,
     /// How far the device's clock may be off, either way

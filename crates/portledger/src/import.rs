@@ -1,24 +1,26 @@
 //! `portledger import`: another device's log files into the ledger.
 
 mod capture;
+mod devices;
 mod form;
 
 use std::{
-    collections::BTreeMap,
+    collections::{BTreeMap, BTreeSet},
     fs,
     io::{BufWriter, Write as _},
+    net::IpAddr,
     path::{Path, PathBuf},
     process::ExitCode,
-    time::{Duration, SystemTime},
+    time::SystemTime,
 };
 
 use portledger_ledger::{Keeper, Options, Writer};
-use portledger_model::{Device, Durability, Realm, Record, Start, Timestamp};
+use portledger_model::{Device, Realm, Timestamp};
 use portledger_wire::{
-    EventTime, NatEvent, Pairing, Told,
+    NatEvent,
     dialect::{Dialect, Dialects},
     flow::{Item, Unit},
-    syslog::Clock,
+    syslog::{Clock, Message},
 };
 use serde_json::json;
 
@@ -31,6 +33,7 @@ use crate::{
     questions::now,
 };
 use capture::Exporters;
+use devices::Devices;
 use form::{Form, FormReader, Line};
 
 /// How many lines a format is guessed from.
@@ -41,7 +44,7 @@ const BATCH: usize = 4_096;
 const EXAMPLES: usize = 5;
 
 pub(crate) fn run(args: &ImportArgs) -> Ended {
-    let device = Device::new(&args.device)?;
+    let named = args.device.as_deref().map(Device::new).transpose()?;
     let realm = Realm::new(&args.realm)?;
     let zone = args.zone.as_deref().map(parse_zone).transpose()?;
     if let Some(rejects) = &args.rejects {
@@ -80,38 +83,22 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
     }
     let mut writer = ledger::open_to_write(&args.ledger.ledger, Options::default())?;
     let mut import = Import {
-        device: device.clone(),
-        complete_from: args.complete_from,
-        started: false,
-        start: Start {
-            clock_error: args.clock_error,
-            guard_time: Duration::ZERO,
-            durability: Durability::LogBeforeUse,
-            continues: false,
-            heartbeat: None,
-        },
-        pairing: Pairing::new(device),
-        disordered: None,
-        last: Timestamp::MIN,
-        batch: Vec::new(),
+        named,
+        devices: Devices::new(args.complete_from, args.clock_error),
         rejects: args.rejects.as_deref().map(create).transpose()?,
         told: Summary::default(),
     };
     progress.start();
     for (lines, is_capture, form, reader) in files {
         let name = form.as_ref().map_or("flow messages", Form::name);
-        import.told.formats.push(name.to_owned());
+        import.told.formats.insert(name.to_owned());
         match reader {
             reader if is_capture => import.capture(lines, reader, &mut writer)?,
             Some(reader) => import.file(lines, reader, &mut writer)?,
             None => {}
         }
     }
-    import.pairing.finish(&mut import.batch);
-    if let Some(since) = import.disordered {
-        let last = import.last;
-        import.pairing.lost(since, last, None, &mut import.batch);
-    }
+    import.devices.finish();
     import.write(&mut writer)?;
     drop(writer);
     progress.done();
@@ -121,7 +108,7 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
             .map_err(|error| unusable(path, "write", &error))?;
     }
     Keeper::open(&args.ledger.ledger)?.seal(now())?;
-    import.told.tell(args);
+    import.told.tell(args, import.devices.len());
     Ok(if import.told.rejected() == 0 {
         ExitCode::SUCCESS
     } else {
@@ -181,7 +168,7 @@ fn written(path: &Path) -> Result<Timestamp, Failure> {
 /// What importing came to.
 #[derive(Debug, Default)]
 struct Summary {
-    formats: Vec<String>,
+    formats: BTreeSet<String>,
     lines: u64,
     events: u64,
     records: u64,
@@ -195,15 +182,15 @@ impl Summary {
         self.rejected.values().sum()
     }
 
-    fn tell(&self, args: &ImportArgs) {
+    fn tell(&self, args: &ImportArgs, devices: usize) {
         let skipped: u64 = self.skipped.values().sum();
         let (events, records, rejected) = (self.events, self.records, self.rejected());
         if args.ledger.json {
             println!(
                 "{}",
                 json!({
-                    "format": self.formats,
-                    "device": args.device,
+                    "format": self.formats.iter().cloned().collect::<Vec<_>>().join(", "),
+                    "devices": devices,
                     "lines": self.lines,
                     "events": events,
                     "records": records,
@@ -215,8 +202,7 @@ impl Summary {
             );
         } else {
             println!(
-                "{events} events of {} became {records} records in {}",
-                args.device,
+                "{events} events of {devices} devices became {records} records in {}",
                 args.ledger.ledger.display()
             );
         }
@@ -232,26 +218,22 @@ impl Summary {
         }
         if args.complete_from.is_none() && events > 0 {
             eprintln!(
-                "portledger: nothing says since when these files tell of everything that {} held: answers stay 'unknown'; say it with --complete-from TIME",
-                args.device
+                "portledger: taken for all that was logged; who held a port before it was first told of stays 'unknown', unless --complete-from TIME says since when everything was told"
             );
         }
     }
 }
 
 struct Import {
-    device: Device,
-    complete_from: Option<Timestamp>,
-    started: bool,
-    start: Start,
-    pairing: Pairing,
-    /// Since when the numbers of messages follow no order.
-    disordered: Option<Timestamp>,
-    last: Timestamp,
-    batch: Vec<Record>,
+    /// The device of all lines; else each line's header or each exporter's address tells.
+    named: Option<Device>,
+    devices: Devices,
     rejects: Option<(PathBuf, BufWriter<fs::File>)>,
     told: Summary,
 }
+
+/// What lines are of that name no device.
+const UNNAMED: &str = "imported";
 
 impl Import {
     fn file(
@@ -282,8 +264,11 @@ impl Import {
         let text = text.strip_suffix(b"\r").unwrap_or(text);
         let mut events = Vec::new();
         let outcome = reader.read(text, &mut events);
-        for event in events {
-            self.take(event, writer)?;
+        if !events.is_empty() {
+            let device = self.device_of(text)?;
+            for event in events {
+                self.take(&device, event, writer)?;
+            }
         }
         match outcome {
             Line::Events => Ok(()),
@@ -321,18 +306,42 @@ impl Import {
                     reader.received(datagram.at);
                     self.line(&name, datagram.number, datagram.payload, reader, writer)?;
                 }
-                self.items(&name, datagram.number, datagram.payload, items, writer)?;
+                let device = self.exporter(datagram.source())?;
+                let (number, payload) = (datagram.number, datagram.payload);
+                self.items(&name, &device, number, payload, items, writer)?;
                 Ok(true)
             },
         )?;
-        let mut items = Vec::new();
-        exporters.finish(last, |item| items.push(item));
-        self.items(&name, 0, &[], items, writer)
+        for (source, items) in exporters.finish(last) {
+            let device = self.exporter(source)?;
+            self.items(&name, &device, 0, &[], items, writer)?;
+        }
+        Ok(())
+    }
+
+    /// The device that a line is of: as given, or as its syslog header says.
+    fn device_of(&self, line: &[u8]) -> Result<Device, Failure> {
+        if let Some(named) = &self.named {
+            return Ok(named.clone());
+        }
+        let host = Message::parse(line)
+            .hostname
+            .and_then(|host| str::from_utf8(host).ok());
+        let host = host.and_then(|host| Device::new(host).ok());
+        Ok(host.map_or_else(|| Device::new(UNNAMED), Ok)?)
+    }
+
+    fn exporter(&self, source: IpAddr) -> Result<Device, Failure> {
+        Ok(match &self.named {
+            Some(named) => named.clone(),
+            None => Device::new(&source.to_string())?,
+        })
     }
 
     fn items(
         &mut self,
         name: &str,
+        device: &Device,
         number: u64,
         payload: &[u8],
         items: Vec<Item>,
@@ -340,7 +349,7 @@ impl Import {
     ) -> Result<(), Failure> {
         for item in items {
             match item {
-                Item::Event { event, .. } => self.take(event, writer)?,
+                Item::Event { event, .. } => self.take(device, event, writer)?,
                 Item::Rejected { offset, why } => {
                     let why = format!("byte {offset}: {why}");
                     self.reject(name, number, payload, why)?;
@@ -353,10 +362,10 @@ impl Import {
                     ..
                 } => {
                     let events = (unit == Unit::Records).then_some(missing.into());
-                    self.pairing.lost(since, until, events, &mut self.batch);
+                    self.devices.lost(device, (since, until), events, writer)?;
                 }
                 Item::Restarted { since, until, .. } => {
-                    self.pairing.lost(since, until, None, &mut self.batch);
+                    self.devices.lost(device, (since, until), None, writer)?;
                 }
                 Item::Dropped {
                     template,
@@ -365,56 +374,31 @@ impl Import {
                     until,
                     ..
                 } => {
-                    self.pairing.lost(since, until, None, &mut self.batch);
+                    self.devices.lost(device, (since, until), None, writer)?;
                     let why = format!("data: template {template} never came");
                     self.reject(name, number, &set.0, why)?;
                 }
                 // From there on nobody can say what is missing.
                 Item::Disordered { since, .. } => {
-                    let before = self.disordered.unwrap_or(since);
-                    self.disordered = Some(before.min(since));
+                    self.devices.disordered(device, since, writer)?;
                 }
             }
         }
         Ok(())
     }
 
-    fn take(&mut self, event: NatEvent, writer: &mut Writer) -> Result<(), Failure> {
+    fn take(
+        &mut self,
+        device: &Device,
+        event: NatEvent,
+        writer: &mut Writer,
+    ) -> Result<(), Failure> {
         self.told.events += 1;
-        let at = event.at.timestamp();
-        self.last = self.last.max(at);
-        if !self.started {
-            self.started = true;
-            self.go_on(at, writer)?;
+        if let Some(unkept) = self.devices.take(device, event, writer)? {
+            *self.told.skipped.entry(unkept.to_string()).or_default() += 1;
         }
-        let mut events = vec![event];
-        if let Some(from) = self.complete_from.take_if(|from| *from <= at) {
-            let started = NatEvent {
-                at: EventTime::Told(from),
-                told: Told::Started(self.start),
-            };
-            events.insert(0, started);
-        }
-        for event in events {
-            if let Err(unkept) = self.pairing.take(event, &mut self.batch) {
-                *self.told.skipped.entry(unkept.to_string()).or_default() += 1;
-            }
-        }
-        if self.batch.len() >= BATCH {
+        if self.devices.batch.len() >= BATCH {
             self.write(writer)?;
-        }
-        Ok(())
-    }
-
-    /// Where the ledger has the device's past, what is held is remembered from there.
-    fn go_on(&mut self, first: Timestamp, writer: &Writer) -> Result<(), Failure> {
-        let resume = writer.ledger()?.resume(&self.device, first)?;
-        for held in resume
-            .filter(|resume| resume.last <= first)
-            .into_iter()
-            .flat_map(|r| r.open)
-        {
-            self.pairing.resume(held.block, held.since);
         }
         Ok(())
     }
@@ -444,11 +428,12 @@ impl Import {
     }
 
     fn write(&mut self, writer: &mut Writer) -> Result<(), Failure> {
-        if !self.batch.is_empty() {
-            writer.append(&self.batch)?;
+        let batch = &mut self.devices.batch;
+        if !batch.is_empty() {
+            writer.append(batch)?;
             writer.sync()?;
-            self.told.records += self.batch.len() as u64;
-            self.batch.clear();
+            self.told.records += batch.len() as u64;
+            batch.clear();
         }
         Ok(())
     }

@@ -76,7 +76,7 @@ fn another_makers_lines_name_who_had_the_port() {
     );
     let ended = ended.with_status(1);
     let told = ended.json();
-    assert_eq!(told["format"], serde_json::json!(["juniper"]));
+    assert_eq!(told["format"], "juniper");
     assert_eq!((&told["events"], &told["rejected"]), (&5.into(), &1.into()));
     assert!(
         ended.stderr.contains("mx1.log:4: byte "),
@@ -98,12 +98,32 @@ fn another_makers_lines_name_who_had_the_port() {
 }
 
 #[test]
-fn without_a_word_that_nothing_is_missing_no_answer_is_given() {
+fn who_had_a_port_before_it_was_told_of_is_not_known() {
     let place = Place::new();
     place.write("mx1.log", lines());
     let ended = run(&place, IMPORT).with_status(1);
     assert!(ended.stderr.contains("--complete-from"), "{}", ended.stderr);
-    named(&place, "2024-06-01T10:30:00Z", 5);
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
+    assert!(named(&place, "2024-06-01T11:01:00Z", 4).is_empty());
+    named(&place, "2024-06-01T09:00:00Z", 5);
+    // Of another block the lines say nothing: somebody may have held it all the time.
+    let other = "who 203.0.113.7:2000 --at 2024-06-01T10:30:00Z --ledger ledger";
+    run(&place, other).with_status(5);
+    // Nor do they of all ports of the address.
+    let all = "who 203.0.113.7 --at 2024-06-01T10:30:00Z --ledger ledger";
+    run(&place, all).with_status(5);
+}
+
+#[test]
+fn each_host_in_the_lines_is_a_device_of_its_own() {
+    let place = Place::new();
+    // The other device's release is not mx1's.
+    let lines = line(0, "ALLOC", 5) + &line(10, "RELEASE", 5).replace(" mx1 ", " mx2 ");
+    place.write("all.log", lines);
+    let told = run(&place, "import all.log --ledger ledger --json");
+    assert_eq!(told.with_status(0).json()["devices"], 2);
+    let stats = run(&place, "stats --ledger ledger --json").json();
+    assert_eq!(stats["devices"], serde_json::json!(["mx1", "mx2"]));
 }
 
 #[test]
@@ -121,9 +141,24 @@ fn what_the_ledger_knows_to_be_held_is_released_by_the_next_file() {
         &format!("{import} first.log --complete-from 2024-06-01T10:00:00Z"),
     )
     .with_status(0);
-    run(&place, &format!("{import} second.log")).with_status(0);
+    run(
+        &place,
+        &format!("{import} second.log --complete-from 2024-06-01T10:00:00Z"),
+    )
+    .with_status(0);
     assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
     assert!(named(&place, "2024-06-01T11:10:00Z", 4).is_empty());
+}
+
+#[test]
+fn between_two_files_there_is_a_gap_unless_somebody_says_otherwise() {
+    let place = Place::new();
+    place.write("first.log", line(0, "ALLOC", 5));
+    place.write("second.log", line(60, "RELEASE", 5));
+    for file in ["first.log", "second.log"] {
+        run(&place, &format!("import {file} --ledger ledger --json")).with_status(0);
+    }
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 5), ["100.64.1.5"]);
 }
 
 #[test]

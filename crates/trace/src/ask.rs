@@ -2,7 +2,7 @@
 
 use std::{net::Ipv4Addr, time::Duration};
 
-use portledger_model::{Allocation, Evidence, Gap, Span, Timestamp};
+use portledger_model::{Allocation, Evidence, Gap, GapReason, Span, Timestamp};
 use thiserror::Error;
 
 use crate::{Answer, Margin, Query, Reason, Refusal, Verdict, query::TICK};
@@ -71,13 +71,40 @@ fn look<E: Evidence>(
     seen: Span,
     asked_at: Timestamp,
 ) -> Result<Look, E::Error> {
-    let (window, gaps) = by_device_clocks(evidence, query.address, seen, asked_at)?;
+    let (window, mut gaps) = by_device_clocks(evidence, query.address, seen, asked_at)?;
+    let allocations = evidence.holders(query.endpoint(), window)?;
+    let before = |gap: &Gap| gap.reason == GapReason::HeldBefore;
+    if gaps.iter().any(before) && is_told_of(evidence, query, window, &allocations)? {
+        gaps.retain(|gap| !before(gap));
+    }
     Ok(Look {
         instant,
         window,
-        allocations: evidence.holders(query.endpoint(), window)?,
+        allocations,
         gaps,
     })
+}
+
+/// Whether the log tells who had the port at the window's beginning, or that it had become free
+/// by then: from there on everything is told, though the log began while the device ran.
+fn is_told_of<E: Evidence>(
+    evidence: &E,
+    query: &Query,
+    window: Span,
+    allocations: &[Allocation],
+) -> Result<bool, E::Error> {
+    // Of an address without a port, some ports are always untold of; and who had a port for TCP
+    // says nothing of UDP.
+    if query.port.is_none() {
+        return Ok(false);
+    }
+    let is_all = |held: &Allocation| query.transport.is_some() || held.block.transport.is_none();
+    let has_it = |held: &&Allocation| held.span().contains(window.from);
+    if allocations.iter().filter(has_it).any(is_all) {
+        return Ok(true);
+    }
+    let nearest = evidence.nearest(query.endpoint(), window.from)?;
+    Ok(nearest.before.as_ref().is_some_and(is_all))
 }
 
 /// The window by the devices' clocks and the gaps in it. A wider window may touch one more device

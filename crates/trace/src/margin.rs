@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portledger_model::{Allocation, Evidence, External, Span, Subscriber, Timestamp};
+use portledger_model::{Allocation, Evidence, External, GapReason, Span, Subscriber, Timestamp};
 
 use crate::{
     ask::{Look, up_to},
@@ -220,6 +220,8 @@ fn complete<E: Evidence>(
     Ok(coverage
         .gaps
         .iter()
+        // The log tells of the port from the beginning of the stretch on.
+        .filter(|gap| gap.reason != GapReason::HeldBefore)
         .map(|gap| gap.span)
         .filter(|gap| gap.overlaps(known))
         .fold(stretch, |rest, gap| {

@@ -91,6 +91,11 @@ impl Pairing {
         self.remember(place, block.subscriber, since);
     }
 
+    /// From this time on, everything that the device tells is taken.
+    pub const fn listen(&mut self, since: Timestamp) {
+        self.listens_since = Some(since);
+    }
+
     /// Takes the device's next event and appends the records it makes.
     ///
     /// # Errors

@@ -3,10 +3,10 @@
 //! A sealed day has every allocation that touched it: those handed out in it, those held on from
 //! the day before, and those of which only a later release told. So an instant needs one file.
 
-use std::{collections::HashSet, net::Ipv4Addr};
+use std::{collections::HashSet, net::Ipv4Addr, sync::Arc};
 
 use portledger_model::{Allocation, Block, Span, Timestamp};
-use portledger_segments::Dictionary;
+use portledger_segments::{Dictionary, Segment};
 
 use super::{
     Keeper,
@@ -15,7 +15,7 @@ use super::{
 use crate::{
     Day, Error,
     fragment::reconcile,
-    manifest::{DayState, SegmentEntry},
+    manifest::{DayEntry, DayState, SegmentEntry},
 };
 
 impl Keeper {
@@ -77,42 +77,16 @@ impl Keeper {
     fn seal_day(&mut self, day: Day) -> Result<(), Error> {
         let span = self.home.settings().calendar.span(day);
         let old = self.manifest.days.get(&day).cloned().unwrap_or_default();
-        let mut segments = Vec::new();
-        for segment in &old.segments {
-            segments.push((self.shelf.segment(day, segment)?, Wanted::All));
-        }
-        let own = segments.len();
-        if let Some(before) = self.manifest.sealed_day(day.before()) {
-            let wanted = Wanted::HeldAfter(span.from);
-            segments.push((self.shelf.segment(day.before(), before)?, wanted));
-        }
-        let carried = own..segments.len();
-        // What ended before the first day that there is may come to be another's, told of later.
-        let is_first = self.manifest.is_first(day);
-        let from = if is_first { Timestamp::MIN } else { span.from };
-        // Of a day that is told of after a later one: what that one knows to have been held already.
-        if old.whole().is_none()
-            && let Some((later, whole)) = self.manifest.next_sealed(day.next())
-        {
-            let wanted = Wanted::BegunWithin(Span::new(Timestamp::MIN, span.to));
-            segments.push((self.shelf.segment(later, whole)?, wanted));
-        }
-        for (&other, entry) in &self.manifest.days {
-            // A later part tells of the release of what began on this day.
-            if day < other && entry.is_there() {
-                for part in entry.parts() {
-                    let wanted = Wanted::BegunWithin(span);
-                    segments.push((self.shelf.segment(other, part)?, wanted));
-                }
-            }
-        }
-        let (dictionary, sources) = number_anew(segments)?;
+        let sources = self.sources(day, &old)?;
+        let (own, carried) = (sources.own, sources.carried);
+        let (dictionary, sources) = number_anew(sources.segments)?;
         let staged = self.stage(day)?;
         let mut output = Output::new(&staged, &dictionary, &sources)?;
         let mut left_open = false;
         let later = self.manifest.sealed(day.next());
         by_address(&sources, |external, of_sources| {
-            let mut known = touching(of_sources, Span::new(from, span.to));
+            let mut known = of_sources.concat();
+            reconcile(&mut known);
             for known in known.iter_mut().filter(|known| known.concluded) {
                 // A day that was sealed before this one may know of its release.
                 if let Some(held) = allocation(&dictionary, external, known)
@@ -123,19 +97,17 @@ impl Keeper {
                     known.concluded = found.row.to.is_none();
                 }
             }
-            // What the day before does not have at its end had ended, whatever was told since.
-            if !is_first {
-                let carried = of_sources
-                    .get(carried.clone())
-                    .into_iter()
-                    .flatten()
-                    .flatten();
-                let carried: HashSet<_> = carried.map(identity).collect();
-                known.retain(|known| span.from <= known.from || carried.contains(&identity(known)));
+            known.retain(|known| known.from < span.to);
+            if let Carried::From(place) = carried {
+                // What the day before does not have at its end had ended, whatever was told since.
+                let carried = place.and_then(|place| of_sources.get(place));
+                let carried: HashSet<_> = carried.into_iter().flatten().map(identity).collect();
+                known.retain(|known| {
+                    span.from <= known.from
+                        || carried.contains(&identity(known)) && is_held_after(known, span.from)
+                });
             }
-            left_open |= known
-                .iter()
-                .any(|known| known.to.is_none_or(|to| span.to < to));
+            left_open |= known.iter().any(|known| is_held_after(known, span.to));
             output.push(external, known)
         })?;
         let of_day: Vec<_> = sources.iter().take(own).collect();
@@ -154,9 +126,7 @@ impl Keeper {
             Some(whole) => self.goes_on_otherwise(day, whole, &sealed)?,
             None => left_open,
         };
-        let replaced: Vec<_> = old
-            .segments
-            .iter()
+        let replaced: Vec<_> = (old.segments.iter())
             .map(|segment| (day, segment.id))
             .collect();
         let entry = self.manifest.days.entry(day).or_default();
@@ -167,6 +137,46 @@ impl Keeper {
             next.behind |= next.sealed().is_some();
         }
         self.publish(replaced)
+    }
+
+    /// The segments that know something of a day.
+    fn sources(&self, day: Day, old: &DayEntry) -> Result<DaySources, Error> {
+        let span = self.home.settings().calendar.span(day);
+        let mut segments = Vec::new();
+        for segment in &old.segments {
+            segments.push((self.shelf.segment(day, segment)?, Wanted::All));
+        }
+        let own = segments.len();
+        let carried = if self.manifest.is_first(day) {
+            Carried::Unknown
+        } else if let Some(before) = self.manifest.sealed_day(day.before()) {
+            let wanted = Wanted::HeldAfter(span.from);
+            segments.push((self.shelf.segment(day.before(), before)?, wanted));
+            Carried::From(Some(own))
+        } else {
+            Carried::From(None)
+        };
+        // Of a day that is told of after a later one: what that one knows to have been held already.
+        if old.whole().is_none()
+            && let Some((later, whole)) = self.manifest.next_sealed(day.next())
+        {
+            let wanted = Wanted::BegunWithin(Span::new(Timestamp::MIN, span.to));
+            segments.push((self.shelf.segment(later, whole)?, wanted));
+        }
+        for (&other, entry) in &self.manifest.days {
+            // A later part tells of the release of what began on this day.
+            if day < other && entry.is_there() {
+                for part in entry.parts() {
+                    let wanted = Wanted::BegunWithin(span);
+                    segments.push((self.shelf.segment(other, part)?, wanted));
+                }
+            }
+        }
+        Ok(DaySources {
+            segments,
+            own,
+            carried,
+        })
     }
 
     /// Whether what goes on beyond a day is otherwise in its new segment than in the one before.
@@ -194,6 +204,24 @@ impl Keeper {
     }
 }
 
+/// The segments that know something of a day.
+struct DaySources {
+    segments: Vec<(Arc<Segment>, Wanted)>,
+    /// So many, the first, are the day's own.
+    own: usize,
+    carried: Carried,
+}
+
+/// What is carried over to a day.
+#[derive(Clone, Copy)]
+enum Carried {
+    /// Nobody knows: there is no day before. What ended before it may come to be an earlier day's,
+    /// told of later, so all that is told is kept.
+    Unknown,
+    /// What the segment at this place has; `None`: nothing, since the day before was quiet.
+    From(Option<usize>),
+}
+
 /// What is known of an allocation, in words.
 pub(super) fn allocation(
     dictionary: &Dictionary,
@@ -214,15 +242,8 @@ pub(super) fn allocation(
     })
 }
 
-/// What is known of an address, put together: the allocations that touch the day.
-fn touching(of_sources: &[Vec<Numbered>], span: Span) -> Vec<Numbered> {
-    let mut known = of_sources.concat();
-    reconcile(&mut known);
-    known.retain(|known| {
-        let to = known.to.unwrap_or(Timestamp::MAX);
-        Span::new(known.from, to.max(known.from.after(Span::TICK))).overlaps(span)
-    });
-    known
+fn is_held_after(known: &Numbered, time: Timestamp) -> bool {
+    known.to.is_none_or(|to| time < to)
 }
 
 fn whole_of(known: &Numbered) -> impl Eq + std::hash::Hash + use<> {

@@ -85,6 +85,21 @@ fn without_a_start_nothing_is_complete() {
 }
 
 #[test]
+fn a_log_that_begins_while_the_device_runs_says_so() {
+    let clock_error = Duration::from_secs(1);
+    let joined = record(100, Event::Joined { clock_error });
+    let ledger = of(&[joined, handed(110), heartbeat(200)]);
+    assert_eq!(
+        gaps(&ledger, 50, 300, FAR),
+        [
+            (50, 100, GapReason::BeforeFirstRecord),
+            (100, 300, GapReason::HeldBefore),
+            (200, 300, GapReason::AfterLastRecord)
+        ]
+    );
+}
+
+#[test]
 fn a_crash_costs_what_the_start_did_not_promise() {
     let lossy = Start {
         durability: Durability::BoundedLoss(Duration::from_secs(1)),

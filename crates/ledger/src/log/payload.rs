@@ -4,7 +4,7 @@
 //! name        0  the name's bytes                 defines the next number: from 0 in each chunk,
 //!                                                 in version 1 in each file
 //! mark        1  offset (u64)                     all before the offset was durable by now
-//! event   2..11  at (i64 µs)  device (name number, varint)  what the kind adds
+//! event   2..12  at (i64 µs)  device (name number, varint)  what the kind adds
 //! block          flags  realm (varint)  internal (4 or 16)  external (4)  first, last port (u16)
 //! since          at - since in µs, zigzag varint  a block's age is shorter than its date
 //! ```
@@ -30,6 +30,7 @@ const LIMIT_REACHED: u8 = 8;
 const POOL_EXHAUSTED: u8 = 9;
 const POOL_THRESHOLD: u8 = 10;
 const LOST: u8 = 11;
+const JOINED: u8 = 12;
 
 /// Of a block's flags: the transport is in the two lowest bits, this says IPv6.
 const IPV6: u8 = 4;
@@ -146,6 +147,7 @@ fn kind(event: &Event) -> u8 {
         Event::Stopped => STOPPED,
         Event::Heartbeat => HEARTBEAT,
         Event::Lost { .. } => LOST,
+        Event::Joined { .. } => JOINED,
         Event::Allocated(_) => ALLOCATED,
         Event::Held { .. } => HELD,
         Event::Released { .. } => RELEASED,
@@ -158,6 +160,7 @@ fn kind(event: &Event) -> u8 {
 fn write_event(event: &Event, at: Timestamp, realm: u32, out: &mut Vec<u8>) {
     match event {
         Event::Started(start) => write_start(start, out),
+        Event::Joined { clock_error } => write_duration(*clock_error, out),
         Event::Stopped | Event::Heartbeat => {}
         Event::Lost { since, events } => {
             write_varint(zigzag(at.as_micros().wrapping_sub(since.as_micros())), out);
@@ -216,6 +219,9 @@ fn read_event(
         STARTED => Event::Started(read_start(input)?),
         STOPPED => Event::Stopped,
         HEARTBEAT => Event::Heartbeat,
+        JOINED => Event::Joined {
+            clock_error: input.duration()?,
+        },
         LOST => Event::Lost {
             since: input.since(at)?,
             events: if input.0.is_empty() {
@@ -285,9 +291,13 @@ fn write_start(start: &Start, out: &mut Vec<u8>) {
         start.heartbeat,
     ];
     for duration in durations.into_iter().flatten() {
-        write_varint(duration.as_secs(), out);
-        write_varint(duration.subsec_nanos().into(), out);
+        write_duration(duration, out);
     }
+}
+
+fn write_duration(duration: Duration, out: &mut Vec<u8>) {
+    write_varint(duration.as_secs(), out);
+    write_varint(duration.subsec_nanos().into(), out);
 }
 
 fn read_start(input: &mut Input<'_>) -> Result<Start, &'static str> {

@@ -31,6 +31,9 @@ pub(crate) fn write(record: &Record, out: &mut Vec<u8>) {
     out.push(b'"');
     match &record.event {
         Event::Started(start) => write_start(start, out),
+        Event::Joined { clock_error } => {
+            number(b",\"clock_error_ns\":", nanos(*clock_error), out);
+        }
         Event::Stopped | Event::Heartbeat => {}
         Event::Lost { since, events } => {
             write_since(*since, out);
@@ -76,6 +79,9 @@ pub(crate) fn read(text: &str) -> Option<Record> {
     };
     let event = match fields.get("event")?.as_str()? {
         "started" => Event::Started(read_start(&fields)?),
+        "joined" => Event::Joined {
+            clock_error: Duration::from_nanos(fields.get("clock_error_ns")?.as_u64()?),
+        },
         "stopped" => Event::Stopped,
         "heartbeat" => Event::Heartbeat,
         "lost" => Event::Lost {
@@ -123,6 +129,7 @@ pub(crate) fn read(text: &str) -> Option<Record> {
 fn name(event: &Event) -> &'static str {
     match event {
         Event::Started(_) => "started",
+        Event::Joined { .. } => "joined",
         Event::Stopped => "stopped",
         Event::Heartbeat => "heartbeat",
         Event::Lost { .. } => "lost",

@@ -28,6 +28,11 @@ pub(super) struct Datagram<'a> {
 type Flow = ((IpAddr, u16), (IpAddr, u16));
 
 impl Datagram<'_> {
+    /// Who sent it.
+    pub(super) const fn source(&self) -> IpAddr {
+        self.flow.0.0
+    }
+
     /// Whether it is a message of IPFIX or NetFlow v9, by its first field, the version.
     pub(super) fn is_flow_message(&self) -> bool {
         matches!(self.payload, [0, 9 | 10, ..])
@@ -102,10 +107,13 @@ impl Exporters {
         true
     }
 
-    /// Nothing more will come.
-    pub(super) fn finish(&mut self, at: Timestamp, mut each: impl FnMut(Item)) {
-        for session in self.0.values_mut() {
-            session.finish(at, &mut each);
-        }
+    /// Nothing more will come: what each exporter's session still says.
+    pub(super) fn finish(&mut self, at: Timestamp) -> Vec<(IpAddr, Vec<Item>)> {
+        let each = self.0.iter_mut().map(|(((source, _), _), session)| {
+            let mut items = Vec::new();
+            session.finish(at, &mut |item| items.push(item));
+            (*source, items)
+        });
+        each.collect()
     }
 }
