@@ -36,7 +36,7 @@ pub(crate) enum Command {
     ///
     /// Lines of many makers' NATs, our own JSON lines and syslog, and captures of IPFIX, NetFlow v9
     /// or syslog. A missing sequence number is a gap in what is known. What cannot be read is counted,
-    /// shown by example, and kept aside with --rejects; the rest goes on. The exit status is then 1.
+    /// shown by example, and kept aside with --rejects; the rest goes on.
     Import(ImportArgs),
     /// Show who asked the ledger what, for which case, and what the verdict was
     Questions(QuestionsArgs),

@@ -27,7 +27,7 @@ use serde_json::json;
 use crate::{
     args::ImportArgs,
     failure::{Ended, Failure},
-    input::{Lines, Progress, create, parse_zone, unusable},
+    input::{Lines, Progress, create, parse_zone, tell_reasons, unusable},
     ledger,
     output::refuse_to_overwrite,
     questions::now,
@@ -109,7 +109,7 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
     }
     Keeper::open(&args.ledger.ledger)?.seal(now())?;
     import.told.tell(args, import.devices.len());
-    Ok(if import.told.rejected() == 0 {
+    Ok(if import.told.is_whole() {
         ExitCode::SUCCESS
     } else {
         ExitCode::FAILURE
@@ -142,7 +142,8 @@ fn texts(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     if path.as_os_str() != "-" {
         let file = fs::File::open(path).map_err(|error| unusable(path, "read", &error))?;
         let name = path.display().to_string();
-        capture::datagrams(&name, file, |datagram| -> Result<bool, Failure> {
+        // Where it breaks off is told when it is imported.
+        capture::datagrams(&name, file, |datagram| {
             if datagram.is_text() {
                 texts.push(datagram.payload.to_vec());
             }
@@ -175,9 +176,17 @@ struct Summary {
     skipped: BTreeMap<String, u64>,
     rejected: BTreeMap<String, u64>,
     examples: Vec<String>,
+    /// Captures that broke off.
+    broken: Vec<String>,
 }
 
 impl Summary {
+    /// Whether there were events in what could be read, to its end. A line that cannot be read
+    /// is kept aside and told of, and is no failure.
+    fn is_whole(&self) -> bool {
+        self.broken.is_empty() && (self.events > 0 || self.rejected() == 0)
+    }
+
     fn rejected(&self) -> u64 {
         self.rejected.values().sum()
     }
@@ -207,14 +216,9 @@ impl Summary {
             );
         }
         eprintln!("portledger: {events} events, {skipped} lines skipped, {rejected} rejected");
-        for (reason, count) in &self.skipped {
-            eprintln!("  skipped {count}: {reason}");
-        }
-        for (reason, count) in &self.rejected {
-            eprintln!("  rejected {count}: {reason}");
-        }
-        for example in &self.examples {
-            eprintln!("    {example}");
+        tell_reasons(&self.skipped, &self.rejected, &self.examples);
+        for broken in &self.broken {
+            eprintln!("portledger: {broken}");
         }
         if args.complete_from.is_none() && events > 0 {
             eprintln!(
@@ -289,29 +293,28 @@ impl Import {
         let name = lines.path.display().to_string();
         let mut exporters = Exporters::default();
         let mut last = Timestamp::MIN;
-        capture::datagrams(
-            &name,
-            lines.into_bytes(),
-            |datagram| -> Result<bool, Failure> {
-                last = last.max(datagram.at);
-                let mut items = Vec::new();
-                if datagram.is_flow_message() {
-                    if !exporters.read(&datagram, |item| items.push(item)) {
-                        let why = "more exporters than are told apart: import them one by one";
-                        self.reject(&name, datagram.number, datagram.payload, why.into())?;
-                    }
-                } else if datagram.is_text()
-                    && let Some(reader) = &mut reader
-                {
-                    reader.received(datagram.at);
-                    self.line(&name, datagram.number, datagram.payload, reader, writer)?;
+        let broken = capture::datagrams(&name, lines.into_bytes(), |datagram| {
+            last = last.max(datagram.at);
+            let mut items = Vec::new();
+            if datagram.is_flow_message() {
+                if !exporters.read(&datagram, |item| items.push(item)) {
+                    let why = "more exporters than are told apart: import them one by one";
+                    self.reject(&name, datagram.number, datagram.payload, why.into())?;
                 }
-                let device = self.exporter(datagram.source())?;
-                let (number, payload) = (datagram.number, datagram.payload);
-                self.items(&name, &device, number, payload, items, writer)?;
-                Ok(true)
-            },
-        )?;
+            } else if datagram.is_text()
+                && let Some(reader) = &mut reader
+            {
+                reader.received(datagram.at);
+                self.line(&name, datagram.number, datagram.payload, reader, writer)?;
+            }
+            let device = self.exporter(datagram.source())?;
+            let (number, payload) = (datagram.number, datagram.payload);
+            self.items(&name, &device, number, payload, items, writer)?;
+            Ok(true)
+        })?;
+        self.told
+            .broken
+            .extend(broken.map(|error| error.to_string()));
         for (source, items) in exporters.finish(last) {
             let device = self.exporter(source)?;
             self.items(&name, &device, 0, &[], items, writer)?;

@@ -6,6 +6,7 @@ mod source;
 
 use std::{
     collections::BTreeMap,
+    fmt::Display,
     fs::{self, File},
     io::{self, BufWriter, Read, Write as _},
     path::{Path, PathBuf},
@@ -46,15 +47,7 @@ impl Summary {
         let rejected: u64 = self.rejected.values().sum();
         let sightings = self.sightings;
         eprintln!("portledger: {sightings} sightings, {skipped} skipped, {rejected} rejected");
-        for (reason, count) in &self.skipped {
-            eprintln!("  skipped {count}: {reason}");
-        }
-        for (reason, count) in &self.rejected {
-            eprintln!("  rejected {count}: {reason}");
-        }
-        for example in &self.examples {
-            eprintln!("    {example}");
-        }
+        tell_reasons(&self.skipped, &self.rejected, &self.examples);
         if self.port_zero > 0 {
             eprintln!(
                 "  {} have port 0, which is what mod_remoteip leaves of the true one: no port",
@@ -80,6 +73,23 @@ impl Summary {
         for &(reason, count) in &counts.rejected {
             *self.rejected.entry(reason).or_default() += count;
         }
+    }
+}
+
+/// Says on standard error why lines were left out.
+pub(crate) fn tell_reasons(
+    skipped: &BTreeMap<impl Display, u64>,
+    rejected: &BTreeMap<impl Display, u64>,
+    examples: &[String],
+) {
+    for (reason, count) in skipped {
+        eprintln!("  skipped {count}: {reason}");
+    }
+    for (reason, count) in rejected {
+        eprintln!("  rejected {count}: {reason}");
+    }
+    for example in examples {
+        eprintln!("    {example}");
     }
 }
 

@@ -11,6 +11,8 @@ use portledger_dataplane::capture::{CaptureError, Reader, ip_packet};
 use portledger_model::Timestamp;
 use portledger_wire::flow::{Item, Limits, Medium, Session};
 
+use crate::failure::Failure;
+
 /// How many exporters of one capture are told apart.
 const EXPORTERS: usize = 1_024;
 
@@ -44,14 +46,19 @@ impl Datagram<'_> {
     }
 }
 
-/// Hands over the datagrams of a capture while `each` wants more.
-pub(super) fn datagrams<E: From<CaptureError>>(
+/// Hands over the datagrams of a capture while `each` wants more. Returns where it broke off.
+pub(super) fn datagrams(
     name: &str,
     input: impl Read,
-    mut each: impl FnMut(Datagram<'_>) -> Result<bool, E>,
-) -> Result<(), E> {
+    mut each: impl FnMut(Datagram<'_>) -> Result<bool, Failure>,
+) -> Result<Option<CaptureError>, Failure> {
     let mut reader = Reader::new(name.to_owned(), input)?;
-    while let Some(frame) = reader.next_frame()? {
+    loop {
+        let frame = match reader.next_frame() {
+            Ok(Some(frame)) => frame,
+            Ok(None) => return Ok(None),
+            Err(broken) => return Ok(Some(broken)),
+        };
         let Ok(packet) = ip_packet(frame.link, frame.data) else {
             continue;
         };
@@ -66,10 +73,9 @@ pub(super) fn datagrams<E: From<CaptureError>>(
             payload,
         };
         if !each(datagram)? {
-            break;
+            return Ok(None);
         }
     }
-    Ok(())
 }
 
 fn udp(packet: &[u8]) -> Option<(Flow, &[u8])> {
