@@ -7,6 +7,7 @@
 //! begun ──────────────▶ Allocated          remembered: who, since when
 //! still held ─────────▶ Held               also where its beginning was lost
 //! ended ──────────────▶ Released           with the beginning that was remembered
+//! restarted ──────────▶ Released           all that was remembered
 //! ended, never begun ─▶ waits a little: it may have overtaken its beginning. Then it was held
 //!                       since the log began, or its beginning was lost and there is a gap
 //! ```
@@ -107,7 +108,7 @@ impl Pairing {
             Told::Ports(holding) => return self.ports(at, holding, out),
             Told::Started(start) => {
                 if !start.continues {
-                    self.places.clear();
+                    self.end_all(at, out);
                 }
                 self.listens_since = Some(at);
                 Event::Started(start)
@@ -265,6 +266,18 @@ impl Pairing {
         self.has_ended(place, at);
         out.push(self.released(at, place, subscriber, since));
         true
+    }
+
+    /// A device that begins anew holds nothing: whatever it did not say was given back is.
+    fn end_all(&mut self, at: Timestamp, out: &mut Vec<Record>) {
+        self.settle(Timestamp::MAX, out);
+        let mut held: Vec<_> = self.places.drain().collect();
+        held.sort_by_key(|(place, _)| *place);
+        for (place, known) in held {
+            for holder in known.holders {
+                out.push(self.released(at, place, holder.subscriber, holder.since));
+            }
+        }
     }
 
     /// What ended before `limit` and whose beginning has not come by now.
@@ -529,6 +542,19 @@ mod tests {
         assert_eq!(
             paired(events),
             ["1: 1 has it", "50: 2 has it", "60: 2 had it since 50"]
+        );
+    }
+
+    #[test]
+    fn a_restart_ends_what_was_held() {
+        let events = [
+            ports(1, Phase::Begun, Some(1), None),
+            start(50),
+            ports(60, Phase::Begun, Some(2), None),
+        ];
+        assert_eq!(
+            paired(events),
+            ["1: 1 has it", "50: 1 had it since 1", "60: 2 has it"]
         );
     }
 
