@@ -70,11 +70,10 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
         } else {
             lines.look_ahead(GUESSED_FROM)?
         };
-        // A capture may hold no lines at all.
-        let form = if is_capture && first.is_empty() {
-            None
-        } else {
-            Some(Form::find(args.format.as_deref(), &dialects, &first, path)?)
+        let form = match Form::find(args.format.as_deref(), &dialects, &first, path) {
+            // A capture may hold no lines, or other programs' only, beside its flow messages.
+            Err(_) if is_capture && args.format.is_none() => None,
+            form => Some(form?),
         };
         let mut clock = Clock::new(written(path)?);
         clock.zone.clone_from(&zone);
@@ -301,11 +300,17 @@ impl Import {
                     let why = "more exporters than are told apart: import them one by one";
                     self.reject(&name, datagram.number, datagram.payload, why.into())?;
                 }
-            } else if datagram.is_text()
-                && let Some(reader) = &mut reader
-            {
-                reader.received(datagram.at);
-                self.line(&name, datagram.number, datagram.payload, reader, writer)?;
+            } else if datagram.is_text() {
+                match &mut reader {
+                    Some(reader) => {
+                        reader.received(datagram.at);
+                        self.line(&name, datagram.number, datagram.payload, reader, writer)?;
+                    }
+                    None => {
+                        let why = "syslog of no NAT that is known".to_owned();
+                        *self.told.skipped.entry(why).or_default() += 1;
+                    }
+                }
             }
             let device = self.exporter(datagram.source())?;
             let (number, payload) = (datagram.number, datagram.payload);

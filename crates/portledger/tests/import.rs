@@ -174,6 +174,10 @@ fn a_form_that_nobody_knows_is_refused_before_anything_is_written() {
 
 /// IPFIX messages of a NAT's blocks, one an event, as a capture; without the message `lost`.
 fn flow_capture(lost: Option<usize>) -> Vec<u8> {
+    file_of(&flow_packets(lost))
+}
+
+fn flow_packets(lost: Option<usize>) -> Vec<(Timestamp, Vec<u8>)> {
     let event = |time: &str, phase, host| NatEvent {
         at: EventTime::Told(time.parse::<Timestamp>().unwrap()),
         told: Told::Ports(Holding {
@@ -209,7 +213,7 @@ fn flow_capture(lost: Option<usize>) -> Vec<u8> {
         )
     });
     let kept = packets.enumerate().filter(|(n, _)| Some(*n) != lost);
-    file_of(&kept.map(|(_, packet)| packet).collect::<Vec<_>>())
+    kept.map(|(_, packet)| packet).collect()
 }
 
 const FLOWS: &str =
@@ -253,4 +257,23 @@ fn a_file_of_which_nothing_can_be_read_is_a_failure() {
     let place = Place::new();
     place.write("mx1.log", line(0, "ALLOC", 5)[..150].to_owned() + "\n");
     run(&place, &format!("{IMPORT} --format juniper")).with_status(1);
+}
+
+#[test]
+fn other_programs_syslog_beside_flow_messages_hides_nothing() {
+    let place = Place::new();
+    let mut packets = flow_packets(None);
+    let other = b"<30>Jun  1 10:00:00 router sshd[7]: Server listening on :: port 22.";
+    packets.insert(
+        1,
+        (
+            at("2024-06-01T10:10:00Z"),
+            udp("192.0.2.1:514", "192.0.2.2:514", other),
+        ),
+    );
+    place.write("nat.pcap", file_of(&packets));
+    let ended = run(&place, FLOWS).with_status(0);
+    assert_eq!(ended.json()["events"], 5);
+    assert!(ended.stderr.contains("1 lines skipped"), "{}", ended.stderr);
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
 }

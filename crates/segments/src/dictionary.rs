@@ -11,8 +11,8 @@ use crate::{DeviceNumber, Error, SubscriberNumber};
 pub struct Dictionary {
     subscribers: Vec<Subscriber>,
     devices: Vec<Device>,
-    /// The numbers in the subscribers' own order, made when one is first looked for: to compare
-    /// addresses as text takes twenty times as long.
+    /// The numbers in the subscribers' own order, made when one is first looked for: the file's
+    /// order would have two addresses written as text for each comparison.
     in_order: OnceLock<Vec<u32>>,
 }
 

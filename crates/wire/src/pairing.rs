@@ -33,8 +33,8 @@ const ROOM: usize = 8 << 20;
 /// How many releases wait for their allocation; the oldest wait no longer then.
 const WAITING: usize = 65_536;
 
-/// Pairs the events of one device. It remembers what is held: about 100 bytes each, 8,388,608 at
-/// most.
+/// Pairs the events of one device. It remembers what is held and what was given back, of 8,388,608
+/// blocks or mappings at most.
 #[derive(Debug)]
 pub struct Pairing {
     device: Device,

@@ -47,9 +47,7 @@ impl Ledger {
                 };
                 told.known.end_before(rivals.iter());
             }
-            if told.may_overlap(span) {
-                settled.push(allocation(told.external, told.known));
-            }
+            settled.push(allocation(told.external, told.known));
         }
         settled.retain(|held| held.span().overlaps(span));
         settled.sort_by_key(|held| held.from);

@@ -53,14 +53,13 @@ impl Devices {
         event: NatEvent,
         writer: &Writer,
     ) -> Result<Option<Unkept>, Failure> {
-        let at = event.at.timestamp();
+        let (at, clock_error) = (event.at.timestamp(), self.clock_error);
         let past = self.past(device, at, writer)?;
         past.last = past.last.max(at);
         let mut records = Vec::new();
-        let started = past.complete_from.take_if(|from| *from <= at);
-        let started = started.map(|from| self.started(from));
-        let past = self.past(device, at, writer)?;
-        let unkept = started
+        let start = past.complete_from.take_if(|from| *from <= at);
+        let unkept = start
+            .map(|from| started(from, clock_error))
             .into_iter()
             .chain([event])
             .filter_map(|event| past.pairing.take(event, &mut records).err())
@@ -106,19 +105,6 @@ impl Devices {
         }
     }
 
-    fn started(&self, at: Timestamp) -> NatEvent {
-        NatEvent {
-            at: EventTime::Told(at),
-            told: Told::Started(Start {
-                clock_error: self.clock_error,
-                guard_time: Duration::ZERO,
-                durability: Durability::LogBeforeUse,
-                continues: false,
-                heartbeat: None,
-            }),
-        }
-    }
-
     /// What was told of a device. When it is told of first, what the ledger knows it to hold is
     /// remembered from there.
     fn past(
@@ -160,5 +146,19 @@ impl Devices {
             last: first,
             disordered: None,
         }))
+    }
+}
+
+/// The operator's word that from then on everything is told.
+const fn started(at: Timestamp, clock_error: Duration) -> NatEvent {
+    NatEvent {
+        at: EventTime::Told(at),
+        told: Told::Started(Start {
+            clock_error,
+            guard_time: Duration::ZERO,
+            durability: Durability::LogBeforeUse,
+            continues: false,
+            heartbeat: None,
+        }),
     }
 }
