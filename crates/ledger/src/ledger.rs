@@ -117,8 +117,10 @@ impl Ledger {
         let Some(home) = Home::open(dir)? else {
             return Self::read_v1(dir);
         };
-        let alive = folder::is_locked(&home.log_dir());
+        let alive = folder::is_alive(&home.log_dir());
         let mut ledger = Self::of(&home)?;
+        // Asked again: whoever took the lock just before may not have said yet who it is.
+        let alive = alive && folder::is_alive(&home.log_dir());
         if alive {
             ledger.writer = WriterSeen::At(now);
         }
@@ -169,7 +171,7 @@ impl Ledger {
     /// Reads a log of version 1, which lies in the ledger's folder itself.
     fn read_v1(dir: &Path) -> Result<Self, Error> {
         let now = now();
-        let alive = folder::is_locked(dir);
+        let alive = folder::is_alive(dir);
         let mut ledger = Self::unsealed();
         v1::read(dir, |number, record| {
             ledger.take(number, record);

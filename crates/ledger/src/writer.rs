@@ -29,14 +29,18 @@ pub struct Options {
     pub file_bytes: u64,
     /// What the ledger is, where it has to be made; `None` for [`Settings::new`].
     pub settings: Option<Settings>,
+    /// What is written was told by other devices: that this process lives does not mean that they
+    /// were heard, so their logs are complete up to their last record only.
+    pub collects: bool,
 }
 
 impl Default for Options {
-    /// Files of 8 MiB, and a ledger as everyone's.
+    /// Files of 8 MiB, and a ledger as everyone's, which the device itself writes.
     fn default() -> Self {
         Self {
             file_bytes: 8 << 20,
             settings: None,
+            collects: false,
         }
     }
 }
@@ -60,6 +64,7 @@ pub struct Writer {
     signing: Signing,
     /// Records that the newest checkpoint speaks of.
     signed: u64,
+    collects: bool,
 }
 
 impl Writer {
@@ -92,7 +97,7 @@ impl Writer {
             }
         };
         let form = form(&home, options.file_bytes);
-        let (mut log, cut) = open_log(disk, &home, form)?;
+        let (mut log, cut) = open_log(disk, &home, form, options.collects)?;
         let upgraded = if fresh {
             let taken = take_over(dir, &mut log)?;
             Journal::take_over(dir, &home)?;
@@ -106,6 +111,7 @@ impl Writer {
         let signing = home.signing::<Records>()?;
         let mut writer = Self {
             signed: 0,
+            collects: options.collects,
             home,
             log,
             signing,
@@ -162,7 +168,9 @@ impl Writer {
     /// As [`Ledger::read`].
     pub fn ledger(&self) -> Result<Ledger, Error> {
         let mut ledger = Ledger::of(&self.home)?;
-        ledger.follow();
+        if !self.collects {
+            ledger.follow();
+        }
         Ok(ledger)
     }
 
@@ -203,9 +211,11 @@ fn open_log(
     disk: Box<dyn Disk>,
     home: &Home,
     form: Form,
+    collects: bool,
 ) -> Result<(LogWriter<Records>, Option<Cut>), Error> {
     let dir = home.log_dir();
     let lock = folder::lock(&dir)?;
+    folder::say_who_writes(&lock, collects).map_err(|error| Error::io(&dir, "lock", error))?;
     let signed = sign::published(&dir, home.signing::<Records>()?.verifier())?;
     let signed = signed.map(|(checkpoint, _)| checkpoint);
     let (log, cut) = LogWriter::open(disk, &dir, lock, home.keys::<Records>(), form)?;

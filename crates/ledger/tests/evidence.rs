@@ -97,6 +97,7 @@ fn unsealed(dir: &Path, settings: Settings) {
     let options = Options {
         file_bytes: 20_000,
         settings: Some(settings),
+        ..Options::default()
     };
     let (mut writer, _) = Writer::open(dir, options).unwrap();
     for batch in records().chunks(100) {

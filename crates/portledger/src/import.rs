@@ -80,7 +80,13 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
         let reader = form.as_ref().map(|form| form.reader(clock, &realm));
         files.push((lines, is_capture, form, reader));
     }
-    let mut writer = ledger::open_to_write(&args.ledger.ledger, Options::default())?;
+    let mut writer = ledger::open_to_write(
+        &args.ledger.ledger,
+        Options {
+            collects: true,
+            ..Options::default()
+        },
+    )?;
     let mut import = Import {
         named,
         devices: Devices::new(args.complete_from, args.clock_error),

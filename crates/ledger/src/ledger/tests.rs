@@ -260,6 +260,22 @@ fn a_live_writer_vouches_for_the_present() {
 }
 
 #[test]
+fn that_a_collector_lives_says_nothing_of_the_devices_it_hears() {
+    let dir = tempfile::tempdir().unwrap();
+    let options = Options {
+        collects: true,
+        ..Options::default()
+    };
+    let (mut writer, _) = Writer::open(dir.path(), options).unwrap();
+    let promised = [started(1_000, start()), handed(1_100)];
+    writer.append(&promised).unwrap();
+    let expected = [(1_100, 5_000, GapReason::AfterLastRecord)];
+    for ledger in [writer.ledger(), Ledger::read(dir.path())] {
+        assert_eq!(gaps(&ledger.unwrap(), 1_000, 9_000, 5_000), expected);
+    }
+}
+
+#[test]
 fn a_reader_with_the_lock_for_a_moment_does_not_stop_a_writer() {
     let dir = tempfile::tempdir().unwrap();
     drop(Writer::open(dir.path(), Options::default()).unwrap());

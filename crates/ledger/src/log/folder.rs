@@ -3,6 +3,7 @@
 use std::{
     fs::{self, File, TryLockError},
     io,
+    os::unix::fs::FileExt as _,
     path::{Path, PathBuf},
     thread,
     time::{Duration, Instant},
@@ -60,10 +61,25 @@ fn lock_file(path: &Path) -> Result<File, Error> {
     })
 }
 
-/// Whether a live process holds the writer's lock.
-pub(crate) fn is_locked(dir: &Path) -> bool {
-    File::open(dir.join("LOCK"))
-        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+/// What a lock file holds whose process writes down what other devices told.
+const COLLECTS: &[u8] = b"collects\n";
+
+/// Notes for whoever looks on whether the lock's process collects or is the device itself.
+pub(crate) fn say_who_writes(lock: &File, collects: bool) -> io::Result<()> {
+    lock.set_len(0)?;
+    if collects {
+        lock.write_all_at(COLLECTS, 0)?;
+    }
+    Ok(())
+}
+
+/// Whether a live device holds the writer's lock. That somebody lives who collects what devices
+/// tell says nothing of the devices.
+pub(crate) fn is_alive(dir: &Path) -> bool {
+    let path = dir.join("LOCK");
+    let is_locked = File::open(&path)
+        .is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)));
+    is_locked && fs::read(&path).is_ok_and(|who| who != COLLECTS)
 }
 
 /// The path of the log file that begins with record `first`.
