@@ -38,6 +38,13 @@ pub(crate) enum Command {
     /// or syslog. A missing sequence number is a gap in what is known. What cannot be read is counted,
     /// shown by example, and kept aside with --rejects; the rest goes on.
     Import(ImportArgs),
+    /// Hear what NATs tell on the network, and write it to a ledger
+    ///
+    /// IPFIX, NetFlow v9 and syslog over UDP, TCP and TLS, as the configuration file says. What was
+    /// lost on the way, was not understood or was told while nobody listened is a gap in what is
+    /// known. It says `ready` on standard error once it listens. SIGTERM or SIGINT stops it cleanly;
+    /// SIGUSR1 prints its figures as one JSON object on standard output, as does its end.
+    Serve(ServeArgs),
     /// Show who asked the ledger what, for which case, and what the verdict was
     Questions(QuestionsArgs),
     /// Make a ledger and say what it is to be, before anything is written to it
@@ -85,6 +92,13 @@ pub(crate) enum NatCommand {
 
 #[derive(Debug, Args)]
 pub(crate) struct NatRunArgs {
+    /// The configuration file (TOML)
+    #[arg(short, long, value_name = "FILE")]
+    pub(crate) config: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ServeArgs {
     /// The configuration file (TOML)
     #[arg(short, long, value_name = "FILE")]
     pub(crate) config: PathBuf,

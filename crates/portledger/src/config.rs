@@ -498,7 +498,7 @@ fn time(given: Option<Time>) -> Option<Duration> {
 
 /// A time as people write it: `120s`, `2h 4m`, `100ms`.
 #[derive(Debug, Clone, Copy)]
-struct Time(Duration);
+pub(crate) struct Time(pub(crate) Duration);
 
 impl<'de> Deserialize<'de> for Time {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {

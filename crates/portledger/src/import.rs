@@ -1,8 +1,6 @@
 //! `portledger import`: another device's log files into the ledger.
 
 mod capture;
-mod devices;
-mod form;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -16,9 +14,10 @@ use std::{
 
 use portledger_ledger::{Keeper, Options, Writer};
 use portledger_model::{Device, Realm, Timestamp};
+use portledger_service::collect::{Devices, Form, FormReader, Line, Loss, Promise, device_at};
 use portledger_wire::{
     NatEvent,
-    dialect::{Dialect, Dialects},
+    dialect::{Dialect, Dialects, Untimed},
     flow::{Item, Unit},
     syslog::{Clock, Message},
 };
@@ -33,8 +32,6 @@ use crate::{
     questions::now,
 };
 use capture::Exporters;
-use devices::Devices;
-use form::{Form, FormReader, Line};
 
 /// How many lines a format is guessed from.
 const GUESSED_FROM: usize = 1_000;
@@ -70,14 +67,16 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
         } else {
             lines.look_ahead(GUESSED_FROM)?
         };
-        let form = match Form::find(args.format.as_deref(), &dialects, &first, path) {
+        let form = match form(args.format.as_deref(), &dialects, &first, path) {
             // A capture may hold no lines, or other programs' only, beside its flow messages.
             Err(_) if is_capture && args.format.is_none() => None,
             form => Some(form?),
         };
         let mut clock = Clock::new(written(path)?);
         clock.zone.clone_from(&zone);
-        let reader = form.as_ref().map(|form| form.reader(clock, &realm));
+        let reader = form
+            .as_ref()
+            .map(|form| form.reader(clock, &realm, Untimed::Reject));
         files.push((lines, is_capture, form, reader));
     }
     let mut writer = ledger::open_to_write(
@@ -89,7 +88,11 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
     )?;
     let mut import = Import {
         named,
-        devices: Devices::new(args.complete_from, args.clock_error),
+        devices: Devices::new(&writer.ledger()?)?,
+        promise: Promise {
+            clock_error: args.clock_error,
+            complete_from: args.complete_from,
+        },
         rejects: args.rejects.as_deref().map(create).transpose()?,
         told: Summary::default(),
     };
@@ -122,7 +125,7 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
 }
 
 /// The dialects that this release knows, and those of files.
-fn dialects(files: &[PathBuf]) -> Result<Dialects, Failure> {
+pub(crate) fn dialects(files: &[PathBuf]) -> Result<Dialects, Failure> {
     let mut dialects = Dialects::built_in();
     for path in files {
         let text = fs::read_to_string(path).map_err(|error| unusable(path, "read", &error))?;
@@ -130,6 +133,39 @@ fn dialects(files: &[PathBuf]) -> Result<Dialects, Failure> {
         dialects.add(dialect.map_err(|error| Failure::usage(error.to_string()))?);
     }
     Ok(dialects)
+}
+
+/// The form of that name, or the one that fits the first lines best, and that is said.
+fn form<'d>(
+    name: Option<&str>,
+    dialects: &'d Dialects,
+    first: &[Vec<u8>],
+    path: &Path,
+) -> Result<Form<'d>, Failure> {
+    if let Some(name) = name.filter(|name| *name != "auto") {
+        return Form::named(name, dialects).ok_or_else(|| {
+            let known = dialects.iter().map(Dialect::name).collect::<Vec<_>>();
+            Failure::usage(format!(
+                "--format: '{name}' is not known; write auto, json-lines, syslog, or one of {}",
+                known.join(", ")
+            ))
+        });
+    }
+    let lines = first.iter().map(|line| line.trim_ascii_end());
+    let Some((form, read)) = Form::guess(lines, dialects) else {
+        return Err(Failure::usage(format!(
+            "{}: its first {} lines are of no NAT log that is known; give --format, or describe it in a dialect file and give that with --dialect",
+            path.display(),
+            first.len()
+        )));
+    };
+    eprintln!(
+        "portledger: {}: read as {}: {read} of the first {} lines are its events",
+        path.display(),
+        form.name(),
+        first.len()
+    );
+    Ok(form)
 }
 
 /// What the system says of a file; nothing of standard input.
@@ -237,6 +273,8 @@ struct Import {
     /// The device of all lines; else each line's header or each exporter's address tells.
     named: Option<Device>,
     devices: Devices,
+    /// What the operator says of each device's log.
+    promise: Promise,
     rejects: Option<(PathBuf, BufWriter<fs::File>)>,
     told: Summary,
 }
@@ -348,7 +386,7 @@ impl Import {
     fn exporter(&self, source: IpAddr) -> Result<Device, Failure> {
         Ok(match &self.named {
             Some(named) => named.clone(),
-            None => Device::new(&source.to_string())?,
+            None => device_at(source).map_or_else(|| Device::new(UNNAMED), Ok)?,
         })
     }
 
@@ -376,11 +414,9 @@ impl Import {
                     ..
                 } => {
                     let events = (unit == Unit::Records).then_some(missing.into());
-                    self.devices.lost(device, (since, until), events, writer)?;
+                    self.lost(device, since, until, events);
                 }
-                Item::Restarted { since, until, .. } => {
-                    self.devices.lost(device, (since, until), None, writer)?;
-                }
+                Item::Restarted { since, until, .. } => self.lost(device, since, until, None),
                 Item::Dropped {
                     template,
                     set,
@@ -388,17 +424,31 @@ impl Import {
                     until,
                     ..
                 } => {
-                    self.devices.lost(device, (since, until), None, writer)?;
+                    self.lost(device, since, until, None);
                     let why = format!("data: template {template} never came");
                     self.reject(name, number, &set.0, why)?;
                 }
                 // From there on nobody can say what is missing.
                 Item::Disordered { since, .. } => {
-                    self.devices.disordered(device, since, writer)?;
+                    let index = self.devices.enter(device, self.promise);
+                    self.devices.disordered(index, since);
                 }
             }
         }
         Ok(())
+    }
+
+    fn lost(&mut self, device: &Device, since: Timestamp, until: Timestamp, events: Option<u64>) {
+        let index = self.devices.enter(device, self.promise);
+        let since = Some(since);
+        self.devices.lost(
+            index,
+            Loss {
+                since,
+                until,
+                events,
+            },
+        );
     }
 
     fn take(
@@ -408,10 +458,11 @@ impl Import {
         writer: &mut Writer,
     ) -> Result<(), Failure> {
         self.told.events += 1;
-        if let Some(unkept) = self.devices.take(device, event, writer)? {
+        let index = self.devices.enter(device, self.promise);
+        if let Some(unkept) = self.devices.take(index, event, None) {
             *self.told.skipped.entry(unkept.to_string()).or_default() += 1;
         }
-        if self.devices.batch.len() >= BATCH {
+        if self.devices.batch().len() >= BATCH {
             self.write(writer)?;
         }
         Ok(())
@@ -442,7 +493,7 @@ impl Import {
     }
 
     fn write(&mut self, writer: &mut Writer) -> Result<(), Failure> {
-        let batch = &mut self.devices.batch;
+        let batch = self.devices.batch();
         if !batch.is_empty() {
             writer.append(batch)?;
             writer.sync()?;

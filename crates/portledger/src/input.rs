@@ -278,7 +278,7 @@ pub(crate) fn parse_zone(text: &str) -> Result<TimeZone, Failure> {
         return Ok(zoned);
     }
     Err(Failure::usage(format!(
-        "--zone: '{text}' is not a zone; write UTC, +01:00 or Europe/Berlin"
+        "'{text}' is not a zone; write UTC, +01:00 or Europe/Berlin"
     )))
 }
 

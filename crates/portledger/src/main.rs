@@ -13,6 +13,7 @@ mod identity;
 mod import;
 mod init;
 mod input;
+mod keeping;
 mod ledger;
 mod nat;
 mod output;
@@ -20,6 +21,7 @@ mod proof;
 mod questions;
 mod retain;
 mod seal;
+mod serve;
 mod sightings;
 mod stats;
 mod trace;
@@ -41,6 +43,7 @@ fn main() -> ExitCode {
         Command::Sightings(args) => sightings::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Import(args) => import::run(&args),
+        Command::Serve(args) => serve::run(&args),
         Command::Questions(args) => questions::show::run(&args),
         Command::Init(args) => init::run(&args),
         Command::Seal(args) => seal::run(&args),

@@ -1,6 +1,5 @@
 //! `portledger nat`.
 
-mod keeping;
 pub(crate) mod replay;
 pub(crate) mod run;
 

@@ -16,11 +16,12 @@ use signal_hook::{
     iterator::Signals,
 };
 
-use super::{counters_json, engine, keeping::Keeping, size_json};
+use super::{counters_json, engine, size_json};
 use crate::{
     args::NatRunArgs,
     config::NatConfig,
     failure::{Ended, Failure},
+    keeping::Keeping,
     ledger,
 };
 
@@ -70,7 +71,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
             }
         }
     });
-    let keeping = Keeping::start(path)?;
+    let keeping = Keeping::start(path, "nat run")?;
     let (ringing, written) = (control.clone(), keeping.written());
     let commit = move |writer| {
         let on_progress = Box::new(move || {

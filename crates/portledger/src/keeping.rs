@@ -26,7 +26,7 @@ const RETRY: Duration = Duration::from_secs(10);
 const SHARE: u32 = 50;
 
 /// The thread.
-pub(super) struct Keeping {
+pub(crate) struct Keeping {
     shared: Arc<Shared>,
     thread: JoinHandle<()>,
 }
@@ -39,20 +39,21 @@ struct Shared {
 }
 
 /// For whoever writes: notes that there is something new.
-pub(super) struct Written(Arc<Shared>);
+pub(crate) struct Written(Arc<Shared>);
 
 impl Written {
-    pub(super) fn note(&self) {
+    pub(crate) fn note(&self) {
         self.0.written.store(true, Ordering::Relaxed);
     }
 }
 
 impl Keeping {
-    /// Begins to keep the ledger in `dir`.
-    pub(super) fn start(dir: &Path) -> Result<Self, Failure> {
+    /// Begins to keep the ledger in `dir`, for a command of this name.
+    pub(crate) fn start(dir: &Path, by: &'static str) -> Result<Self, Failure> {
         let shared = Arc::new(Shared::default());
         let keeping = Work {
             dir: dir.to_owned(),
+            by,
             shared: Arc::clone(&shared),
             next_seal: Instant::now(),
             fails: false,
@@ -63,12 +64,12 @@ impl Keeping {
         Ok(Self { shared, thread })
     }
 
-    pub(super) fn written(&self) -> Written {
+    pub(crate) fn written(&self) -> Written {
         Written(Arc::clone(&self.shared))
     }
 
     /// Ends the thread when it has done what it is at.
-    pub(super) fn stop(self) {
+    pub(crate) fn stop(self) {
         *self
             .shared
             .stopping
@@ -97,6 +98,8 @@ impl Shared {
 /// The thread's side.
 struct Work {
     dir: PathBuf,
+    /// Which command deletes what is past its time.
+    by: &'static str,
     shared: Arc<Shared>,
     next_seal: Instant,
     fails: bool,
@@ -128,7 +131,7 @@ impl Work {
         // Opened for each turn: in between, others may place holds, import or verify.
         let mut keeper = Keeper::open(&self.dir)?;
         if seals {
-            let by = serde_json::Map::from_iter([("user".into(), "nat run".into())]);
+            let by = serde_json::Map::from_iter([("user".into(), self.by.into())]);
             keeper.retain(questions::now(), &by)?;
             self.next_seal = Instant::now() + SEAL;
         }

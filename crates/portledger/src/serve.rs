@@ -1,0 +1,152 @@
+//! `portledger serve`: collectors.
+
+mod config;
+mod metrics;
+
+use std::{path::Path, process::ExitCode, sync::Arc, thread};
+
+use portledger_ledger::{CommitOptions, Options};
+use portledger_service::collect::{Collector, Figures, Rejects, Settings, Transport};
+use portledger_wire::dialect::Dialects;
+use serde_json::{Value, json};
+use signal_hook::{
+    consts::{SIGINT, SIGTERM, SIGUSR1},
+    iterator::Signals,
+};
+use tokio::sync::Notify;
+
+use crate::{
+    args::ServeArgs,
+    failure::{Ended, Failure},
+    import::dialects,
+    keeping::Keeping,
+    ledger,
+};
+use config::ServeConfig;
+use metrics::Metrics;
+
+/// Records that may wait for the disk: a second's worth at the rate that one machine takes.
+const QUEUE: usize = 1 << 20;
+
+pub(crate) fn run(args: &ServeArgs) -> Ended {
+    let config = ServeConfig::read(&args.config)?;
+    // As long as the process lives.
+    let dialects: &'static Dialects = Box::leak(Box::new(dialects(&config.dialects)?));
+    config.check_forms(dialects)?;
+    let rejects = config.rejects.as_ref().map(|(path, most)| {
+        Rejects::open(path, *most)
+            .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
+    });
+    let metrics = config.metrics.map(Metrics::bind).transpose()?;
+    let options = Options {
+        collects: true,
+        ..Options::default()
+    };
+    let writer = ledger::open_to_write(&config.ledger, options)?;
+    let keeping = Keeping::start(&config.ledger, "serve")?;
+    let written = keeping.written();
+    let commit = CommitOptions {
+        queue: QUEUE,
+        on_progress: Some(Box::new(move || written.note())),
+        ..CommitOptions::default()
+    };
+    let settings = Settings {
+        listeners: config.listeners,
+        roster: config.roster,
+        dialects,
+        rejects: rejects.transpose()?,
+    };
+    let names: Vec<_> = settings.listeners.iter().map(name).collect();
+    let collector = Arc::new(Collector::open(settings, writer, commit)?);
+    for (address, name) in collector.addresses().zip(names) {
+        eprintln!("portledger: {name} on {address}");
+    }
+    let stop = Notify::new();
+    let mut signals = Signals::new([SIGINT, SIGTERM, SIGUSR1])?;
+    let handle = signals.handle();
+    let ended = thread::scope(|scope| {
+        scope.spawn(|| {
+            for signal in &mut signals {
+                if signal == SIGUSR1 {
+                    println!("{}", figures_json(&collector.figures()));
+                } else {
+                    collector.stop();
+                }
+            }
+        });
+        if let Some(metrics) = metrics {
+            eprintln!(
+                "portledger: metrics on http://{}/metrics",
+                metrics.address()
+            );
+            let (collector, stop) = (Arc::clone(&collector), &stop);
+            scope.spawn(move || metrics.serve(collector, stop));
+        }
+        eprintln!("ready");
+        let ended = collector.run();
+        handle.close();
+        stop.notify_one();
+        ended
+    });
+    // The threads that shared it are gone.
+    let figures = Arc::into_inner(collector).map(Collector::close).transpose();
+    keeping.stop();
+    ended?;
+    if let Some(figures) = figures? {
+        println!("{}", figures_json(&figures));
+    }
+    Ok(ExitCode::SUCCESS)
+}
+
+fn name(listener: &portledger_service::collect::Listener) -> &'static str {
+    use portledger_service::collect::Protocol::{Flows, Lines};
+    match (listener.protocol, &listener.transport) {
+        (Flows, Transport::Udp { .. }) => "IPFIX and NetFlow v9 over UDP",
+        (Flows, Transport::Tcp) => "IPFIX over TCP",
+        (Flows, Transport::Tls(_)) => "IPFIX over TLS",
+        (Lines, Transport::Udp { .. }) => "lines over UDP",
+        (Lines, Transport::Tcp) => "lines over TCP",
+        (Lines, Transport::Tls(_)) => "lines over TLS",
+    }
+}
+
+fn figures_json(figures: &Figures) -> Value {
+    let devices = figures.devices.iter().map(|(device, figures)| {
+        json!({
+            "device": device.as_str(),
+            "messages": figures.messages,
+            "events": figures.events,
+            "unkept": figures.unkept,
+            "skipped": figures.skipped,
+            "rejected": figures.rejected,
+            "missing": figures.missing,
+            "gaps": figures.losses,
+            "heard": figures.heard.map(|at| at.to_string()),
+            "last_event": figures.last_event.map(|at| at.to_string()),
+        })
+    });
+    let listeners = figures.listeners.iter().map(|(address, figures)| {
+        json!({
+            "address": address.to_string(),
+            "received": figures.received,
+            "bytes": figures.bytes,
+            "dropped": figures.dropped,
+            "refused": figures.refused,
+            "connections": figures.connections,
+            "refused_connections": figures.refused_connections,
+        })
+    });
+    json!({
+        "records": figures.submitted,
+        "durable": figures.durable,
+        "kept_aside": figures.kept_aside,
+        "not_kept_aside": figures.not_kept_aside,
+        "devices": devices.collect::<Vec<_>>(),
+        "listeners": listeners.collect::<Vec<_>>(),
+    })
+}
+
+/// A file's name before what is wrong with it.
+fn wrong(path: &Path, what: impl std::fmt::Display) -> Failure {
+    Failure::usage(format!("{}: {what}", path.display()))
+}

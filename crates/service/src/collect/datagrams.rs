@@ -1,0 +1,172 @@
+//! Datagrams off a socket, many a system call.
+
+use std::{
+    io::{self, IoSliceMut},
+    net::{IpAddr, SocketAddr, UdpSocket},
+    os::fd::AsRawFd as _,
+    time::Duration,
+};
+
+use nix::{
+    cmsg_space,
+    errno::Errno,
+    sys::{
+        socket::{
+            ControlMessageOwned, MsgFlags, MultiHeaders, SockaddrStorage, recvmmsg, setsockopt,
+            sockopt::{RcvBuf, RcvBufForce, ReceiveTimeout, RxqOvfl},
+        },
+        time::{TimeVal, TimeValLike as _},
+    },
+};
+
+/// Datagrams that are taken at once.
+const BATCH: usize = 64;
+/// The longest there are.
+const LONGEST: usize = 65_535;
+/// How long a socket waits before it is looked whether it is time to stop.
+const LOOK: Duration = Duration::from_millis(200);
+
+/// A socket and room for its datagrams.
+pub(super) struct Datagrams {
+    socket: UdpSocket,
+    room: Vec<u8>,
+    /// The kernel's count of dropped datagrams, which wraps.
+    dropped: u32,
+}
+
+/// One datagram.
+pub(super) struct Datagram<'b> {
+    pub(super) from: SocketAddr,
+    pub(super) bytes: &'b [u8],
+    /// There was more of it than there is room for.
+    pub(super) is_cut: bool,
+    /// So many were dropped between the one before it and this.
+    pub(super) dropped: u32,
+}
+
+impl Datagrams {
+    /// Listens, with so many bytes of the kernel's memory for what waits. Returns how many it
+    /// gave as well: without the right to more (`CAP_NET_ADMIN`) it gives `net.core.rmem_max`.
+    pub(super) fn bind(address: SocketAddr, buffer: usize) -> io::Result<Self> {
+        let socket = UdpSocket::bind(address)?;
+        setsockopt(&socket, RxqOvfl, &1)?;
+        setsockopt(&socket, RcvBufForce, &buffer)
+            .or_else(|_| setsockopt(&socket, RcvBuf, &buffer))?;
+        let look = TimeVal::milliseconds(i64::try_from(LOOK.as_millis()).unwrap_or(i64::MAX));
+        setsockopt(&socket, ReceiveTimeout, &look)?;
+        Ok(Self {
+            socket,
+            room: vec![0; BATCH * LONGEST],
+            dropped: 0,
+        })
+    }
+
+    pub(super) fn address(&self) -> io::Result<SocketAddr> {
+        self.socket.local_addr()
+    }
+
+    /// Waits for datagrams and hands over those that are there; none where none came for a while.
+    pub(super) fn receive(&mut self, mut each: impl FnMut(Datagram<'_>)) -> io::Result<usize> {
+        let mut slices: Vec<[IoSliceMut<'_>; 1]> = self
+            .room
+            .chunks_exact_mut(LONGEST)
+            .map(|chunk| [IoSliceMut::new(chunk)])
+            .collect();
+        // Made anew each time: the kernel writes into the headers how much of the room for its
+        // count it used, and would find no room the next time.
+        let mut headers =
+            MultiHeaders::<SockaddrStorage>::preallocate(BATCH, Some(cmsg_space!(u32)));
+        let received = recvmmsg(
+            self.socket.as_raw_fd(),
+            &mut headers,
+            slices.iter_mut(),
+            MsgFlags::MSG_WAITFORONE,
+            None,
+        );
+        let received = match received {
+            Ok(received) => received,
+            Err(Errno::EAGAIN | Errno::EINTR) => return Ok(0),
+            Err(error) => return Err(error.into()),
+        };
+        let mut count = 0;
+        for message in received {
+            count += 1;
+            let mut dropped = 0;
+            if let Ok(told) = message.cmsgs() {
+                for told in told {
+                    if let ControlMessageOwned::RxqOvfl(total) = told {
+                        dropped = total.wrapping_sub(self.dropped);
+                        self.dropped = total;
+                    }
+                }
+            }
+            let Some(from) = message.address.as_ref().and_then(address) else {
+                continue;
+            };
+            let bytes = message.iovs().next().unwrap_or_default();
+            each(Datagram {
+                from,
+                bytes,
+                is_cut: message.flags.contains(MsgFlags::MSG_TRUNC),
+                dropped,
+            });
+        }
+        Ok(count)
+    }
+}
+
+/// An address as it is written: one of IPv4 that came over a socket for both is one of IPv4.
+fn address(storage: &SockaddrStorage) -> Option<SocketAddr> {
+    if let Some(v4) = storage.as_sockaddr_in() {
+        return Some(SocketAddr::new(IpAddr::V4(v4.ip()), v4.port()));
+    }
+    let v6 = storage.as_sockaddr_in6()?;
+    Some(SocketAddr::new(v6.ip().to_canonical(), v6.port()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_the_kernel_drops_is_counted_with_the_next_datagram() {
+        let loopback = "127.0.0.1:0".parse().unwrap();
+        let mut datagrams = Datagrams::bind(loopback, 4_096).unwrap();
+        let sender = UdpSocket::bind(loopback).unwrap();
+        sender.connect(datagrams.address().unwrap()).unwrap();
+        let (mut taken, mut dropped) = (0, 0);
+        let mut take = |datagrams: &mut Datagrams| {
+            while datagrams
+                .receive(|datagram| {
+                    taken += 1;
+                    dropped += datagram.dropped;
+                })
+                .unwrap()
+                > 0
+            {}
+        };
+        sender.send(b"first").unwrap();
+        take(&mut datagrams);
+        for _ in 0..500 {
+            sender.send(&[7; 1_000]).unwrap();
+        }
+        take(&mut datagrams);
+        sender.send(b"last").unwrap();
+        take(&mut datagrams);
+        assert_eq!(taken + dropped, 502);
+        assert!(dropped > 400, "{dropped} dropped");
+    }
+
+    #[test]
+    fn senders_of_both_families_are_told_by_the_address_they_have() {
+        let mut datagrams = Datagrams::bind("[::]:0".parse().unwrap(), 65_536).unwrap();
+        let port = datagrams.address().unwrap().port();
+        let sender = UdpSocket::bind("127.0.0.1:0").unwrap();
+        sender.send_to(b"one", ("127.0.0.1", port)).unwrap();
+        let mut from = Vec::new();
+        datagrams
+            .receive(|datagram| from.push((datagram.from, datagram.bytes.to_vec())))
+            .unwrap();
+        assert_eq!(from, [(sender.local_addr().unwrap(), b"one".to_vec())]);
+    }
+}
