@@ -205,21 +205,23 @@ impl Exporting {
     }
 
     /// Sends what the ledger still has, ends the connections, waits up to 8 s until all has
-    /// arrived, and writes down how far each target has come.
-    pub fn stop(self) {
+    /// arrived, and writes down how far each target has come. Returns how each fared.
+    pub fn stop(self) -> Vec<(TargetName, Figures)> {
         let now = Instant::now();
         for (_, shared, _) in &self.targets {
             shared.desk().stops_at.get_or_insert(now + FAREWELL);
             shared.changed.notify_all();
         }
         let deadline = now + FAREWELL + LEAVE;
-        for (_, shared, thread) in self.targets {
+        let stopped = self.targets.into_iter().map(|(name, shared, thread)| {
             // One that waits for a name to be looked up would hold up everybody: it has nothing
             // to write down.
             if shared.wait_until_done(deadline) {
                 let _ = thread.join();
             }
-        }
+            (name, shared.counters.figures())
+        });
+        stopped.collect()
     }
 }
 
@@ -271,6 +273,23 @@ impl Drop for Done {
     }
 }
 
+/// When the machine was booted, from where NetFlow v9 counts (RFC 3954 §5.1): not the process, of
+/// which a restart loses nothing and must not look as if it had.
+fn booted() -> Timestamp {
+    let since = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+    let since = Duration::new(
+        u64::try_from(since.tv_sec).unwrap_or(0),
+        u32::try_from(since.tv_nsec).unwrap_or(0),
+    );
+    now().before(since)
+}
+
+/// The system's clock.
+fn now() -> Timestamp {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH);
+    Timestamp::EPOCH.after(since.unwrap_or_default())
+}
+
 fn prepare(ledger: &Path, target: Target, seed: u64, tell: &Tell) -> Result<Worker, StartError> {
     let Target {
         name,
@@ -278,17 +297,24 @@ fn prepare(ledger: &Path, target: Target, seed: u64, tell: &Tell) -> Result<Work
         sends,
         keep,
     } = target;
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    let booted = Timestamp::EPOCH.after(since.unwrap_or_default());
-    let encoder = Encoder::new(&sends, &device, booted);
+    let encoder = Encoder::new(&sends, &device, booted());
     let mut source = Source::open(ledger, device, keep)?;
-    let (mut cursor, known) = Cursor::open(ledger, source.ledger(), &name)?;
     let end = source.end()?;
-    let mut settled = known.unwrap_or(Mark {
-        next: end,
+    let begin = |next| Mark {
+        next,
         last: None,
         sequence: 0,
-    });
+    };
+    let (mut cursor, known) = Cursor::open(ledger, source.ledger(), &name)?;
+    let mut settled = match known {
+        Ok(Some(mark)) => mark,
+        Ok(None) => begin(end),
+        // What it has had nobody knows: what it may have missed is sent, some of it again.
+        Err(error) => {
+            tell(&name, Notice::Cursor(error));
+            begin(RecordNumber(0))
+        }
+    };
     if end < settled.next {
         let next = settled.next;
         tell(&name, Notice::Ahead { next, end });

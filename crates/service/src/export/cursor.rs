@@ -39,7 +39,7 @@ pub enum CursorError {
     },
     /// The file's content is no cursor.
     #[error(
-        "{}: {reason}; remove the file to have the target begin with what happens from now on", path.display()
+        "{}: how far the target has come cannot be read: {reason}. It is sent all that may still wait for it, some of it again", path.display()
     )]
     Content {
         /// The file.
@@ -66,13 +66,14 @@ struct Content {
 }
 
 impl Cursor {
-    /// The target's file beside the ledger in `dir`, and what it says; `None` for a new target,
-    /// or where it speaks of another ledger, which had been in this place.
+    /// The target's file beside the ledger in `dir`, and what it says: `None` for a new target,
+    /// or where it speaks of another ledger, which had been in this place; an error where it
+    /// makes no sense.
     pub(super) fn open(
         dir: &Path,
         ledger: &str,
         name: &TargetName,
-    ) -> Result<(Self, Option<Mark>), CursorError> {
+    ) -> Result<(Self, Result<Option<Mark>, CursorError>), CursorError> {
         let folder = dir.join("export");
         fs::create_dir_all(&folder).map_err(|error| CursorError::Io {
             path: folder.clone(),
@@ -86,23 +87,23 @@ impl Cursor {
         };
         let bytes = match fs::read(&cursor.path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((cursor, None)),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((cursor, Ok(None))),
             Err(error) => return Err(cursor.failed("read", error)),
         };
-        let content: Content =
-            serde_json::from_slice(&bytes).map_err(|error| CursorError::Content {
-                path: cursor.path.clone(),
-                reason: error.to_string(),
-            })?;
-        if content.ledger == cursor.ledger {
-            cursor.written = Some(Mark {
+        let known = match serde_json::from_slice::<Content>(&bytes) {
+            Ok(content) if content.ledger == cursor.ledger => Ok(Some(Mark {
                 next: RecordNumber(content.next),
                 last: content.last.map(Timestamp::from_micros),
                 sequence: content.sequence,
-            });
-        }
-        let mark = cursor.written;
-        Ok((cursor, mark))
+            })),
+            Ok(_) => Ok(None),
+            Err(error) => Err(CursorError::Content {
+                path: cursor.path.clone(),
+                reason: error.to_string(),
+            }),
+        };
+        cursor.written = known.as_ref().ok().copied().flatten();
+        Ok((cursor, known))
     }
 
     /// Puts the mark there, if it is another than the one that is: a crash leaves the one or the
@@ -154,7 +155,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let name = TargetName::new("noc").unwrap();
         let (mut cursor, mark) = Cursor::open(dir.path(), "one", &name).unwrap();
-        assert_eq!(mark, None);
+        assert_eq!(mark.unwrap(), None);
         let mark = Mark {
             next: RecordNumber(u64::MAX),
             last: Some(Timestamp::MIN),
@@ -162,18 +163,19 @@ mod tests {
         };
         cursor.write(mark).unwrap();
         let (_, read) = Cursor::open(dir.path(), "one", &name).unwrap();
-        assert_eq!(read, Some(mark));
-        assert_eq!(Cursor::open(dir.path(), "two", &name).unwrap().1, None);
+        assert_eq!(read.unwrap(), Some(mark));
+        let (_, other) = Cursor::open(dir.path(), "two", &name).unwrap();
+        assert_eq!(other.unwrap(), None);
     }
 
     #[test]
-    fn a_damaged_file_is_refused_with_what_to_do() {
+    fn a_damaged_file_is_told_with_its_place() {
         let dir = tempfile::tempdir().unwrap();
         let name = TargetName::new("noc").unwrap();
         fs::create_dir(dir.path().join("export")).unwrap();
         fs::write(dir.path().join("export/noc.cursor"), "{\"next\":").unwrap();
-        let error = Cursor::open(dir.path(), "one", &name).unwrap_err();
+        let (_, known) = Cursor::open(dir.path(), "one", &name).unwrap();
+        let error = known.unwrap_err();
         assert!(error.to_string().contains("noc.cursor"), "{error}");
-        assert!(error.to_string().contains("remove the file"), "{error}");
     }
 }

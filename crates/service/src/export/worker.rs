@@ -14,10 +14,10 @@ use std::{
     collections::VecDeque,
     io, mem,
     sync::{Arc, atomic::Ordering::Relaxed},
-    time::{Duration, Instant, SystemTime, UNIX_EPOCH},
+    time::{Duration, Instant},
 };
 
-use portledger_model::{RecordNumber, Timestamp};
+use portledger_model::RecordNumber;
 use portledger_wire::NatEvent;
 
 use super::{
@@ -27,6 +27,7 @@ use super::{
     encoder::Encoder,
     figures::{add, set},
     link::{Link, Route, is_end},
+    now,
     source::{Next, Source},
     target::TargetName,
 };
@@ -399,9 +400,4 @@ impl Worker {
             }
         }
     }
-}
-
-fn now() -> Timestamp {
-    let since = SystemTime::now().duration_since(UNIX_EPOCH);
-    Timestamp::EPOCH.after(since.unwrap_or_default())
 }
