@@ -254,7 +254,7 @@ impl Follower {
             let following = *following;
             self.tail = None;
             return if self.next < following {
-                self.from_days(following, out)
+                self.read_days(following, out)
             } else {
                 Ok(true)
             };
@@ -272,27 +272,27 @@ impl Follower {
                     if tail.next() <= self.next && self.next < *following {
                         let following = *following;
                         self.tail = None;
-                        return self.from_days(following, out);
+                        return self.read_days(following, out);
                     }
                 }
                 Ok(true)
             }
             None => match files.first() {
-                Some((first, _)) => self.from_days(*first, out),
+                Some((first, _)) => self.read_days(*first, out),
                 None => Ok(false),
             },
         }
     }
 
     /// Hands out records before `until` that have left the log.
-    fn from_days(&mut self, until: RecordNumber, out: &mut Vec<Followed>) -> Result<bool, Error> {
+    fn read_days(&mut self, until: RecordNumber, out: &mut Vec<Followed>) -> Result<bool, Error> {
         let end = until.0.min(self.next.0.saturating_add(FROM_DAYS));
         let was_open = self.archive.is_some();
-        let mut taken = self.take_from_days(end, out);
+        let mut taken = self.read_archive(end, out);
         if taken.is_err() && was_open {
             // The list of sealed days may have changed since it was read.
             self.archive = None;
-            taken = self.take_from_days(end, out);
+            taken = self.read_archive(end, out);
         }
         if taken.is_err() || end == until.0 {
             self.archive = None;
@@ -302,7 +302,7 @@ impl Follower {
         Ok(true)
     }
 
-    fn take_from_days(&mut self, end: u64, out: &mut Vec<Followed>) -> Result<(), Error> {
+    fn read_archive(&mut self, end: u64, out: &mut Vec<Followed>) -> Result<(), Error> {
         // What left the log is in the list of sealed days that was published before it left.
         let known = self.archive.take();
         let known = known.filter(|archive| end <= archive.manifest().sealed_until.0);

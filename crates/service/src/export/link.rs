@@ -164,6 +164,15 @@ impl Link {
         }
     }
 
+    /// After both ends have ended: whether all that was given has arrived, and nothing of it was
+    /// refused.
+    pub(super) fn has_arrived(&mut self) -> io::Result<bool> {
+        match self {
+            Self::Stream(stream) => stream.has_arrived(),
+            Self::Datagrams(_) | Self::File(_) => Ok(true),
+        }
+    }
+
     /// Says that nothing more comes.
     pub(super) fn end(&mut self) -> io::Result<()> {
         match self {
@@ -350,6 +359,18 @@ impl Stream {
         }
     }
 
+    fn has_arrived(&self) -> io::Result<bool> {
+        match unacknowledged(&self.socket) {
+            Ok(waiting) => Ok(waiting == 0),
+            // The connection is over: in order, or by a reset, which stays as an error.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+                sockopt::socket_error(&self.socket)??;
+                Ok(true)
+            }
+            Err(error) => Err(error),
+        }
+    }
+
     fn wait(&mut self, time: Duration, room_wanted: bool) -> io::Result<()> {
         poll_one(&self.socket, time, room_wanted)?;
         let mut scratch = [0; 4_096];
@@ -391,8 +412,8 @@ impl Stream {
     }
 }
 
-/// Whether an error is the peer's orderly end of a connection, which comes when its program has
-/// read all there was: one that leaves something unread resets the connection (RFC 2525 §2.17).
+/// Whether an error is the peer's orderly end of a connection. A peer that ends one while something
+/// is unread, or still comes, resets it (RFC 1122 §4.2.2.13; RFC 2525 §2.17).
 pub(super) fn is_end(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::UnexpectedEof
 }

@@ -14,6 +14,7 @@ use std::{
     collections::VecDeque,
     io, mem,
     sync::{Arc, atomic::Ordering::Relaxed},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -360,8 +361,7 @@ impl Worker {
                 Ok(false) => {}
                 Ok(true) => break,
                 Err(error) => {
-                    // The peer's program read all there was before it ended the connection.
-                    if has_ended && is_end(&error) {
+                    if has_ended && is_end(&error) && has_arrived(&mut session.link, deadline) {
                         self.settled = session.sent;
                     }
                     break;
@@ -400,4 +400,16 @@ impl Worker {
             }
         }
     }
+}
+
+/// Whether all has arrived: the peer's program read it before it ended the connection.
+fn has_arrived(link: &mut Link, deadline: Instant) -> bool {
+    while Instant::now() < deadline {
+        match link.has_arrived() {
+            Ok(true) => return true,
+            Ok(false) => thread::sleep(Duration::from_millis(5)),
+            Err(_) => return false,
+        }
+    }
+    false
 }
