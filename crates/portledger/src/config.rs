@@ -1,5 +1,7 @@
 //! The configuration file of `portledger nat`: TOML in, checked values out.
 
+mod export;
+
 use std::{
     collections::BTreeMap,
     net::{Ipv4Addr, SocketAddrV4},
@@ -15,6 +17,9 @@ use portledger_ports::{DeterministicConfig, Limits as PortLimits, Pool, Pooling,
 use serde::{Deserialize, Deserializer, de::Error as _};
 use thiserror::Error;
 
+pub(crate) use export::Export;
+use export::{ExportError, ExportTable};
+
 /// What a configuration file says, checked.
 #[derive(Debug)]
 pub(crate) struct NatConfig {
@@ -22,6 +27,7 @@ pub(crate) struct NatConfig {
     pub(crate) nat: portledger_nat::Config,
     pub(crate) tun: Tun,
     pub(crate) ledger: Ledger,
+    pub(crate) exports: Vec<Export>,
     pub(crate) seed: Option<[u8; 32]>,
 }
 
@@ -57,6 +63,8 @@ pub(crate) enum ValueError {
     UdpPort(String),
     #[error("ledger.{0}: shorter than 1 s; it would fill the ledger with nothing new")]
     Interval(&'static str),
+    #[error("export '{name}': {error}")]
+    Export { name: String, error: ExportError },
 }
 
 impl NatConfig {
@@ -105,6 +113,8 @@ struct File {
     tun: Tun,
     #[serde(default)]
     ledger: Ledger,
+    #[serde(default, rename = "export")]
+    exports: Vec<ExportTable>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -411,6 +421,8 @@ impl File {
             nat,
             tun: self.tun,
             ledger: self.ledger.checked()?,
+            exports: export::checked(self.exports)
+                .map_err(|(name, error)| ValueError::Export { name, error })?,
             seed: self.seed.map(|seed| seed.0),
         })
     }

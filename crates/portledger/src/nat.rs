@@ -1,5 +1,6 @@
 //! `portledger nat`.
 
+mod export;
 pub(crate) mod replay;
 pub(crate) mod run;
 

@@ -111,6 +111,38 @@ fn what_cannot_work_is_refused_with_its_place() {
             "deterministic: 100.64.0.0/16 has 65536 addresses",
         ),
         (
+            "[[export]]\nname = '../x'\nformat = 'json'\ntransport = 'file'\ntarget = 'x'",
+            "export '../x': '../x' cannot name a target",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'netflow9'\ntransport = 'tcp'\ntarget = 'c:1'",
+            "export 'a': transport: netflow9 does not go over tcp; it goes over udp",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'ipfix'\ntransport = 'udp'\ntarget = 'c'",
+            "export 'a': target: 'c' is not a host and a port",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'ipfix'\ntransport = 'tls'\ntarget = 'c:1'",
+            "export 'a': ca: TLS needs to know whom to believe",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'json'\ntransport = 'tls'\ntarget = 'c:1'\nca = 'x'\nkey = 'y'",
+            "export 'a': certificate: it goes together with its 'key'",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'ipfix'\ntransport = 'tcp'\ntarget = 'c:1'\nca = 'x'",
+            "export 'a': ca: means nothing for this format and transport; it is for tls",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'ipfix'\ntransport = 'tcp'\ntarget = 'c:1'\nkeep = '10ms'",
+            "export 'a': keep: shorter than 1 s",
+        ),
+        (
+            "[[export]]\nname = 'a'\nformat = 'json'\ntransport = 'file'\ntarget = 'x'\n[[export]]\nname = 'a'\nformat = 'json'\ntransport = 'file'\ntarget = 'y'",
+            "export 'a': 'a' is there twice",
+        ),
+        (
             "[[static]]\ninternal = '100.64.0.1:80'\nexternal = '192.0.2.1:80'\ntransport = 'tcp'",
             "static mapping to 192.0.2.1:80",
         ),
@@ -119,6 +151,31 @@ fn what_cannot_work_is_refused_with_its_place() {
         assert!(message.contains("nat.toml: "), "{spoilt}: {message}");
         assert!(message.contains(place), "{spoilt}: {message}");
     }
+}
+
+#[test]
+fn the_examples_of_exports_work() {
+    let text = text("docs/export.md");
+    let blocks = text.split("\n```toml\n").skip(1);
+    let examples: Vec<_> = blocks
+        .filter_map(|rest| rest.split("\n```").next())
+        .collect();
+    assert_eq!(examples.len(), 3);
+    for example in examples {
+        let whole = format!("{SOUND}{example}\n");
+        assert_eq!(replayed(&whole).unwrap_err_or_empty(), "", "{example}");
+    }
+}
+
+#[test]
+fn certificates_that_cannot_be_read_are_told_before_anything_runs() {
+    let export = "[ledger]\npath = '/nonexistent/ledger'\n[[export]]\nname = 'siem'\nformat = 'syslog'\ntransport = 'tls'\ntarget = 'siem.example.org:6514'\nca = '/nonexistent/ca.pem'\n";
+    let (_folder, path) = written(&format!("{SOUND}{export}"));
+    let ended = portledger(&["nat", "run", "-c", &path]);
+    assert_eq!(ended.status.code(), Some(2));
+    let message = String::from_utf8_lossy(&ended.stderr);
+    let told = "nat.toml: export 'siem': /nonexistent/ca.pem: cannot read certificates";
+    assert!(message.contains(told), "{message}");
 }
 
 #[test]

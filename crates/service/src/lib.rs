@@ -1,6 +1,13 @@
 //! What runs for long beside a ledger.
 //!
-//! [`collect`] hears what NATs tell, on sockets, and makes it durable.
+//! ```text
+//!  NATs ──▶ collect ──▶ ledger ──▶ export ──▶ the collectors that operators run
+//! ```
+//! - [`collect`] hears what NATs tell, on sockets, and makes it durable.
+//! - [`export`] sends what a device's ledger says to others.
+//! - [`tls`] reads certificates and keys for both ends of a connection.
 #![forbid(unsafe_code)]
 
 pub mod collect;
+pub mod export;
+pub mod tls;

@@ -1,5 +1,7 @@
 //! A NAT event as a device tells it, whatever its dialect.
 
+mod record;
+
 use std::net::{Ipv4Addr, SocketAddr};
 
 use portledger_model::{Level, Limit, PortRange, Start, Subscriber, Timestamp, Transport};

@@ -10,13 +10,14 @@ use portledger_dataplane::{
     tun::Device,
 };
 use portledger_ledger::{CommitOptions, Committer, Options, State};
-use serde_json::json;
+use portledger_service::export::Exporting;
+use serde_json::{Map, Value, json};
 use signal_hook::{
     consts::{SIGINT, SIGTERM, SIGUSR1},
     iterator::Signals,
 };
 
-use super::{counters_json, engine, size_json};
+use super::{counters_json, engine, export, size_json};
 use crate::{
     args::NatRunArgs,
     config::NatConfig,
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
             args.config.display()
         )));
     };
+    let targets = export::targets(&config, &args.config)?;
     let declared = Declared::new(config.device, &config.nat, config.ledger.durability());
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
@@ -72,6 +74,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
         }
     });
     let keeping = Keeping::start(path, "nat run")?;
+    let exporting = export::start(path, targets)?;
     let (ringing, written) = (control.clone(), keeping.written());
     let commit = move |writer| {
         let on_progress = Box::new(move || {
@@ -86,16 +89,20 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
             },
         )
     };
-    let ended = run::run(nat, queues, &settings, writer, commit, &control, &tell);
+    let notice = |notice| tell(notice, &exporting);
+    let ended = run::run(nat, queues, &settings, writer, commit, &control, &notice);
+    // The ledger has its last record: targets get it too.
+    let exported = exporting.stop();
     keeping.stop();
     handle.close();
     let _ = listener.join();
-    println!("{}", report_json(&ended?));
+    let exported = exported.iter().map(|(name, figures)| (name, *figures));
+    println!("{}", report_json(&ended?, export::figures_json(exported)));
     Ok(ExitCode::SUCCESS)
 }
 
 /// Says on standard error what the operator should hear; reports go to standard output.
-fn tell(notice: Notice) {
+fn tell(notice: Notice, exporting: &Exporting) {
     match notice {
         Notice::Ready => eprintln!("ready"),
         Notice::ClockStep(Step::Forward(by)) => {
@@ -117,11 +124,14 @@ fn tell(notice: Notice) {
         Notice::Ledger(State::Failed { cause }) => {
             eprintln!("portledger: the ledger has failed, no new block is durable: {cause}");
         }
-        Notice::Report(report) => println!("{}", report_json(&report)),
+        Notice::Report(report) => {
+            let exports = export::figures_json(exporting.figures());
+            println!("{}", report_json(&report, exports));
+        }
     }
 }
 
-fn report_json(report: &Report) -> serde_json::Value {
+fn report_json(report: &Report, exports: Map<String, Value>) -> Value {
     let device = report.device;
     json!({
         "nat": counters_json(&report.counters),
@@ -136,5 +146,6 @@ fn report_json(report: &Report) -> serde_json::Value {
             "dropped_write": device.dropped_write,
             "dropped_malformed": device.dropped_malformed,
         },
+        "exports": exports,
     })
 }

@@ -138,6 +138,18 @@ impl Exporter {
         }
     }
 
+    /// As [`Exporter::restart`], but the numbers go on from `sequence`: over UDP, so that a
+    /// collector which ran on sees what it missed.
+    pub fn resume(&mut self, sequence: u32) {
+        self.restart();
+        self.sequence = sequence;
+    }
+
+    /// The sequence number of the next message.
+    pub const fn sequence(&self) -> u32 {
+        self.sequence
+    }
+
     /// Writes one message, sent at `now`, over whatever is in `message`: as many of the events as
     /// fit, in order. Says how many; the rest is for the next message.
     ///
