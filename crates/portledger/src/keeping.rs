@@ -22,8 +22,6 @@ const FLUSH: Duration = Duration::from_secs(1);
 const SEAL: Duration = Duration::from_secs(600);
 /// How long to wait after a failure.
 const RETRY: Duration = Duration::from_secs(10);
-/// A look takes no more than this share of a core: the wait after it is as many times as long.
-const SHARE: u32 = 50;
 
 /// The thread.
 pub(crate) struct Keeping {
@@ -48,12 +46,14 @@ impl Written {
 }
 
 impl Keeping {
-    /// Begins to keep the ledger in `dir`, for a command of this name.
-    pub(crate) fn start(dir: &Path, by: &'static str) -> Result<Self, Failure> {
+    /// Begins to keep the ledger in `dir`, for a command of this name. After each look it waits
+    /// `rest` times as long as that took, so that the rest of the core is for others.
+    pub(crate) fn start(dir: &Path, by: &'static str, rest: u32) -> Result<Self, Failure> {
         let shared = Arc::new(Shared::default());
         let keeping = Work {
             dir: dir.to_owned(),
             by,
+            rest,
             shared: Arc::clone(&shared),
             next_seal: Instant::now(),
             fails: false,
@@ -100,6 +100,7 @@ struct Work {
     dir: PathBuf,
     /// Which command deletes what is past its time.
     by: &'static str,
+    rest: u32,
     shared: Arc<Shared>,
     next_seal: Instant,
     fails: bool,
@@ -112,7 +113,7 @@ impl Work {
             let began = Instant::now();
             let done = self.keep();
             wait = match &done {
-                Ok(()) => FLUSH.max(began.elapsed() * SHARE),
+                Ok(()) => FLUSH.max(began.elapsed() * self.rest),
                 Err(_) => {
                     // What is new still is.
                     self.shared.written.store(true, Ordering::Relaxed);

@@ -28,6 +28,9 @@ use metrics::Metrics;
 /// Records that may wait for the disk: a second's worth at the rate that one machine takes.
 const QUEUE: usize = 1 << 20;
 
+/// Keeping the ledger takes a fifth of a core at most.
+const REST: u32 = 4;
+
 pub(crate) fn run(args: &ServeArgs) -> Ended {
     let config = ServeConfig::read(&args.config)?;
     // As long as the process lives.
@@ -43,7 +46,7 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
         ..Options::default()
     };
     let writer = ledger::open_to_write(&config.ledger, options)?;
-    let keeping = Keeping::start(&config.ledger, "serve")?;
+    let keeping = Keeping::start(&config.ledger, "serve", REST)?;
     let written = keeping.written();
     let commit = CommitOptions {
         queue: QUEUE,

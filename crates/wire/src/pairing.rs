@@ -18,7 +18,9 @@ use std::{
     time::Duration,
 };
 
+use foldhash::fast::RandomState;
 use portledger_model::{Block, Device, Event, PortRange, Record, Subscriber, Timestamp, Transport};
+use smallvec::SmallVec;
 use thiserror::Error;
 
 use crate::{Holding, Kind, NatEvent, Phase, Told};
@@ -40,7 +42,7 @@ pub struct Pairing {
     device: Device,
     /// Since when nothing is known to be missing.
     listens_since: Option<Timestamp>,
-    places: HashMap<Place, Known>,
+    places: HashMap<Place, Known, RandomState>,
     early: VecDeque<(Timestamp, Holding)>,
 }
 
@@ -50,8 +52,8 @@ type Place = (Ipv4Addr, PortRange, Option<Transport>);
 /// What is known of a place.
 #[derive(Debug, Default)]
 struct Known {
-    /// Several where a device lets subscribers share a port among destinations.
-    holders: Vec<Holder>,
+    /// Several only where a device lets subscribers share a port among destinations.
+    holders: SmallVec<[Holder; 1]>,
     /// When it was given back last.
     ended: Option<Timestamp>,
 }
@@ -81,7 +83,7 @@ impl Pairing {
         Self {
             device,
             listens_since: None,
-            places: HashMap::new(),
+            places: HashMap::default(),
             early: VecDeque::new(),
         }
     }

@@ -26,6 +26,9 @@ use crate::{
     ledger,
 };
 
+/// Keeping the ledger takes a fiftieth of a core: the packets come first.
+const REST: u32 = 50;
+
 pub(crate) fn run(args: &NatRunArgs) -> Ended {
     let config = NatConfig::read(&args.config).map_err(Failure::usage)?;
     let Some(path) = &config.ledger.path else {
@@ -73,7 +76,7 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
             }
         }
     });
-    let keeping = Keeping::start(path, "nat run")?;
+    let keeping = Keeping::start(path, "nat run", REST)?;
     let exporting = export::start(path, targets)?;
     let (ringing, written) = (control.clone(), keeping.written());
     let commit = move |writer| {
