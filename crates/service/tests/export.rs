@@ -453,6 +453,32 @@ fn what_is_another_devices_is_not_sent_and_not_waited_for() {
 }
 
 #[test]
+fn after_a_crash_what_the_cursor_does_not_know_comes_again_and_a_damaged_cursor_loses_nothing() {
+    let collector = Collector::tcp(None, Form::Lines, None, Vec::new());
+    let sends = Sends::JsonLines(LinesOver::Tcp(peer(collector.address)));
+    let mut ledger = Ledger::new();
+    let cursor = ledger.path().join("export/noc.cursor");
+    let running = Running::start(ledger.path(), sends.clone(), Keep::default());
+    ledger.write(40);
+    running.stop();
+    let before = fs::read(&cursor).unwrap();
+    let running = Running::start(ledger.path(), sends.clone(), Keep::default());
+    ledger.write(30);
+    running.stop();
+    assert_eq!(collector.take(), ledger.events(0));
+    // As if it had been killed before the cursor was written.
+    fs::write(&cursor, before).unwrap();
+    let running = Running::start(ledger.path(), sends.clone(), Keep::default());
+    ledger.write(1);
+    assert_eq!(running.stop(), [""; 0]);
+    assert_eq!(collector.take(), ledger.events(40));
+    fs::write(&cursor, "{").unwrap();
+    let heard = Running::start(ledger.path(), sends, Keep::default()).stop();
+    assert!(heard[0].contains("noc.cursor: how far"), "{heard:?}");
+    assert_eq!(collector.take(), ledger.events(0));
+}
+
+#[test]
 fn a_ledger_put_back_from_a_copy_is_gone_on_with_and_told() {
     let collector = Collector::tcp(None, Form::Lines, None, Vec::new());
     let sends = Sends::JsonLines(LinesOver::Tcp(peer(collector.address)));
