@@ -142,11 +142,13 @@ impl Worker {
     /// Sends until it is time to stop and there is nothing more; until when to take leave.
     fn send_all(&mut self, session: &mut Session) -> Result<Instant, Over> {
         loop {
+            // Asked first: what was written before somebody asked to stop is sent.
+            let stops_at = self.shared.stops_at();
             let moved = self.move_on(session)?;
             if session.asked.elapsed() >= ASK {
                 self.settle(session)?;
             }
-            if let Some(deadline) = self.shared.stops_at()
+            if let Some(deadline) = stops_at
                 && (deadline <= Instant::now() || (!moved && matches!(session.at, Stage::Free)))
             {
                 return Ok(deadline);
@@ -189,7 +191,7 @@ impl Worker {
             // What is wrong is met again behind these.
             return Ok(true);
         }
-        read?;
+        let has_moved = read?;
         if mem::take(&mut self.trouble.ledger) {
             (self.tell)(&self.name, Notice::LedgerAgain);
         }
@@ -197,7 +199,7 @@ impl Worker {
         if let Some(passed) = self.source.passed() {
             session.sent.next = session.sent.next.max(passed);
         }
-        Ok(false)
+        Ok(has_moved)
     }
 
     /// Makes the next parcel.

@@ -31,6 +31,8 @@ pub(in crate::export) struct Stream {
     /// What the socket had no room for; under TLS the library keeps that.
     rest: Vec<u8>,
     pub(super) given: u64,
+    /// The system tells what was not acknowledged.
+    is_told: bool,
 }
 
 impl Stream {
@@ -58,7 +60,9 @@ impl Stream {
             tls: None,
             rest: Vec::new(),
             given: 0,
+            is_told: false,
         };
+        stream.is_told = unacknowledged(&stream.socket).is_ok();
         if let Some(tls) = tls {
             let client = ClientConnection::new(tls.config.clone(), tls.name.clone());
             stream.tls = Some(Box::new(client.map_err(io::Error::other)?));
@@ -128,18 +132,22 @@ impl Stream {
     }
 
     pub(super) fn acknowledged(&self) -> io::Result<Option<u64>> {
+        if !self.is_told {
+            return Ok(None);
+        }
         match unacknowledged(&self.socket) {
             Ok(waiting) => Ok(Some(self.given.saturating_sub(waiting))),
-            // A system without that table, or a connection that ended: reading it tells.
-            Err(_) => Ok(None),
+            // Who is no longer in the table is connected no longer.
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(closed()),
+            Err(error) => Err(error),
         }
     }
 
     pub(super) fn has_arrived(&self) -> io::Result<bool> {
-        match unacknowledged(&self.socket) {
-            Ok(waiting) => Ok(waiting == 0),
+        match self.acknowledged() {
+            Ok(arrived) => Ok(arrived == Some(self.given)),
             // The connection is over: in order, or by a reset, which stays as an error.
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(error) if is_end(&error) => {
                 sockopt::socket_error(&self.socket)??;
                 Ok(true)
             }
