@@ -336,6 +336,7 @@ fn prepare(ledger: &Path, target: Target, seed: u64, tell: &Tell) -> Result<Work
         tell: Arc::clone(tell),
         settled,
         furthest: settled.next,
+        attempts: 0,
         trouble: Trouble::default(),
     })
 }

@@ -2,7 +2,7 @@
 //!
 //! RFC 5425 §4.2 (syslog) and RFC 7011 §11.3 (IPFIX) want both ends to prove who they are: a
 //! client checks the server's certificate always, a server the client's where it is given
-//! authorities for it. TLS 1.2 is the least (RFC 9662 §4, RFC 9325 §3.1.1).
+//! authorities for it. TLS 1.2 is the least (RFC 9662, RFC 9325 §3.1.1).
 //!
 //! ```no_run
 //! use std::path::Path;

@@ -69,7 +69,7 @@ impl Encoder {
                         },
                         true,
                     ),
-                    // RFC 7011 §10.3.6 and §10.4: once a connection.
+                    // RFC 7011 §8: templates last as long as the connection.
                     IpfixOver::Tcp(_) | IpfixOver::Tls(..) => Self::flow(
                         ExportSettings {
                             refresh: None,

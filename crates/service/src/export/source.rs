@@ -22,6 +22,7 @@ pub(super) struct Source {
     last: Option<Timestamp>,
     /// Records that the target lost and was not told of yet.
     owed: u64,
+    /// Behind the last record of another device, where nothing was owed.
     passed: Option<RecordNumber>,
     /// No other device was met: every record that is lost is an event of this one.
     alone: bool,
@@ -91,18 +92,19 @@ impl Source {
         Ok(())
     }
 
-    /// Appends the next events; none where nothing is new. Records may have been passed all the
-    /// same: [`Source::next`].
-    pub(super) fn read(&mut self, now: Timestamp, out: &mut Vec<Next>) -> Result<(), Error> {
+    /// Appends the next events. `false` where nothing is new; otherwise there may be none all the
+    /// same, as records are another device's or lost.
+    pub(super) fn read(&mut self, now: Timestamp, out: &mut Vec<Next>) -> Result<bool, Error> {
         self.keep_to_number()?;
         self.note_waiting(now)?;
         let mut followed = std::mem::take(&mut self.followed);
+        let before = self.follower.next();
         let read = self.follower.read(READ, &mut followed);
         for one in followed.drain(..) {
             self.take(now, one, out);
         }
         self.followed = followed;
-        read
+        read.map(|()| before < self.follower.next())
     }
 
     fn take(&mut self, now: Timestamp, followed: Followed, out: &mut Vec<Next>) {

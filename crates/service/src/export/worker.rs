@@ -10,8 +10,9 @@
 //! ```
 //! Nothing is kept in memory for a target that is away: the ledger has it.
 
+mod session;
+
 use std::{
-    collections::VecDeque,
     io, mem,
     sync::{Arc, atomic::Ordering::Relaxed},
     thread,
@@ -19,8 +20,8 @@ use std::{
 };
 
 use portledger_model::RecordNumber;
-use portledger_wire::NatEvent;
 
+use self::session::{Sent, Session, Stage};
 use super::{
     Notice, Shared, Tell,
     backoff::Backoff,
@@ -29,7 +30,7 @@ use super::{
     figures::{add, set},
     link::{Link, Route, is_end},
     now,
-    source::{Next, Source},
+    source::Source,
     target::TargetName,
 };
 
@@ -56,6 +57,7 @@ pub(super) struct Worker {
     pub(super) settled: Mark,
     /// The furthest place that was ever sent: what is before it is sent again.
     pub(super) furthest: RecordNumber,
+    pub(super) attempts: usize,
     pub(super) trouble: Trouble,
 }
 
@@ -87,86 +89,9 @@ impl From<portledger_ledger::Error> for Over {
     }
 }
 
-/// What was sent and is not sure to have arrived.
-struct Sent {
-    /// Where it ended, in bytes of the connection.
-    end: u64,
-    mark: Mark,
-    at: Instant,
-    acknowledged: Option<Instant>,
-}
-
-/// What a connection is at.
-struct Session {
-    link: Link,
-    began: Instant,
-    /// What was read, and how many of it were made a parcel of.
-    events: Vec<NatEvent>,
-    places: Vec<Next>,
-    done: usize,
-    parcel: Vec<u8>,
-    at: Stage,
-    /// Everything before it was given to the system.
-    sent: Mark,
-    flight: VecDeque<Sent>,
-    /// Bytes that were counted.
-    counted: u64,
-    asked: Instant,
-    written: Instant,
-}
-
-/// What becomes of the parcel.
-#[derive(Clone, Copy)]
-enum Stage {
-    /// It is gone; the next is to be made.
-    Free,
-    /// It waits for room; it ends at the mark and holds so many events.
-    Waiting(Mark, u64),
-    /// The link has it, the system not all of it.
-    Leaving(Mark),
-}
-
-impl Session {
-    fn new(link: Link, sent: Mark) -> Self {
-        let now = Instant::now();
-        Self {
-            link,
-            began: now,
-            events: Vec::new(),
-            places: Vec::new(),
-            done: 0,
-            parcel: Vec::new(),
-            at: Stage::Free,
-            sent,
-            flight: VecDeque::new(),
-            counted: 0,
-            asked: now,
-            written: now,
-        }
-    }
-
-    /// Whether the parcel is gone, once the system takes what is left of it.
-    fn has_left(&mut self) -> io::Result<bool> {
-        if let Stage::Leaving(mark) = self.at {
-            if !self.link.flush()? {
-                return Ok(false);
-            }
-            self.at = Stage::Free;
-            self.sent = mark;
-            self.flight.push_back(Sent {
-                end: self.link.given(),
-                mark,
-                at: Instant::now(),
-                acknowledged: None,
-            });
-        }
-        Ok(true)
-    }
-}
-
 impl Worker {
     pub(super) fn run(mut self) {
-        while self.shared.stops_at().is_none() {
+        loop {
             let over = match self.connect() {
                 Ok(link) => self.serve(link),
                 Err(over) => over,
@@ -188,12 +113,16 @@ impl Worker {
                 }
             }
             self.shared.wait(self.backoff.wait());
+            if self.shared.stops_at().is_some() {
+                break;
+            }
         }
         self.note();
     }
 
     fn connect(&mut self) -> Result<Link, Over> {
-        let link = self.route.open()?;
+        self.attempts = self.attempts.wrapping_add(1);
+        let link = self.route.open(self.attempts)?;
         self.source.seek(self.settled)?;
         self.encoder.begin(self.settled.sequence);
         add(&self.shared.counters.connections, 1);
@@ -213,11 +142,13 @@ impl Worker {
     /// Sends until it is time to stop and there is nothing more; until when to take leave.
     fn send_all(&mut self, session: &mut Session) -> Result<Instant, Over> {
         loop {
+            // Asked first: what was written before somebody asked to stop is sent.
+            let stops_at = self.shared.stops_at();
             let moved = self.move_on(session)?;
             if session.asked.elapsed() >= ASK {
                 self.settle(session)?;
             }
-            if let Some(deadline) = self.shared.stops_at()
+            if let Some(deadline) = stops_at
                 && (deadline <= Instant::now() || (!moved && matches!(session.at, Stage::Free)))
             {
                 return Ok(deadline);
@@ -260,7 +191,7 @@ impl Worker {
             // What is wrong is met again behind these.
             return Ok(true);
         }
-        read?;
+        let has_moved = read?;
         if mem::take(&mut self.trouble.ledger) {
             (self.tell)(&self.name, Notice::LedgerAgain);
         }
@@ -268,7 +199,7 @@ impl Worker {
         if let Some(passed) = self.source.passed() {
             session.sent.next = session.sent.next.max(passed);
         }
-        Ok(false)
+        Ok(has_moved)
     }
 
     /// Makes the next parcel.
@@ -281,7 +212,10 @@ impl Worker {
         session.done += taken;
         let (mut lost, mut mark) = (0, None);
         for place in places {
-            lost += place.lost;
+            // What is read again after a broken connection was counted.
+            if self.furthest < place.next {
+                lost += place.lost;
+            }
             mark = Some(Mark {
                 next: place.next,
                 last: Some(place.event.at.timestamp()),

@@ -46,7 +46,8 @@ pub(crate) struct Collector {
 }
 
 impl Collector {
-    /// Listens on TCP. The first connections are dropped after so many bytes each.
+    /// Listens on TCP. Of the first connections so many bytes each are read; a moment later they
+    /// are dropped with what had come.
     pub(crate) fn tcp(
         at: Option<SocketAddr>,
         form: Form,
@@ -166,6 +167,12 @@ fn drain(
     received: &Mutex<Received>,
 ) {
     let mut left = most;
+    // Its system takes and acknowledges more than the program reads.
+    let hang = |left| {
+        if left == 0 {
+            thread::sleep(Duration::from_millis(800));
+        }
+    };
     let mut buffer = [0; 16_384];
     while left > 0 && !stop.load(Ordering::Relaxed) {
         let room = left.min(buffer.len());
@@ -177,6 +184,7 @@ fn drain(
             Ok(length) => {
                 left -= length;
                 decoder.push(&buffer[..length], &mut received.lock().unwrap());
+                hang(left);
             }
             Err(error)
                 if matches!(
