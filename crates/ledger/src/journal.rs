@@ -59,6 +59,7 @@ pub(crate) struct Written {
 
 impl Content for Entries {
     type Item = Written;
+    type Texts = ();
 
     const KEYS: &'static str = "journal";
 
@@ -81,7 +82,7 @@ impl Content for Entries {
         }))
     }
 
-    fn text(entry: &Written, out: &mut Vec<u8>) {
+    fn text(entry: &Written, (): &mut (), out: &mut Vec<u8>) {
         out.extend_from_slice(entry.text.as_bytes());
     }
 }

@@ -16,6 +16,7 @@ pub(crate) enum Records {}
 
 impl Content for Records {
     type Item = Record;
+    type Texts = text::Texts;
 
     const KEYS: &'static str = "records";
 
@@ -35,7 +36,7 @@ impl Content for Records {
         })
     }
 
-    fn text(record: &Record, out: &mut Vec<u8>) {
-        text::write(record, out);
+    fn text(record: &Record, texts: &mut text::Texts, out: &mut Vec<u8>) {
+        texts.write(record, out);
     }
 }

@@ -17,7 +17,7 @@ use super::{
     disk::{Disk, LogFile},
     folder::{self, LastFile},
     frame,
-    keys::{DayKey, Keys},
+    keys::{DayKey, Keys, LeafRoom},
     names::Names,
     payload,
     tree::Tree,
@@ -80,8 +80,7 @@ pub(crate) struct LogWriter<C> {
 struct Scratch {
     frames: Vec<u8>,
     entries: Vec<u8>,
-    text: Vec<u8>,
-    leaf: Vec<u8>,
+    leaves: LeafRoom,
 }
 
 impl<C: Content> LogWriter<C> {
@@ -115,9 +114,7 @@ impl<C: Content> LogWriter<C> {
             if let Some(end) = skipped.take() {
                 tree.skip_to(end)?;
             }
-            for leaf in known {
-                tree.append(leaf);
-            }
+            tree.append(&known);
         }
         if let Some(end) = skipped {
             tree.skip_to(end)?;
@@ -227,17 +224,17 @@ impl<C: Content> LogWriter<C> {
     fn frame(&mut self, day: Day, items: &[C::Item], scratch: &mut Scratch) -> Result<(), Error> {
         let key: Arc<DayKey> = self.keys.get_or_create(day)?;
         let first = self.next();
+        let records = u32::try_from(items.len()).unwrap_or(u32::MAX);
         scratch.entries.clear();
         let mut names = Names::default();
-        let mut records = 0_u32;
         for item in items {
             C::write(item, &mut names, &mut scratch.entries);
-            scratch.text.clear();
-            C::text(item, &mut scratch.text);
-            let leaf = key.leaf(self.next(), &scratch.text, &mut scratch.leaf);
-            self.tree.append(leaf);
-            records += 1;
         }
+        scratch.leaves.leaves.clear();
+        let mut texts = C::Texts::default();
+        let text = |item: &_, out: &mut _| C::text(item, &mut texts, out);
+        key.leaves(first, items, text, &mut scratch.leaves);
+        self.tree.append(&scratch.leaves.leaves);
         // Always, also where sealed days are plain files: a day that is deleted may stand in a
         // log file that goes on being written.
         let sealing = Some(key.sealing());
@@ -326,8 +323,9 @@ impl<C: Content> LogWriter<C> {
 }
 
 /// Makes the leaves of what a log holds.
-pub(crate) struct Hasher<'a, C> {
+pub(crate) struct Hasher<'a, C: Content> {
     keys: &'a Keys,
+    texts: C::Texts,
     text: Vec<u8>,
     entry: Vec<u8>,
     content: PhantomData<fn(C)>,
@@ -337,6 +335,7 @@ impl<'a, C: Content> Hasher<'a, C> {
     pub(crate) fn new(keys: &'a Keys) -> Self {
         Self {
             keys,
+            texts: C::Texts::default(),
             text: Vec::new(),
             entry: Vec::new(),
             content: PhantomData,
@@ -348,18 +347,21 @@ impl<'a, C: Content> Hasher<'a, C> {
         let Some(key) = self.keys.get(chunk.day)? else {
             return Ok(None);
         };
-        let mut leaves = Vec::new();
-        items::<C>(chunk, Some(&key), |number, item| {
-            leaves.push(self.leaf(&key, number, &item));
+        let mut all = Vec::new();
+        items::<C>(chunk, Some(&key), |_, item| {
+            all.push(item);
             Ok(())
         })?;
-        Ok(Some(leaves))
+        let mut room = LeafRoom::default();
+        let text = |item: &_, out: &mut _| C::text(item, &mut self.texts, out);
+        key.leaves(chunk.first, &all, text, &mut room);
+        Ok(Some(room.leaves))
     }
 
     /// The leaf of one record.
     pub(crate) fn leaf(&mut self, key: &DayKey, number: RecordNumber, item: &C::Item) -> Hash {
         self.text.clear();
-        C::text(item, &mut self.text);
+        C::text(item, &mut self.texts, &mut self.text);
         key.leaf(number, &self.text, &mut self.entry)
     }
 }
