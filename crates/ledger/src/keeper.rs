@@ -19,6 +19,7 @@ pub(crate) use staging::hex;
 
 use std::{
     fs::{self, File},
+    io::Read as _,
     path::Path,
     sync::Arc,
 };
@@ -169,14 +170,24 @@ impl Keeper {
             let [(_, path), (next, following)] = pair else {
                 continue;
             };
-            let bytes = fs::read(following).map_err(|error| Error::io(following, "read", error))?;
             // A crash may have kept the following file from getting its header; then the tree
             // goes on from this one.
-            if until < *next || frame::parse_header(&bytes).is_none() {
+            if until < *next || !has_header(following, *next)? {
                 break;
             }
             fs::remove_file(path).map_err(|error| Error::io(path, "remove", error))?;
         }
         Ok(())
     }
+}
+
+/// Whether the log file that begins with record `first` has its header.
+fn has_header(path: &Path, first: RecordNumber) -> Result<bool, Error> {
+    let failed = |error| Error::io(path, "read", error);
+    let mut header = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(frame::header_length(first) as u64)
+        .read_to_end(&mut header)
+        .map_err(failed)?;
+    Ok(frame::parse_header(&header).is_some())
 }
