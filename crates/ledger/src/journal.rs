@@ -68,7 +68,7 @@ impl Content for Entries {
     }
 
     fn write(entry: &Written, _: &mut Names, out: &mut Vec<u8>) {
-        chunk::write_entry(out, &|out| {
+        chunk::write_entry(out, |out| {
             out.extend_from_slice(&entry.at.as_micros().to_le_bytes());
             out.extend_from_slice(entry.text.as_bytes());
         });

@@ -5,7 +5,6 @@ pub(crate) mod text;
 use portledger_model::{Record, Timestamp};
 
 use crate::log::{
-    chunk,
     content::Content,
     names::Names,
     payload::{self, Payload},
@@ -25,7 +24,7 @@ impl Content for Records {
     }
 
     fn write(record: &Record, names: &mut Names, out: &mut Vec<u8>) {
-        payload::write_record(record, names, chunk::write_entry, out);
+        payload::write_record(record, names, out);
     }
 
     fn read(entry: &[u8], names: &mut Names) -> Result<Option<Record>, &'static str> {

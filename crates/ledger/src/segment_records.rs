@@ -20,7 +20,8 @@ const RELEASED: u8 = 3;
 const MANY: u64 = 20_000;
 
 /// What is said where a dictionary lacks the device of a record it was made of.
-pub(crate) const UNKNOWN_DEVICE: Flaw = Flaw::Meaning("a device that its own dictionary does not have");
+pub(crate) const UNKNOWN_DEVICE: Flaw =
+    Flaw::Meaning("a device that its own dictionary does not have");
 
 /// Looks up devices in a dictionary. Neighbours are nearly always of one.
 pub(crate) struct Devices<'a> {

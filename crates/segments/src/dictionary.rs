@@ -281,10 +281,16 @@ mod tests {
         let realm = prop::sample::select(&["default", "vrf-1", "vrf-10", "a"][..]);
         let near = (0..8_u32).prop_map(|n| IpAddr::from(Ipv4Addr::from_bits(0x6440_0008 + n)));
         // Texts that are alike beyond their first 16 bytes.
-        let long = (0..40_u128).prop_map(|n| IpAddr::from(std::net::Ipv6Addr::from_bits(0x2001_0db8_1111_2222_3333_4444_5555_0000 + n)));
-        let any = any::<u32>().prop_map(|n| IpAddr::from(Ipv4Addr::from_bits(n)));
-        let mapped = any::<u32>().prop_map(|n| Ipv4Addr::from_bits(n).to_ipv6_mapped().into());
-        (realm, prop_oneof![near, long, any, mapped])
+        let long = (0..40_u128).prop_map(|n| {
+            IpAddr::from(std::net::Ipv6Addr::from_bits(
+                0x2001_0db8_1111_2222_3333_4444_5555_0000 + n,
+            ))
+        });
+        let anywhere = any::<u32>().prop_map(|n| IpAddr::from(Ipv4Addr::from_bits(n)));
+        let mapped = any::<u32>()
+            .prop_map(|n| Ipv4Addr::from_bits(n).to_ipv6_mapped())
+            .prop_map(IpAddr::from);
+        (realm, prop_oneof![near, long, anywhere, mapped])
             .prop_map(|(realm, internal)| Subscriber::new(Realm::new(realm).unwrap(), internal))
     }
 

@@ -169,7 +169,13 @@ impl Keeper {
         let times = held
             .iter()
             .flat_map(|held| std::iter::once(held.from).chain(held.to));
-        self.write_segment(day, &dictionary, Resolution::of(times), &rows, std::iter::empty())
+        self.write_segment(
+            day,
+            &dictionary,
+            Resolution::of(times),
+            &rows,
+            std::iter::empty(),
+        )
     }
 }
 

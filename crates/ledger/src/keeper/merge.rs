@@ -146,23 +146,25 @@ pub(super) fn number_anew(
     // In the order in which they were handed over.
     let mut numbers = numbers.into_iter();
     let none = SubscriberNumber(u32::MAX);
-    let sources = known.into_iter().map(|(segment, wanted, old, used)| Source {
-        segment,
-        wanted,
-        subscribers: (used.iter())
-            .map(|used| {
-                let number = if *used { numbers.next() } else { None };
-                number.unwrap_or(none)
-            })
-            .collect(),
-        devices: (old.devices().iter())
-            .map(|device| {
-                dictionary
-                    .number_of_device(device)
-                    .unwrap_or(DeviceNumber(0))
-            })
-            .collect(),
-    });
+    let sources = known
+        .into_iter()
+        .map(|(segment, wanted, old, used)| Source {
+            segment,
+            wanted,
+            subscribers: (used.iter())
+                .map(|used| {
+                    let number = if *used { numbers.next() } else { None };
+                    number.unwrap_or(none)
+                })
+                .collect(),
+            devices: (old.devices().iter())
+                .map(|device| {
+                    dictionary
+                        .number_of_device(device)
+                        .unwrap_or(DeviceNumber(0))
+                })
+                .collect(),
+        });
     let sources = sources.collect();
     Ok((dictionary, sources))
 }

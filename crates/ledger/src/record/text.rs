@@ -45,8 +45,15 @@ fn write_record(record: &Record, dates: &mut Dates, out: &mut Vec<u8>) {
     // Names hold nothing that JSON would have to quote.
     out.extend_from_slice(record.device.as_str().as_bytes());
     out.extend_from_slice(b"\",\"event\":\"");
-    out.extend_from_slice(name(&record.event).as_bytes());
-    out.push(b'"');
+    match &record.event {
+        // Nearly all: what is copied has a length that the compiler knows.
+        Event::Allocated(_) => out.extend_from_slice(b"allocated\""),
+        Event::Released { .. } => out.extend_from_slice(b"released\""),
+        other => {
+            out.extend_from_slice(name(other).as_bytes());
+            out.push(b'"');
+        }
+    }
     match &record.event {
         Event::Started(start) => write_start(start, out),
         Event::Joined { clock_error } => {
@@ -223,14 +230,16 @@ fn write_block(block: &Block, out: &mut Vec<u8>) {
     write_subscriber(&block.subscriber, out);
     out.extend_from_slice(b",\"external\":\"");
     write_address(block.external.into(), out);
-    number(b"\",\"first\":", block.ports.first().into(), out);
-    number(b",\"last\":", block.ports.last().into(), out);
-    out.extend_from_slice(match block.transport {
-        None => b",\"transport\":\"any\"",
-        Some(Transport::Tcp) => b",\"transport\":\"tcp\"",
-        Some(Transport::Udp) => b",\"transport\":\"udp\"",
-        Some(Transport::Icmp) => b",\"transport\":\"icmp\"",
-    });
+    out.extend_from_slice(b"\",\"first\":");
+    port(block.ports.first(), out);
+    out.extend_from_slice(b",\"last\":");
+    port(block.ports.last(), out);
+    match block.transport {
+        None => out.extend_from_slice(b",\"transport\":\"any\""),
+        Some(Transport::Tcp) => out.extend_from_slice(b",\"transport\":\"tcp\""),
+        Some(Transport::Udp) => out.extend_from_slice(b",\"transport\":\"udp\""),
+        Some(Transport::Icmp) => out.extend_from_slice(b",\"transport\":\"icmp\""),
+    }
 }
 
 fn read_block(fields: &Map<String, Value>) -> Option<Block> {
@@ -276,7 +285,7 @@ fn write_address(address: IpAddr, out: &mut Vec<u8>) {
                 text[length] = b'.';
                 length += 1;
             }
-            out.extend_from_slice(&text[..length - 1]);
+            append(&text, length - 1, out);
         }
         // Writing to memory cannot fail.
         IpAddr::V6(address) => drop(write!(out, "{address}")),
@@ -361,11 +370,7 @@ static OCTETS: [[u8; 4]; 256] = {
     let mut octet = 0;
     while octet < 256 {
         let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10];
-        let [hundreds, tens, ones] = [
-            b'0' + hundreds as u8,
-            b'0' + tens as u8,
-            b'0' + ones as u8,
-        ];
+        let [hundreds, tens, ones] = [b'0' + hundreds as u8, b'0' + tens as u8, b'0' + ones as u8];
         octets[octet] = if octet >= 100 {
             [hundreds, tens, ones, 3]
         } else if octet >= 10 {
@@ -387,6 +392,33 @@ fn read_time(fields: &Map<String, Value>, name: &str) -> Option<Timestamp> {
 
 fn read_u32(fields: &Map<String, Value>, name: &str) -> Option<u32> {
     u32::try_from(fields.get(name)?.as_u64()?).ok()
+}
+
+/// Appends the first `length` bytes of `text`. All are copied, since the compiler knows how many
+/// these are, and the rest is cut off again.
+fn append<const N: usize>(text: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
+    out.extend_from_slice(text);
+    out.truncate(end);
+}
+
+/// [`digits`] of a number below 65,536.
+fn port(port: u16, out: &mut Vec<u8>) {
+    let value = u32::from(port);
+    let mut text = [b'0'; 8];
+    text[3] += (value / 10_000) as u8;
+    text[4..6].copy_from_slice(two(value / 100 % 100));
+    text[6..].copy_from_slice(two(value % 100));
+    let length = match value {
+        10_000.. => 5,
+        1_000.. => 4,
+        100.. => 3,
+        10.. => 2,
+        _ => 1,
+    };
+    // To the left, in one number: its lowest byte is written first.
+    let text = u64::from_le_bytes(text) >> (64 - 8 * length);
+    append(&text.to_le_bytes(), length as usize, out);
 }
 
 fn number(name: &[u8], value: u64, out: &mut Vec<u8>) {
@@ -473,6 +505,14 @@ mod tests {
             let value = value >> shift;
             let mut out = Vec::new();
             digits(value, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+
+        #[test]
+        fn a_port_is_written_as_everywhere_else(value: u16, shift in 0..16) {
+            let value = value >> shift;
+            let mut out = Vec::new();
+            port(value, &mut out);
             prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
         }
 
