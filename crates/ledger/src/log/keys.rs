@@ -130,6 +130,12 @@ impl Keys {
         key.ok_or(Error::Flawed(crate::Flaw::Sealed(day)))
     }
 
+    /// Looks for a day's key in the ring when it is asked for again: another process may have
+    /// destroyed it.
+    pub(crate) fn look_again(&self, day: Day) {
+        self.known().remove(&day);
+    }
+
     /// The days that have a key.
     pub(crate) fn days(&self) -> Result<Vec<Day>, Error> {
         let names = self.ring.names()?;

@@ -70,6 +70,8 @@ pub(crate) struct LogWriter<C> {
     durable: u64,
     marked: u64,
     scratch: Scratch,
+    /// The newest day of the last file's records, and of those written since.
+    newest: Day,
     poison: Option<String>,
     _lock: File,
     content: PhantomData<fn(C)>,
@@ -98,7 +100,9 @@ impl<C: Content> LogWriter<C> {
         let from = files.last().map_or(RecordNumber(0), |(first, _)| *first);
         let mut leaves = Vec::new();
         let mut hasher = Hasher::<C>::new(&keys);
+        let mut newest = Day::from_number(i32::MIN);
         let contents = folder::read(dir, from, |chunk| {
+            newest = newest.max(chunk.day);
             let known = hasher.chunk(&chunk)?;
             leaves.push((chunk.first.0 + u64::from(chunk.records), known));
             Ok(())
@@ -140,6 +144,7 @@ impl<C: Content> LogWriter<C> {
             durable: tail.length,
             marked: tail.marked,
             scratch: Scratch::default(),
+            newest,
             poison: None,
             _lock: lock,
             content: PhantomData,
@@ -222,6 +227,11 @@ impl<C: Content> LogWriter<C> {
     }
 
     fn frame(&mut self, day: Day, items: &[C::Item], scratch: &mut Scratch) -> Result<(), Error> {
+        if day < self.newest {
+            // It may have been deleted meanwhile: what is sealed with its old key nobody can read.
+            self.keys.look_again(day);
+        }
+        self.newest = self.newest.max(day);
         let key: Arc<DayKey> = self.keys.get_or_create(day)?;
         let first = self.next();
         let records = u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -348,10 +358,17 @@ impl<'a, C: Content> Hasher<'a, C> {
             return Ok(None);
         };
         let mut all = Vec::new();
-        items::<C>(chunk, Some(&key), |_, item| {
+        let read = items::<C>(chunk, Some(&key), |_, item| {
             all.push(item);
             Ok(())
-        })?;
+        });
+        match read {
+            // The day was deleted, and has another key since, for what came late. Stored hashes and
+            // kept leaves stand for it; where it was changed instead, these and the signed root
+            // tell, and whoever needs the records finds that they cannot be opened.
+            Err(Error::Flawed(Flaw::Key(_))) => return Ok(None),
+            read => read?,
+        }
         let mut room = LeafRoom::default();
         let text = |item: &_, out: &mut _| C::text(item, &mut self.texts, out);
         key.leaves(chunk.first, &all, text, &mut room);
