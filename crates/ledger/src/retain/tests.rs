@@ -170,15 +170,14 @@ fn who_goes_on_writing_seals_nothing_with_a_key_that_was_destroyed() {
     let dir = tempfile::tempdir().unwrap();
     write(dir.path(), &lives());
     let (mut writer, _) = Writer::open(dir.path(), Options::default()).unwrap();
-    let late = |port| block("100.64.9.9", port, port + 7);
-    writer
-        .append(&[record(43_100, Event::Allocated(late(64_000)))])
-        .unwrap();
+    // By now it knows the key of that day.
+    let early = record(43_100, Event::Heartbeat);
+    writer.append(&[early]).unwrap();
     writer.sync().unwrap();
     retain(dir.path());
-    writer
-        .append(&[record(43_200, Event::Allocated(late(65_000)))])
-        .unwrap();
+    let late = block("100.64.9.9", 65_000, 65_007);
+    let late = record(43_200, Event::Allocated(late));
+    writer.append(&[late]).unwrap();
     writer.sync().unwrap();
     retain(dir.path());
     assert_gone(dir.path(), "again");
