@@ -14,7 +14,7 @@ use crate::{
         tree::{GROUP, Stored, kept_leaves},
         writer::{Hasher, items},
     },
-    manifest::{DayEntry, Manifest, Run},
+    manifest::{DayEntry, DayState, Manifest, Run},
     record::Records,
     segment_records,
     shelf::Shelf,
@@ -33,6 +33,8 @@ pub(crate) struct Archive {
 /// Where a record is.
 enum Place<'a> {
     Segment(Day, &'a DayEntry),
+    /// In a part of a day that was deleted before the record came; what the part lacks was deleted.
+    Late(Day, &'a DayEntry),
     Deleted,
     Log,
 }
@@ -124,6 +126,19 @@ impl Archive {
                         return Err(missing(expected, end));
                     }
                 }
+                Place::Late(day, entry) => {
+                    let mut expected = next;
+                    self.of_segments(day, entry, next, end, |number, record| {
+                        for deleted in expected..number.0 {
+                            each(RecordNumber(deleted), None)?;
+                        }
+                        expected = number.0 + 1;
+                        each(number, Some(record))
+                    })?;
+                    for deleted in expected..end {
+                        each(RecordNumber(deleted), None)?;
+                    }
+                }
                 Place::Log => {
                     folder::read(&self.home.log_dir(), RecordNumber(next), |chunk| {
                         let (first, count) = (chunk.first.0, u64::from(chunk.records));
@@ -183,10 +198,11 @@ impl Archive {
         let (run, day) = found.ok_or_else(|| missing(number, number + 1))?;
         let entry = self.manifest.days.get(day);
         let entry = entry.ok_or_else(|| missing(number, number + 1))?;
-        let place = if entry.is_there() {
-            Place::Segment(*day, entry)
-        } else {
-            Place::Deleted
+        let place = match entry.state {
+            _ if entry.is_there() => Place::Segment(*day, entry),
+            // What came for it since it was deleted is there until it is deleted, too.
+            DayState::Deleted if !entry.segments.is_empty() => Place::Late(*day, entry),
+            _ => Place::Deleted,
         };
         Ok((place, Some(*run)))
     }

@@ -59,6 +59,7 @@ pub(crate) struct Written {
 
 impl Content for Entries {
     type Item = Written;
+    type Texts = ();
 
     const KEYS: &'static str = "journal";
 
@@ -67,7 +68,7 @@ impl Content for Entries {
     }
 
     fn write(entry: &Written, _: &mut Names, out: &mut Vec<u8>) {
-        chunk::write_entry(out, &|out| {
+        chunk::write_entry(out, |out| {
             out.extend_from_slice(&entry.at.as_micros().to_le_bytes());
             out.extend_from_slice(entry.text.as_bytes());
         });
@@ -81,7 +82,7 @@ impl Content for Entries {
         }))
     }
 
-    fn text(entry: &Written, out: &mut Vec<u8>) {
+    fn text(entry: &Written, (): &mut (), out: &mut Vec<u8>) {
         out.extend_from_slice(entry.text.as_bytes());
     }
 }

@@ -8,6 +8,11 @@
 //! ```
 //! Whoever keeps a ledger holds its KEEPER lock. It reads the log and never writes it, so that
 //! nothing that is written waits for it; each change is one new list of what is sealed.
+//!
+//! **Memory** does not grow with the backlog. A flush holds a part's worth of records and the rest
+//! of the log file they end in, a file's bytes among them: with files of 8 MiB at most 530,000
+//! records, about 250 bytes each. A merge or a seal holds one row group of each file it writes
+//! (2^20 rows), the subscribers of what it merges, and eight bytes an allocation.
 
 mod flush;
 mod merge;
@@ -19,6 +24,7 @@ pub(crate) use staging::hex;
 
 use std::{
     fs::{self, File},
+    io::Read as _,
     path::Path,
     sync::Arc,
 };
@@ -70,6 +76,9 @@ pub struct Keeper {
     shelf: Shelf,
     manifest: Manifest,
     sizes: Sizes,
+    /// What a test has left before the power fails.
+    #[cfg(test)]
+    steps: Option<std::sync::atomic::AtomicU64>,
     _lock: File,
 }
 
@@ -90,6 +99,8 @@ impl Keeper {
             shelf,
             manifest,
             sizes: Sizes::default(),
+            #[cfg(test)]
+            steps: None,
             _lock: lock,
         })
     }
@@ -120,6 +131,27 @@ impl Keeper {
     pub(crate) fn fail_after(&mut self, changes: u64) {
         let store = self.home.store().unwrap().failing_after(changes);
         self.shelf = Shelf::new(Arc::new(store), self.home.keys::<Records>());
+    }
+
+    /// From now on, so many more things beside the store are removed or kept, and no later one.
+    #[cfg(test)]
+    pub(crate) fn fail_after_steps(&mut self, steps: u64) {
+        self.steps = Some(steps.into());
+    }
+
+    /// Comes before each change of what is not in the store, so that a test can fail it.
+    pub(crate) fn step(&self) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(steps) = &self.steps {
+            use std::sync::atomic::Ordering::Relaxed;
+
+            let taken = steps.fetch_update(Relaxed, Relaxed, |left| left.checked_sub(1));
+            if taken.is_err() {
+                let failed = std::io::Error::other("the power failed");
+                return Err(Error::io(self.home.dir(), "change", failed));
+            }
+        }
+        Ok(())
     }
 
     /// Makes parts of the log while it has enough for one, and keeps parts few.
@@ -169,14 +201,25 @@ impl Keeper {
             let [(_, path), (next, following)] = pair else {
                 continue;
             };
-            let bytes = fs::read(following).map_err(|error| Error::io(following, "read", error))?;
             // A crash may have kept the following file from getting its header; then the tree
             // goes on from this one.
-            if until < *next || frame::parse_header(&bytes).is_none() {
+            if until < *next || !has_header(following, *next)? {
                 break;
             }
+            self.step()?;
             fs::remove_file(path).map_err(|error| Error::io(path, "remove", error))?;
         }
         Ok(())
     }
+}
+
+/// Whether the log file that begins with record `first` has its header.
+fn has_header(path: &Path, first: RecordNumber) -> Result<bool, Error> {
+    let failed = |error| Error::io(path, "read", error);
+    let mut header = Vec::new();
+    let file = File::open(path).map_err(failed)?;
+    file.take(frame::header_length(first) as u64)
+        .read_to_end(&mut header)
+        .map_err(failed)?;
+    Ok(frame::parse_header(&header).is_some())
 }

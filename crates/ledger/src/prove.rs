@@ -8,7 +8,11 @@ use portledger_proof::{
 };
 
 use crate::{
-    Error, archive::Archive, home::Home, log::content::Content as _, record::Records, sign,
+    Error,
+    archive::Archive,
+    home::Home,
+    record::{Records, text},
+    sign,
 };
 
 /// Proves what a ledger's log holds.
@@ -70,9 +74,9 @@ impl Prover {
         let day = self.archive.home().settings().calendar.day_of(record.at);
         let key = self.archive.keys().get(day)?;
         let key = key.ok_or(Error::Deleted { record: number })?;
-        let (mut text, mut entry) = (Vec::new(), Vec::new());
-        Records::text(&record, &mut text);
-        key.leaf_entry(number, &text, &mut entry);
+        let (mut says, mut entry) = (Vec::new(), Vec::new());
+        text::write(&record, &mut says);
+        key.leaf_entry(number, &says, &mut entry);
         let proof = prove_inclusion(&self.archive.tree(), number.0, self.size());
         let proof = proof.map_err(|error| Error::Proof(error.to_string()))?;
         TlogProof::new(&proof, self.note.clone())

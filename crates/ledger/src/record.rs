@@ -5,7 +5,6 @@ pub(crate) mod text;
 use portledger_model::{Record, Timestamp};
 
 use crate::log::{
-    chunk,
     content::Content,
     names::Names,
     payload::{self, Payload},
@@ -16,6 +15,7 @@ pub(crate) enum Records {}
 
 impl Content for Records {
     type Item = Record;
+    type Texts = text::Texts;
 
     const KEYS: &'static str = "records";
 
@@ -24,7 +24,7 @@ impl Content for Records {
     }
 
     fn write(record: &Record, names: &mut Names, out: &mut Vec<u8>) {
-        payload::write_record(record, names, chunk::write_entry, out);
+        payload::write_record(record, names, out);
     }
 
     fn read(entry: &[u8], names: &mut Names) -> Result<Option<Record>, &'static str> {
@@ -35,7 +35,7 @@ impl Content for Records {
         })
     }
 
-    fn text(record: &Record, out: &mut Vec<u8>) {
-        text::write(record, out);
+    fn text(record: &Record, texts: &mut text::Texts, out: &mut Vec<u8>) {
+        texts.write(record, out);
     }
 }

@@ -111,11 +111,14 @@ impl Keeper {
         let questions = self.questions_due(now)?;
         for day in &questions {
             let entry = deletion(json!({ "questions_of": day.to_string() }));
+            self.step()?;
             Journal::append_to(self.home(), &[entry])?;
+            self.step()?;
             Journal::forget(self.home(), *day)?;
         }
         for due in days.iter().filter(|due| due.held_by.is_none()) {
             let what = json!({ "day": due.day.to_string(), "records": due.records });
+            self.step()?;
             Journal::append_to(self.home(), &[deletion(what)])?;
             self.keep_what_proves_others(due.day)?;
             if let Some(entry) = self.manifest_mut().days.get_mut(&due.day) {
@@ -160,7 +163,9 @@ impl Keeper {
             .map(|(day, _)| *day)
             .collect();
         for &day in &deleting {
+            self.step()?;
             self.shelf().keys().destroy(day)?;
+            self.step()?;
             self.shelf().store().delete_all(&day_path(day)?)?;
             if let Some(entry) = self.manifest_mut().days.get_mut(&day) {
                 entry.state = DayState::Deleted;
@@ -186,6 +191,7 @@ impl Keeper {
         let mut groups: Vec<u64> = runs.into_iter().flatten().flat_map(shared_groups).collect();
         groups.dedup();
         for group in groups {
+            self.step()?;
             keep_leaves(&log, group, &archive.leaves(group)?)?;
         }
         Ok(())
@@ -199,3 +205,6 @@ fn shared_groups(run: &Run) -> impl Iterator<Item = u64> + use<> {
     let last = (!end.is_multiple_of(GROUP)).then_some(end / GROUP);
     first.into_iter().chain(last)
 }
+
+#[cfg(test)]
+mod tests;

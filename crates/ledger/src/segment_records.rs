@@ -2,8 +2,10 @@
 
 use std::{collections::HashMap, iter::Peekable, ops::Range, sync::Arc};
 
-use portledger_model::{Block, Event, Record, RecordNumber, Subscriber};
-use portledger_segments::{Dictionary, RecordBlock, RecordRow, Records, Segment, SubscriberNumber};
+use portledger_model::{Block, Device, Event, Record, RecordNumber, Subscriber};
+use portledger_segments::{
+    DeviceNumber, Dictionary, RecordBlock, RecordRow, Records, Segment, SubscriberNumber,
+};
 
 use crate::{Error, Flaw, record::text};
 
@@ -17,45 +19,80 @@ const RELEASED: u8 = 3;
 /// subscriber.
 const MANY: u64 = 20_000;
 
-/// A record as a row, in the numbers of a dictionary that has its names.
-pub(crate) fn row(
-    number: RecordNumber,
-    record: &Record,
-    dictionary: &Dictionary,
-) -> Result<RecordRow, Error> {
-    let unknown = || Flaw::Meaning("a name that its own dictionary does not have");
-    let device = dictionary.number_of_device(&record.device);
-    let mut row = RecordRow {
-        number,
-        at: record.at,
-        device: device.ok_or_else(unknown)?,
-        kind: OTHER,
-        block: None,
-        subscriber: None,
-        since: None,
-        details: String::new(),
-    };
-    let (kind, block, since) = match &record.event {
-        Event::Allocated(block) => (ALLOCATED, block, None),
-        Event::Held { block, since } => (HELD, block, Some(*since)),
-        Event::Released { block, since } => (RELEASED, block, Some(*since)),
-        _ => {
-            let mut details = Vec::new();
-            text::write(record, &mut details);
-            row.details = String::from_utf8(details).map_err(|_| unknown())?;
-            return Ok(row);
+/// What is said where a dictionary lacks the device of a record it was made of.
+pub(crate) const UNKNOWN_DEVICE: Flaw =
+    Flaw::Meaning("a device that its own dictionary does not have");
+
+/// Looks up devices in a dictionary. Neighbours are nearly always of one.
+pub(crate) struct Devices<'a> {
+    dictionary: &'a Dictionary,
+    last: Option<(&'a Device, DeviceNumber)>,
+}
+
+impl<'a> Devices<'a> {
+    pub(crate) const fn of(dictionary: &'a Dictionary) -> Self {
+        Self {
+            dictionary,
+            last: None,
         }
-    };
-    let subscriber = dictionary.number_of(&block.subscriber);
-    row.kind = kind;
-    row.subscriber = Some(subscriber.ok_or_else(unknown)?);
-    row.since = since;
-    row.block = Some(RecordBlock {
-        external: block.external,
-        ports: block.ports,
-        transport: block.transport,
-    });
-    Ok(row)
+    }
+
+    pub(crate) fn number(&mut self, device: &'a Device) -> Result<DeviceNumber, Flaw> {
+        if let Some((last, number)) = self.last
+            && last == device
+        {
+            return Ok(number);
+        }
+        let number = self.dictionary.number_of_device(device);
+        let number = number.ok_or(UNKNOWN_DEVICE)?;
+        self.last = Some((device, number));
+        Ok(number)
+    }
+}
+
+/// Records as rows, in the numbers of a dictionary that has their names. `subscribers` are the
+/// numbers of those whom records with a block tell of.
+pub(crate) fn rows<'a>(
+    records: &'a [&'a (RecordNumber, Record)],
+    subscribers: &'a [SubscriberNumber],
+    dictionary: &'a Dictionary,
+) -> impl Iterator<Item = Result<RecordRow, Error>> {
+    let mut devices = Devices::of(dictionary);
+    let mut subscribers = subscribers.iter();
+    records.iter().map(move |(number, record)| {
+        let mut row = RecordRow {
+            number: *number,
+            at: record.at,
+            device: devices.number(&record.device)?,
+            kind: OTHER,
+            block: None,
+            subscriber: None,
+            since: None,
+            details: String::new(),
+        };
+        let (kind, block, since) = match &record.event {
+            Event::Allocated(block) => (ALLOCATED, block, None),
+            Event::Held { block, since } => (HELD, block, Some(*since)),
+            Event::Released { block, since } => (RELEASED, block, Some(*since)),
+            _ => {
+                let mut details = Vec::new();
+                text::write(record, &mut details);
+                let details = String::from_utf8(details);
+                row.details = details.map_err(|_| Flaw::Meaning("a text that is not UTF-8"))?;
+                return Ok(row);
+            }
+        };
+        let subscriber = subscribers.next();
+        row.kind = kind;
+        row.subscriber = Some(*subscriber.ok_or(Flaw::Meaning("a record of no subscriber"))?);
+        row.since = since;
+        row.block = Some(RecordBlock {
+            external: block.external,
+            ports: block.ports,
+            transport: block.transport,
+        });
+        Ok(row)
+    })
 }
 
 /// Reads the rows of one segment as records.

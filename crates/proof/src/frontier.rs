@@ -1,6 +1,6 @@
 //! The right edge of a tree.
 
-use crate::{Hash, Node, node::fold, node_hash};
+use crate::{Hash, Node, lanes::parents, node::fold, node_hash};
 
 /// The most leaves a log may have: what fits a signed 64-bit integer, as other implementations
 /// count in those.
@@ -72,6 +72,40 @@ impl Frontier {
         }
         self.hashes.push(hash);
         self.size += 1;
+    }
+
+    /// Adds leaves, one after the other. `completed` is told each node that they complete, as by
+    /// [`append`](Self::append), but level by level, and from left to right in each.
+    ///
+    /// The nodes of a level do not depend on each other, and are hashed side by side.
+    pub fn extend(&mut self, leaves: &[Hash], mut completed: impl FnMut(Node, Hash)) {
+        let mut row = leaves.to_vec();
+        // From small to large.
+        let mut left_over = Vec::new();
+        for level in 0..Node::MAX_LEVEL {
+            // The index of the row's first node.
+            let mut first = self.size >> level;
+            if row.is_empty() {
+                break;
+            }
+            if first & 1 == 1
+                && let Some(left) = self.hashes.pop()
+            {
+                row.insert(0, left);
+                first -= 1;
+            }
+            if row.len() & 1 == 1 {
+                left_over.extend(row.pop());
+            }
+            row = parents(&row);
+            for (index, hash) in (first >> 1..).zip(&row) {
+                if let Some(node) = Node::new(level + 1, index) {
+                    completed(node, *hash);
+                }
+            }
+        }
+        self.hashes.extend(left_over.into_iter().rev());
+        self.size += leaves.len() as u64;
     }
 
     /// The root of the tree (RFC 6962 §2.1).
@@ -148,6 +182,24 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn leaves_at_once_are_leaves_one_by_one(first in 0..300_u64, more in 0..300_u64) {
+            let leaves = leaves(first + more);
+            let (before, after) = leaves.split_at(first as usize);
+            let mut frontier = Frontier::new();
+            frontier.extend(before, |_, _| ());
+            let mut at_once = (frontier.clone(), Vec::new());
+            at_once.0.extend(after, |node, hash| at_once.1.push((node, hash)));
+            let mut one_by_one = (frontier, Vec::new());
+            for leaf in after {
+                one_by_one.0.append(*leaf, |node, hash| one_by_one.1.push((node, hash)));
+            }
+            prop_assert_eq!(at_once.0, one_by_one.0);
+            // Nodes are ordered by level first.
+            one_by_one.1.sort_unstable();
+            prop_assert_eq!(at_once.1, one_by_one.1);
+        }
+
         #[test]
         fn a_frontier_that_was_kept_goes_on_as_if_it_had_not(first in 0..200_u64, more in 0..200_u64) {
             let leaves = leaves(first + more);

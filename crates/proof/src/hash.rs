@@ -51,8 +51,8 @@ pub fn node_hash(left: &Hash, right: &Hash) -> Hash {
 }
 
 // RFC 6962 §2.1: without the two prefixes a node could be passed off as a leaf.
-const LEAF_PREFIX: u8 = 0x00;
-const NODE_PREFIX: u8 = 0x01;
+pub(crate) const LEAF_PREFIX: u8 = 0x00;
+pub(crate) const NODE_PREFIX: u8 = 0x01;
 
 impl From<Digest> for Hash {
     fn from(digest: Digest) -> Self {

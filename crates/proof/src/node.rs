@@ -140,9 +140,7 @@ impl Nodes for Leaves<'_> {
 /// The root over these leaves (RFC 6962 §2.1): with `2^n` of them, that of a complete subtree.
 pub fn subtree_root(leaves: &[Hash]) -> Hash {
     let mut frontier = Frontier::new();
-    for leaf in leaves {
-        frontier.append(*leaf, |_, _| ());
-    }
+    frontier.extend(leaves, |_, _| ());
     frontier.root()
 }
 

@@ -1,9 +1,12 @@
 //! From the log into parts.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
 
 use portledger_model::{Allocation, Block, Device, Record, RecordNumber, Subscriber, Timestamp};
-use portledger_segments::{Dictionary, RecordWriter, Resolution, Row, SegmentWriter};
+use portledger_segments::{
+    DeviceNumber, Dictionary, RecordRow, RecordWriter, Resolution, Row, SegmentWriter,
+    SubscriberNumber,
+};
 
 use super::Keeper;
 use crate::{
@@ -12,7 +15,7 @@ use crate::{
     manifest::SegmentEntry,
     recent::told,
     record::Records,
-    segment_records,
+    segment_records::{self, Devices, UNKNOWN_DEVICE},
 };
 
 /// Records with their numbers, in order.
@@ -59,17 +62,24 @@ impl Keeper {
     fn flush_slice(&mut self, slice: &Numbered) -> Result<(), Error> {
         let calendar = self.home.settings().calendar;
         let mut days: BTreeMap<Day, Vec<&(RecordNumber, Record)>> = BTreeMap::new();
-        for numbered in slice {
-            let (number, record) = numbered;
+        // Records of one day come together: a day is looked for when it changes.
+        for run in slice.chunk_by(|(_, a), (_, b)| calendar.day_of(a.at) == calendar.day_of(b.at)) {
+            let Some((_, record)) = run.first() else {
+                continue;
+            };
             let day = calendar.day_of(record.at);
-            days.entry(day).or_default().push(numbered);
-            self.manifest
-                .days
-                .entry(day)
-                .or_default()
-                .add_record(number.0);
-            if let Some(timeline) = self.manifest.device(record.device.as_str()) {
-                timeline.apply(record);
+            days.entry(day).or_default().extend(run);
+            let entry = self.manifest.days.entry(day).or_default();
+            for (number, _) in run {
+                entry.add_record(number.0);
+            }
+        }
+        for run in slice.chunk_by(|(_, a), (_, b)| a.device == b.device) {
+            let device = run.first().map(|(_, record)| &record.device);
+            if let Some(timeline) = device.and_then(|name| self.manifest.device(name.as_str())) {
+                for (_, record) in run {
+                    timeline.apply(record);
+                }
             }
         }
         for (day, records) in days {
@@ -86,13 +96,13 @@ impl Keeper {
         day: Day,
         records: &[&(RecordNumber, Record)],
     ) -> Result<SegmentEntry, Error> {
-        let dictionary = Dictionary::new(
-            records.iter().filter_map(|(_, r)| subscriber(r).cloned()),
-            records.iter().map(|(_, record)| record.device.clone()),
-        )?;
-        let rows = rows(records, &dictionary)?;
+        let subscribers: Vec<_> = records.iter().filter_map(|(_, r)| subscriber(r)).collect();
+        let (dictionary, numbers) = Dictionary::numbering(&subscribers, devices(records))?;
+        let rows = rows(records, &numbers, &dictionary)?;
         let times = records.iter().flat_map(|(_, record)| times(record));
-        self.write_segment(day, &dictionary, Resolution::of(times), &rows, records)
+        let resolution = Resolution::of(times);
+        let written = segment_records::rows(records, &numbers, &dictionary);
+        self.write_segment(day, &dictionary, resolution, &rows, written)
     }
 
     fn write_segment(
@@ -101,7 +111,7 @@ impl Keeper {
         dictionary: &Dictionary,
         resolution: Resolution,
         rows: &[Row],
-        records: &[&(RecordNumber, Record)],
+        records: impl Iterator<Item = Result<RecordRow, Error>>,
     ) -> Result<SegmentEntry, Error> {
         let staged = self.stage(day)?;
         let mut writer =
@@ -112,8 +122,10 @@ impl Keeper {
         let mut files = writer.finish()?.files;
         let mut written =
             RecordWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
-        for (number, record) in records {
-            written.push(segment_records::row(*number, record, dictionary)?)?;
+        let mut count = 0;
+        for record in records {
+            written.push(record?)?;
+            count += 1;
         }
         files.push(written.finish()?);
         Ok(SegmentEntry {
@@ -122,7 +134,7 @@ impl Keeper {
             encrypted: staged.key.is_some(),
             left_open: true,
             allocations: rows.len() as u64,
-            records: records.len() as u64,
+            records: count,
             files: self.shelve(&staged, &files)?,
         })
     }
@@ -135,74 +147,102 @@ impl Keeper {
         day: Day,
         held: &[&Allocation],
     ) -> Result<SegmentEntry, Error> {
-        let dictionary = Dictionary::new(
-            held.iter().map(|held| held.block.subscriber.clone()),
-            held.iter().map(|held| held.device.clone()),
-        )?;
-        let told = held.iter().map(|held| {
-            row(
-                &held.block,
-                held.from,
-                held.to,
-                &held.device,
-                held.record,
-                &dictionary,
-            )
+        let subscribers: Vec<_> = held.iter().map(|held| &held.block.subscriber).collect();
+        let devices = held.iter().map(|held| held.device.clone());
+        let (dictionary, numbers) = Dictionary::numbering(&subscribers, devices)?;
+        let told = held.iter().zip(numbers).map(|(held, subscriber)| {
+            Ok::<_, Error>(Row {
+                to: held.to,
+                ..row(
+                    &held.block,
+                    subscriber,
+                    held.from,
+                    dictionary
+                        .number_of_device(&held.device)
+                        .ok_or(UNKNOWN_DEVICE)?,
+                    held.record,
+                )
+            })
         });
         let mut rows = told.collect::<Result<Vec<_>, _>>()?;
         rows.sort_unstable_by_key(order);
         let times = held
             .iter()
             .flat_map(|held| std::iter::once(held.from).chain(held.to));
-        self.write_segment(day, &dictionary, Resolution::of(times), &rows, &[])
+        self.write_segment(
+            day,
+            &dictionary,
+            Resolution::of(times),
+            &rows,
+            std::iter::empty(),
+        )
     }
 }
 
 /// What records tell of allocations: one row an allocation, in order, ended only by its release.
-fn rows(records: &[&(RecordNumber, Record)], dictionary: &Dictionary) -> Result<Vec<Row>, Error> {
-    let mut known: HashMap<(&Block, Timestamp), (Option<Timestamp>, RecordNumber, &Device)> =
-        HashMap::new();
-    for (number, record) in records {
-        if let Some((block, from, to)) = told(record) {
-            let row = known
-                .entry((block, from))
-                .or_insert((None, *number, &record.device));
-            row.0 = row.0.into_iter().chain(to).min();
+/// `subscribers` are the numbers of those whom the records tell of.
+fn rows(
+    records: &[&(RecordNumber, Record)],
+    subscribers: &[SubscriberNumber],
+    dictionary: &Dictionary,
+) -> Result<Vec<Row>, Error> {
+    let mut devices = Devices::of(dictionary);
+    let mut rows = Vec::with_capacity(subscribers.len());
+    let told = records.iter().filter_map(|(number, record)| {
+        told(record).map(|(block, from, to)| (number, &record.device, block, from, to))
+    });
+    for ((number, device, block, from, to), subscriber) in told.zip(subscribers) {
+        rows.push(Row {
+            to,
+            ..row(block, *subscriber, from, devices.number(device)?, *number)
+        });
+    }
+    // The order is the allocation's identity: what is told of one stands together, by number.
+    rows.sort_unstable_by_key(|row| (place(row), order(row), row.opened));
+    rows.dedup_by(|later, first| {
+        let same = place(later) == place(first) && order(later) == order(first);
+        if same {
+            first.to = first.to.into_iter().chain(later.to).min();
         }
-    }
-    let mut rows = Vec::with_capacity(known.len());
-    for ((block, from), (to, opened, device)) in known {
-        rows.push(row(block, from, to, device, opened, dictionary)?);
-    }
-    rows.sort_unstable_by_key(order);
+        same
+    });
     Ok(rows)
+}
+
+/// The number of a row's address, first port and start: the beginning of [`order`], which decides
+/// nearly always, compared at once.
+fn place(row: &Row) -> u128 {
+    let (external, first, from) = row.order();
+    // The sign turned around: numbers are in the order of times.
+    let from = from.cast_unsigned() ^ 1 << 63;
+    u128::from(external) << 80 | u128::from(first) << 64 | u128::from(from)
 }
 
 fn row(
     block: &Block,
+    subscriber: SubscriberNumber,
     from: Timestamp,
-    to: Option<Timestamp>,
-    device: &Device,
+    device: DeviceNumber,
     opened: RecordNumber,
-    dictionary: &Dictionary,
-) -> Result<Row, Error> {
-    let numbers = dictionary
-        .number_of(&block.subscriber)
-        .zip(dictionary.number_of_device(device));
-    let (subscriber, device) = numbers.ok_or(Error::Flawed(crate::Flaw::Meaning(
-        "a subscriber that its own dictionary does not have",
-    )))?;
-    Ok(Row {
+) -> Row {
+    Row {
         external: block.external,
         ports: block.ports,
         transport: block.transport,
         from,
-        to,
+        to: None,
         concluded: false,
         subscriber,
         device,
         opened,
-    })
+    }
+}
+
+/// The devices of records, each once where neighbours are of one.
+fn devices(records: &[&(RecordNumber, Record)]) -> BTreeSet<Device> {
+    let runs = records.chunk_by(|(_, a), (_, b)| a.device == b.device);
+    let firsts = runs.filter_map(|run| run.first());
+    firsts.map(|(_, record)| record.device.clone()).collect()
 }
 
 /// A row's order, the same whatever the order in which rows came.
@@ -256,8 +296,9 @@ mod tests {
             ),
         ];
         let records: Vec<_> = records.iter().collect();
-        let dictionary = Dictionary::new([block.subscriber.clone()], [nth(3).device]).unwrap();
-        let rows = rows(&records, &dictionary).unwrap();
+        let told = [&block.subscriber; 3];
+        let (dictionary, numbers) = Dictionary::numbering(&told, [nth(3).device]).unwrap();
+        let rows = rows(&records, &numbers, &dictionary).unwrap();
         assert_eq!(rows.len(), 1);
         assert_eq!(
             (rows[0].opened, rows[0].to),

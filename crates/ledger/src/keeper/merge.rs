@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, iter::Peekable, net::Ipv4Addr, sync::Arc};
 
-use portledger_model::{Device, PortRange, Span, Subscriber, Timestamp, Transport};
+use portledger_model::{PortRange, Span, Subscriber, Timestamp, Transport};
 use portledger_segments::{
     DeviceNumber, Dictionary, FileSummary, RecordRow, RecordWriter, Resolution, Row, Rows, Segment,
     SegmentWriter, SubscriberNumber,
@@ -123,50 +123,56 @@ pub(super) fn identity(known: &Numbered) -> Identity {
 pub(super) fn number_anew(
     segments: Vec<(Arc<Segment>, Wanted)>,
 ) -> Result<(Dictionary, Vec<Source>), Error> {
-    let mut subscribers: Vec<Subscriber> = Vec::new();
-    let mut devices: Vec<Device> = Vec::new();
     let mut known = Vec::with_capacity(segments.len());
     for (segment, wanted) in segments {
         let dictionary = segment.dictionary()?;
-        match wanted {
-            Wanted::All => {
-                subscribers.extend_from_slice(dictionary.subscribers());
-            }
-            _ => {
-                let mut used = vec![false; dictionary.subscribers().len()];
-                for row in segment.rows() {
-                    let row = row?;
-                    if wanted.wants(&row)
-                        && let Some(used) = used.get_mut(row.subscriber.0 as usize)
-                    {
-                        *used = true;
-                    }
+        let mut used = vec![matches!(wanted, Wanted::All); dictionary.subscribers().len()];
+        if !matches!(wanted, Wanted::All) {
+            for row in segment.rows() {
+                let row = row?;
+                if wanted.wants(&row)
+                    && let Some(used) = used.get_mut(row.subscriber.0 as usize)
+                {
+                    *used = true;
                 }
-                let used = dictionary.subscribers().iter().zip(used);
-                subscribers.extend(used.filter(|(_, used)| *used).map(|(s, _)| s.clone()));
             }
         }
-        devices.extend_from_slice(dictionary.devices());
-        known.push((segment, wanted, dictionary));
+        known.push((segment, wanted, dictionary, used));
     }
-    let dictionary = Dictionary::new(subscribers, devices)?;
+    let all = known.iter().flat_map(|(_, _, old, used)| wanted(old, used));
+    let subscribers: Vec<&Subscriber> = all.collect();
+    let devices = known.iter().flat_map(|(_, _, old, _)| old.devices());
+    let (dictionary, numbers) = Dictionary::numbering(&subscribers, devices.cloned())?;
+    // In the order in which they were handed over.
+    let mut numbers = numbers.into_iter();
     let none = SubscriberNumber(u32::MAX);
-    let sources = known.into_iter().map(|(segment, wanted, old)| Source {
-        segment,
-        wanted,
-        subscribers: (old.subscribers().iter())
-            .map(|subscriber| dictionary.number_of(subscriber).unwrap_or(none))
-            .collect(),
-        devices: (old.devices().iter())
-            .map(|device| {
-                dictionary
-                    .number_of_device(device)
-                    .unwrap_or(DeviceNumber(0))
-            })
-            .collect(),
-    });
+    let sources = known
+        .into_iter()
+        .map(|(segment, wanted, old, used)| Source {
+            segment,
+            wanted,
+            subscribers: (used.iter())
+                .map(|used| {
+                    let number = if *used { numbers.next() } else { None };
+                    number.unwrap_or(none)
+                })
+                .collect(),
+            devices: (old.devices().iter())
+                .map(|device| {
+                    dictionary
+                        .number_of_device(device)
+                        .unwrap_or(DeviceNumber(0))
+                })
+                .collect(),
+        });
     let sources = sources.collect();
     Ok((dictionary, sources))
+}
+
+/// The subscribers of a dictionary that are used.
+fn wanted<'a>(old: &'a Dictionary, used: &'a [bool]) -> impl Iterator<Item = &'a Subscriber> {
+    let all = old.subscribers().iter().zip(used);
+    all.filter_map(|(subscriber, used)| used.then_some(subscriber))
 }
 
 /// The resolution that holds the times of all.

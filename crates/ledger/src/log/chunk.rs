@@ -58,7 +58,7 @@ pub(crate) fn write(
 }
 
 /// Appends one entry of a chunk.
-pub(crate) fn write_entry(out: &mut Vec<u8>, payload: &dyn Fn(&mut Vec<u8>)) {
+pub(crate) fn write_entry(out: &mut Vec<u8>, payload: impl FnOnce(&mut Vec<u8>)) {
     let begin = out.len();
     out.extend_from_slice(&[0; 2]);
     payload(out);

@@ -9,6 +9,9 @@ pub(crate) trait Content {
     /// One entry.
     type Item;
 
+    /// What the texts of many entries share, made once.
+    type Texts: Default;
+
     /// The name of a day's key is this and the day.
     const KEYS: &'static str;
 
@@ -23,5 +26,5 @@ pub(crate) trait Content {
 
     /// Appends the text that is hashed: one JSON object, the same for ever, for people and for
     /// programs of any language.
-    fn text(item: &Self::Item, out: &mut Vec<u8>);
+    fn text(item: &Self::Item, texts: &mut Self::Texts, out: &mut Vec<u8>);
 }

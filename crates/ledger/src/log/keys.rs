@@ -7,26 +7,23 @@ use std::{
 
 use portledger_keys::{DataKey, KeyName, KeyRing, Sealing};
 use portledger_model::RecordNumber;
-use portledger_proof::{Hash, leaf_hash};
-use ring::hmac;
+use portledger_proof::{Entries, Hash, leaf_hash};
 
+use super::salts::{SALT, Salts};
 use crate::{Error, calendar::Day};
-
-/// Bytes of a leaf's salt.
-const SALT: usize = 16;
 
 /// What a day's key is used for.
 pub(crate) struct DayKey {
     data: DataKey,
     sealing: Sealing,
-    salt: hmac::Key,
+    salts: Salts,
 }
 
 impl DayKey {
     fn new(data: DataKey) -> Self {
         Self {
             sealing: data.sealing("log chunk"),
-            salt: hmac::Key::new(hmac::HMAC_SHA256, &data.derive::<32>("leaf salt")),
+            salts: Salts::new(&data.derive::<32>("leaf salt")),
             data,
         }
     }
@@ -46,9 +43,10 @@ impl DayKey {
     /// Without the day's key the salt cannot be told, so that a deleted record cannot be guessed
     /// from its hash; one record's salt tells nothing of another's.
     pub(crate) fn leaf_entry(&self, number: RecordNumber, text: &[u8], entry: &mut Vec<u8>) {
-        let salt = hmac::sign(&self.salt, &number.0.to_be_bytes());
+        let mut salts = Vec::with_capacity(1);
+        self.salts.of(number, 1, &mut salts);
         entry.clear();
-        entry.extend_from_slice(salt.as_ref().get(..SALT).unwrap_or_default());
+        entry.extend_from_slice(salts.as_flattened());
         entry.extend_from_slice(text);
     }
 
@@ -57,6 +55,41 @@ impl DayKey {
         self.leaf_entry(number, text, entry);
         leaf_hash(entry)
     }
+
+    /// Appends the hashes of consecutive records from `first` on, whose texts `text` appends: what
+    /// [`DayKey::leaf`] makes of each.
+    pub(crate) fn leaves<I>(
+        &self,
+        first: RecordNumber,
+        items: &[I],
+        mut text: impl FnMut(&I, &mut Vec<u8>),
+        room: &mut LeafRoom,
+    ) {
+        let mut first = first;
+        for items in items.chunks(AT_ONCE) {
+            self.salts.of(first, items.len(), &mut room.salts);
+            room.entries.clear();
+            for (item, salt) in items.iter().zip(&room.salts) {
+                room.entries.push(|entry| {
+                    entry.extend_from_slice(salt);
+                    text(item, entry);
+                });
+            }
+            room.entries.hashes(&mut room.leaves);
+            first.0 = first.0.saturating_add(items.len() as u64);
+        }
+    }
+}
+
+/// Leaves whose entries are in memory at once: 16 kB, so that they stay near.
+const AT_ONCE: usize = 64;
+
+/// Room in which leaves are made, and the leaves.
+#[derive(Default)]
+pub(crate) struct LeafRoom {
+    salts: Vec<[u8; SALT]>,
+    entries: Entries,
+    pub(crate) leaves: Vec<Hash>,
 }
 
 /// The text inside a leaf's entry.
@@ -95,6 +128,12 @@ impl Keys {
     pub(crate) fn get_or_create(&self, day: Day) -> Result<Arc<DayKey>, Error> {
         let key = self.cached(day, |ring, name| Ok(Some(ring.get_or_create(name)?)))?;
         key.ok_or(Error::Flawed(crate::Flaw::Sealed(day)))
+    }
+
+    /// Looks for a day's key in the ring when it is asked for again: another process may have
+    /// destroyed it.
+    pub(crate) fn look_again(&self, day: Day) {
+        self.known().remove(&day);
     }
 
     /// The days that have a key.

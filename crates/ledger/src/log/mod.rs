@@ -9,6 +9,7 @@ pub(crate) mod frame;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod payload;
+mod salts;
 pub(crate) mod tree;
 pub(crate) mod v1;
 pub(crate) mod writer;

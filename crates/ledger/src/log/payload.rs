@@ -16,7 +16,7 @@ use portledger_model::{
     Transport,
 };
 
-use super::names::Names;
+use super::{chunk::write_entry, names::Names};
 
 const NAME: u8 = 0;
 const MARK: u8 = 1;
@@ -39,6 +39,9 @@ const CONTINUES: u8 = 1;
 const BOUNDED_LOSS: u8 = 2;
 const HEARTBEATS: u8 = 4;
 
+/// Bytes of a usual record: reserved at once.
+const USUAL: usize = 64;
+
 /// Bytes of a mark's payload.
 pub(crate) const MARK_PAYLOAD: usize = 9;
 
@@ -53,27 +56,20 @@ pub(crate) enum Payload {
     Record(Record),
 }
 
-/// Puts its frame around what a payload writes.
-pub(crate) type Framing = fn(&mut Vec<u8>, &dyn Fn(&mut Vec<u8>));
-
 /// Appends a mark.
 pub(crate) fn write_mark(durable: u64, out: &mut Vec<u8>) {
     out.push(MARK);
     out.extend_from_slice(&durable.to_le_bytes());
 }
 
-/// Appends a record in its frame, with the frames of the names it is the first to use.
-pub(crate) fn write_record(
-    record: &Record,
-    names: &mut Names,
-    framing: Framing,
-    out: &mut Vec<u8>,
-) {
-    let device = name(record.device.as_str(), names, framing, out);
+/// Appends a record as an entry of a chunk, with the entries of the names it is the first to use.
+pub(crate) fn write_record(record: &Record, names: &mut Names, out: &mut Vec<u8>) {
+    let device = name(record.device.as_str(), names, out);
     let realm = subscriber_of(&record.event).map_or(0, |subscriber| {
-        name(subscriber.realm().as_str(), names, framing, out)
+        name(subscriber.realm().as_str(), names, out)
     });
-    framing(out, &|out| {
+    out.reserve(USUAL);
+    write_entry(out, |out| {
         out.push(kind(&record.event));
         out.extend_from_slice(&record.at.as_micros().to_le_bytes());
         write_varint(device.into(), out);
@@ -119,11 +115,11 @@ pub(crate) fn read(payload: &[u8], names: &mut Names) -> Result<Payload, &'stati
     }
 }
 
-fn name(name: &str, names: &mut Names, framing: Framing, out: &mut Vec<u8>) -> u32 {
+fn name(name: &str, names: &mut Names, out: &mut Vec<u8>) -> u32 {
     if let Some(number) = names.number(name) {
         return number;
     }
-    framing(out, &|out| {
+    write_entry(out, |out| {
         out.push(NAME);
         out.extend_from_slice(name.as_bytes());
     });
@@ -456,7 +452,7 @@ mod tests {
 
     fn written(record: &Record, names: &mut Names) -> Vec<u8> {
         let mut out = Vec::new();
-        write_record(record, names, crate::log::chunk::write_entry, &mut out);
+        write_record(record, names, &mut out);
         out
     }
 
@@ -486,7 +482,7 @@ mod tests {
         fn a_record_comes_back(records in prop::collection::vec(any_record(), 1..20)) {
             let (mut names, mut bytes) = (Names::default(), Vec::new());
             for record in &records {
-                write_record(record, &mut names, crate::log::chunk::write_entry, &mut bytes);
+                write_record(record, &mut names, &mut bytes);
             }
             let (mut names, mut rest, mut back) = (Names::default(), &bytes[..], Vec::new());
             while !rest.is_empty() {

@@ -88,9 +88,9 @@ impl Tree {
         &self.edge
     }
 
-    pub(crate) fn append(&mut self, leaf: Hash) {
+    pub(crate) fn append(&mut self, leaves: &[Hash]) {
         let levels = &mut self.levels;
-        self.edge.append(leaf, |node, hash| {
+        self.edge.extend(leaves, |node, hash| {
             let level = levels.iter_mut().find(|level| level.level == node.level());
             if let Some(level) = level.filter(|level| level.stored <= node.index()) {
                 level.pending.extend_from_slice(hash.as_bytes());

@@ -17,7 +17,7 @@ use super::{
     disk::{Disk, LogFile},
     folder::{self, LastFile},
     frame,
-    keys::{DayKey, Keys},
+    keys::{DayKey, Keys, LeafRoom},
     names::Names,
     payload,
     tree::Tree,
@@ -70,6 +70,8 @@ pub(crate) struct LogWriter<C> {
     durable: u64,
     marked: u64,
     scratch: Scratch,
+    /// The newest day of the last file's records, and of those written since.
+    newest: Day,
     poison: Option<String>,
     _lock: File,
     content: PhantomData<fn(C)>,
@@ -80,8 +82,7 @@ pub(crate) struct LogWriter<C> {
 struct Scratch {
     frames: Vec<u8>,
     entries: Vec<u8>,
-    text: Vec<u8>,
-    leaf: Vec<u8>,
+    leaves: LeafRoom,
 }
 
 impl<C: Content> LogWriter<C> {
@@ -99,7 +100,9 @@ impl<C: Content> LogWriter<C> {
         let from = files.last().map_or(RecordNumber(0), |(first, _)| *first);
         let mut leaves = Vec::new();
         let mut hasher = Hasher::<C>::new(&keys);
+        let mut newest = Day::from_number(i32::MIN);
         let contents = folder::read(dir, from, |chunk| {
+            newest = newest.max(chunk.day);
             let known = hasher.chunk(&chunk)?;
             leaves.push((chunk.first.0 + u64::from(chunk.records), known));
             Ok(())
@@ -115,9 +118,7 @@ impl<C: Content> LogWriter<C> {
             if let Some(end) = skipped.take() {
                 tree.skip_to(end)?;
             }
-            for leaf in known {
-                tree.append(leaf);
-            }
+            tree.append(&known);
         }
         if let Some(end) = skipped {
             tree.skip_to(end)?;
@@ -143,6 +144,7 @@ impl<C: Content> LogWriter<C> {
             durable: tail.length,
             marked: tail.marked,
             scratch: Scratch::default(),
+            newest,
             poison: None,
             _lock: lock,
             content: PhantomData,
@@ -225,19 +227,24 @@ impl<C: Content> LogWriter<C> {
     }
 
     fn frame(&mut self, day: Day, items: &[C::Item], scratch: &mut Scratch) -> Result<(), Error> {
+        if day < self.newest {
+            // It may have been deleted meanwhile: what is sealed with its old key nobody can read.
+            self.keys.look_again(day);
+        }
+        self.newest = self.newest.max(day);
         let key: Arc<DayKey> = self.keys.get_or_create(day)?;
         let first = self.next();
+        let records = u32::try_from(items.len()).unwrap_or(u32::MAX);
         scratch.entries.clear();
         let mut names = Names::default();
-        let mut records = 0_u32;
         for item in items {
             C::write(item, &mut names, &mut scratch.entries);
-            scratch.text.clear();
-            C::text(item, &mut scratch.text);
-            let leaf = key.leaf(self.next(), &scratch.text, &mut scratch.leaf);
-            self.tree.append(leaf);
-            records += 1;
         }
+        scratch.leaves.leaves.clear();
+        let mut texts = C::Texts::default();
+        let text = |item: &_, out: &mut _| C::text(item, &mut texts, out);
+        key.leaves(first, items, text, &mut scratch.leaves);
+        self.tree.append(&scratch.leaves.leaves);
         // Always, also where sealed days are plain files: a day that is deleted may stand in a
         // log file that goes on being written.
         let sealing = Some(key.sealing());
@@ -326,8 +333,9 @@ impl<C: Content> LogWriter<C> {
 }
 
 /// Makes the leaves of what a log holds.
-pub(crate) struct Hasher<'a, C> {
+pub(crate) struct Hasher<'a, C: Content> {
     keys: &'a Keys,
+    texts: C::Texts,
     text: Vec<u8>,
     entry: Vec<u8>,
     content: PhantomData<fn(C)>,
@@ -337,6 +345,7 @@ impl<'a, C: Content> Hasher<'a, C> {
     pub(crate) fn new(keys: &'a Keys) -> Self {
         Self {
             keys,
+            texts: C::Texts::default(),
             text: Vec::new(),
             entry: Vec::new(),
             content: PhantomData,
@@ -348,18 +357,28 @@ impl<'a, C: Content> Hasher<'a, C> {
         let Some(key) = self.keys.get(chunk.day)? else {
             return Ok(None);
         };
-        let mut leaves = Vec::new();
-        items::<C>(chunk, Some(&key), |number, item| {
-            leaves.push(self.leaf(&key, number, &item));
+        let mut all = Vec::new();
+        let read = items::<C>(chunk, Some(&key), |_, item| {
+            all.push(item);
             Ok(())
-        })?;
-        Ok(Some(leaves))
+        });
+        match read {
+            // The day was deleted, and has another key since, for what came late. Stored hashes and
+            // kept leaves stand for it; where it was changed instead, these and the signed root
+            // tell, and whoever needs the records finds that they cannot be opened.
+            Err(Error::Flawed(Flaw::Key(_))) => return Ok(None),
+            read => read?,
+        }
+        let mut room = LeafRoom::default();
+        let text = |item: &_, out: &mut _| C::text(item, &mut self.texts, out);
+        key.leaves(chunk.first, &all, text, &mut room);
+        Ok(Some(room.leaves))
     }
 
     /// The leaf of one record.
     pub(crate) fn leaf(&mut self, key: &DayKey, number: RecordNumber, item: &C::Item) -> Hash {
         self.text.clear();
-        C::text(item, &mut self.text);
+        C::text(item, &mut self.texts, &mut self.text);
         key.leaf(number, &self.text, &mut self.entry)
     }
 }

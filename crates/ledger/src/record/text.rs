@@ -21,14 +21,39 @@ use crate::calendar::civil;
 
 /// Appends a record's text.
 pub(crate) fn write(record: &Record, out: &mut Vec<u8>) {
+    Texts::default().write(record, out);
+}
+
+/// Writes the texts of many records, of which most were made on the same date.
+#[derive(Default)]
+pub(crate) struct Texts {
+    dates: Dates,
+}
+
+impl Texts {
+    /// Appends a record's text.
+    pub(crate) fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
+        write_record(record, &mut self.dates, out);
+    }
+}
+
+fn write_record(record: &Record, dates: &mut Dates, out: &mut Vec<u8>) {
+    out.reserve(USUAL);
     out.extend_from_slice(b"{\"at\":");
-    write_time(record.at, out);
+    dates.write_time(record.at, out);
     out.extend_from_slice(b",\"device\":\"");
     // Names hold nothing that JSON would have to quote.
     out.extend_from_slice(record.device.as_str().as_bytes());
     out.extend_from_slice(b"\",\"event\":\"");
-    out.extend_from_slice(name(&record.event).as_bytes());
-    out.push(b'"');
+    match &record.event {
+        // Nearly all: what is copied has a length that the compiler knows.
+        Event::Allocated(_) => out.extend_from_slice(b"allocated\""),
+        Event::Released { .. } => out.extend_from_slice(b"released\""),
+        other => {
+            out.extend_from_slice(name(other).as_bytes());
+            out.push(b'"');
+        }
+    }
     match &record.event {
         Event::Started(start) => write_start(start, out),
         Event::Joined { clock_error } => {
@@ -36,7 +61,7 @@ pub(crate) fn write(record: &Record, out: &mut Vec<u8>) {
         }
         Event::Stopped | Event::Heartbeat => {}
         Event::Lost { since, events } => {
-            write_since(*since, out);
+            write_since(*since, dates, out);
             if let Some(events) = events {
                 number(b",\"events\":", *events, out);
             }
@@ -44,7 +69,7 @@ pub(crate) fn write(record: &Record, out: &mut Vec<u8>) {
         Event::Allocated(block) => write_block(block, out),
         Event::Held { block, since } | Event::Released { block, since } => {
             write_block(block, out);
-            write_since(*since, out);
+            write_since(*since, dates, out);
         }
         Event::LimitReached { subscriber, limit } => {
             write_subscriber(subscriber, out);
@@ -205,14 +230,16 @@ fn write_block(block: &Block, out: &mut Vec<u8>) {
     write_subscriber(&block.subscriber, out);
     out.extend_from_slice(b",\"external\":\"");
     write_address(block.external.into(), out);
-    number(b"\",\"first\":", block.ports.first().into(), out);
-    number(b",\"last\":", block.ports.last().into(), out);
-    out.extend_from_slice(match block.transport {
-        None => b",\"transport\":\"any\"",
-        Some(Transport::Tcp) => b",\"transport\":\"tcp\"",
-        Some(Transport::Udp) => b",\"transport\":\"udp\"",
-        Some(Transport::Icmp) => b",\"transport\":\"icmp\"",
-    });
+    out.extend_from_slice(b"\",\"first\":");
+    port(block.ports.first(), out);
+    out.extend_from_slice(b",\"last\":");
+    port(block.ports.last(), out);
+    match block.transport {
+        None => out.extend_from_slice(b",\"transport\":\"any\""),
+        Some(Transport::Tcp) => out.extend_from_slice(b",\"transport\":\"tcp\""),
+        Some(Transport::Udp) => out.extend_from_slice(b",\"transport\":\"udp\""),
+        Some(Transport::Icmp) => out.extend_from_slice(b",\"transport\":\"icmp\""),
+    }
 }
 
 fn read_block(fields: &Map<String, Value>) -> Option<Block> {
@@ -249,51 +276,112 @@ fn read_subscriber(fields: &Map<String, Value>) -> Option<Subscriber> {
 fn write_address(address: IpAddr, out: &mut Vec<u8>) {
     match address {
         IpAddr::V4(address) => {
-            for (place, octet) in address.octets().into_iter().enumerate() {
-                if place > 0 {
-                    out.push(b'.');
-                }
-                digits(octet.into(), out);
+            let mut text = [b'.'; 16];
+            let mut length = 0;
+            for octet in address.octets() {
+                let [digits @ .., count] = OCTETS[usize::from(octet)];
+                text[length..length + 3].copy_from_slice(&digits);
+                length += usize::from(count);
+                text[length] = b'.';
+                length += 1;
             }
+            append(&text, length - 1, out);
         }
         // Writing to memory cannot fail.
         IpAddr::V6(address) => drop(write!(out, "{address}")),
     }
 }
 
-fn write_since(since: Timestamp, out: &mut Vec<u8>) {
+fn write_since(since: Timestamp, dates: &mut Dates, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"since\":");
-    write_time(since, out);
+    dates.write_time(since, out);
 }
+
+/// Bytes of a usual text: reserved at once.
+const USUAL: usize = 320;
 
 const DAY: i64 = 86_400_000_000;
 
-/// RFC 3339 with six places; outside the years 0 to 9999 the number of microseconds.
-pub(crate) fn write_time(at: Timestamp, out: &mut Vec<u8>) {
-    let micros = at.as_micros();
-    let (year, month, day) = civil(micros.div_euclid(DAY) as i32);
-    if !(0..=9_999).contains(&year) {
-        drop(write!(out, "{micros}"));
-        return;
-    }
-    let of_day = micros.rem_euclid(DAY) as u64;
-    let seconds = of_day / 1_000_000;
-    let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
-    let mut put = |at: usize, width: usize, mut value: u64| {
-        for digit in text[at..at + width].iter_mut().rev() {
-            *digit = b'0' + (value % 10) as u8;
-            value /= 10;
-        }
-    };
-    put(1, 4, year as u64);
-    put(6, 2, month.into());
-    put(9, 2, day.into());
-    put(12, 2, seconds / 3_600);
-    put(15, 2, seconds / 60 % 60);
-    put(18, 2, seconds % 60);
-    put(21, 6, of_day % 1_000_000);
-    out.extend_from_slice(&text);
+/// The date that was written last, as a text.
+#[derive(Default)]
+struct Dates {
+    /// Microseconds from 1970 on to its midnight, and its year, month and day as they are written.
+    last: Option<(i64, [u8; 10])>,
 }
+
+impl Dates {
+    /// RFC 3339 with six places; outside the years 0 to 9999 the number of microseconds.
+    fn write_time(&mut self, at: Timestamp, out: &mut Vec<u8>) {
+        let micros = at.as_micros();
+        let known = self
+            .last
+            .filter(|(midnight, _)| (0..DAY).contains(&micros.saturating_sub(*midnight)));
+        let Some((midnight, date)) = known.or_else(|| date(micros)) else {
+            drop(write!(out, "{micros}"));
+            return;
+        };
+        self.last = Some((midnight, date));
+        // Less than a day, which has 86,400 seconds.
+        let of_day = (micros - midnight) as u64;
+        let (seconds, fraction) = ((of_day / 1_000_000) as u32, (of_day % 1_000_000) as u32);
+        let mut text = *b"\"0000-00-00T00:00:00.000000Z\"";
+        text[1..11].copy_from_slice(&date);
+        text[12..14].copy_from_slice(two(seconds / 3_600));
+        text[15..17].copy_from_slice(two(seconds / 60 % 60));
+        text[18..20].copy_from_slice(two(seconds % 60));
+        text[21..23].copy_from_slice(two(fraction / 10_000));
+        text[23..25].copy_from_slice(two(fraction / 100 % 100));
+        text[25..27].copy_from_slice(two(fraction % 100));
+        out.extend_from_slice(&text);
+    }
+}
+
+/// The midnight before a time, and its date as a text; `None` outside the years 0 to 9999.
+fn date(micros: i64) -> Option<(i64, [u8; 10])> {
+    let number = micros.div_euclid(DAY);
+    let (year, month, day) = civil(number as i32);
+    let year = u32::try_from(year).ok().filter(|year| *year <= 9_999)?;
+    let mut text = *b"0000-00-00";
+    text[..2].copy_from_slice(two(year / 100));
+    text[2..4].copy_from_slice(two(year % 100));
+    text[5..7].copy_from_slice(two(month));
+    text[8..].copy_from_slice(two(day));
+    Some((number * DAY, text))
+}
+
+/// The two digits of a number below 100.
+fn two(number: u32) -> &'static [u8; 2] {
+    &PAIRS[number as usize % 100]
+}
+
+static PAIRS: [[u8; 2]; 100] = {
+    let mut pairs = [[0; 2]; 100];
+    let mut number = 0;
+    while number < 100 {
+        pairs[number] = [b'0' + (number / 10) as u8, b'0' + (number % 10) as u8];
+        number += 1;
+    }
+    pairs
+};
+
+/// The digits of each octet from the left, and how many these are.
+static OCTETS: [[u8; 4]; 256] = {
+    let mut octets = [[0; 4]; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let [hundreds, tens, ones] = [octet / 100, octet / 10 % 10, octet % 10];
+        let [hundreds, tens, ones] = [b'0' + hundreds as u8, b'0' + tens as u8, b'0' + ones as u8];
+        octets[octet] = if octet >= 100 {
+            [hundreds, tens, ones, 3]
+        } else if octet >= 10 {
+            [tens, ones, 0, 2]
+        } else {
+            [ones, 0, 0, 1]
+        };
+        octet += 1;
+    }
+    octets
+};
 
 fn read_time(fields: &Map<String, Value>, name: &str) -> Option<Timestamp> {
     match fields.get(name)? {
@@ -306,6 +394,33 @@ fn read_u32(fields: &Map<String, Value>, name: &str) -> Option<u32> {
     u32::try_from(fields.get(name)?.as_u64()?).ok()
 }
 
+/// Appends the first `length` bytes of `text`. All are copied, since the compiler knows how many
+/// these are, and the rest is cut off again.
+fn append<const N: usize>(text: &[u8; N], length: usize, out: &mut Vec<u8>) {
+    let end = out.len() + length;
+    out.extend_from_slice(text);
+    out.truncate(end);
+}
+
+/// [`digits`] of a number below 65,536.
+fn port(port: u16, out: &mut Vec<u8>) {
+    let value = u32::from(port);
+    let mut text = [b'0'; 8];
+    text[3] += (value / 10_000) as u8;
+    text[4..6].copy_from_slice(two(value / 100 % 100));
+    text[6..].copy_from_slice(two(value % 100));
+    let length = match value {
+        10_000.. => 5,
+        1_000.. => 4,
+        100.. => 3,
+        10.. => 2,
+        _ => 1,
+    };
+    // To the left, in one number: its lowest byte is written first.
+    let text = u64::from_le_bytes(text) >> (64 - 8 * length);
+    append(&text.to_le_bytes(), length as usize, out);
+}
+
 fn number(name: &[u8], value: u64, out: &mut Vec<u8>) {
     out.extend_from_slice(name);
     digits(value, out);
@@ -314,13 +429,15 @@ fn number(name: &[u8], value: u64, out: &mut Vec<u8>) {
 fn digits(mut value: u64, out: &mut Vec<u8>) {
     let mut text = [0; 20];
     let mut at = text.len();
-    loop {
+    while value >= 10 {
+        at -= 2;
+        text[at..at + 2].copy_from_slice(two((value % 100) as u32));
+        value /= 100;
+    }
+    // The highest of an odd number of digits; where the number is none, its one.
+    if value > 0 || at == text.len() {
         at -= 1;
-        text[at] = b'0' + (value % 10) as u8;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
+        text[at] = b'0' + value as u8;
     }
     out.extend_from_slice(&text[at..]);
 }
@@ -367,12 +484,44 @@ mod tests {
         }
 
         #[test]
-        fn a_time_is_written_as_everywhere_else(micros in -62_000_000_000_000_000..250_000_000_000_000_000_i64) {
+        fn a_time_is_written_as_everywhere_else(
+            micros in -62_000_000_000_000_000..250_000_000_000_000_000_i64,
+            apart in -3 * DAY..3 * DAY,
+        ) {
+            let before = micros + apart;
             let at = Timestamp::from_micros(micros);
             let mut out = Vec::new();
-            write_time(at, &mut out);
+            let mut dates = Dates::default();
+            // Whatever was written before.
+            dates.write_time(Timestamp::from_micros(before), &mut out);
+            out.clear();
+            dates.write_time(at, &mut out);
             let text = std::str::from_utf8(&out).unwrap().trim_matches('"');
             prop_assert_eq!(text.parse::<Timestamp>().unwrap(), at);
+        }
+
+        #[test]
+        fn a_number_is_written_as_everywhere_else(value: u64, shift in 0..64) {
+            let value = value >> shift;
+            let mut out = Vec::new();
+            digits(value, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+
+        #[test]
+        fn a_port_is_written_as_everywhere_else(value: u16, shift in 0..16) {
+            let value = value >> shift;
+            let mut out = Vec::new();
+            port(value, &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), value.to_string());
+        }
+
+        #[test]
+        fn an_address_is_written_as_everywhere_else(address: u32) {
+            let address = std::net::Ipv4Addr::from_bits(address);
+            let mut out = Vec::new();
+            write_address(address.into(), &mut out);
+            prop_assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
         }
     }
 }

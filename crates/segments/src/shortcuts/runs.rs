@@ -24,7 +24,12 @@ pub(crate) struct Runs {
 impl Runs {
     /// Of a page with these columns.
     pub(crate) fn of(externals: &[u32], firsts: &[u32], lasts: &[u32]) -> Parsed<Self> {
-        let (mut addresses, mut ports, mut starts) = (Vec::new(), Vec::new(), Vec::new());
+        // A page of rows at most, and as many runs as rows nearly always.
+        let (mut ports, mut starts) = (
+            Vec::with_capacity(externals.len()),
+            Vec::with_capacity(externals.len() + 1),
+        );
+        let mut addresses = Vec::new();
         let mut before = None;
         let rows = externals.iter().zip(firsts).zip(lasts);
         for (row, ((&external, &first), &last)) in rows.enumerate() {
