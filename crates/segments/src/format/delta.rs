@@ -268,28 +268,45 @@ impl Texts {
     /// Reads `count` texts in DELTA_BYTE_ARRAY encoding: what each shares with the one before it,
     /// then what it adds. `most` is how many bytes they may come to.
     pub(crate) fn deltas(bytes: &[u8], count: usize, most: usize) -> Parsed<Self> {
-        let (mut shared, mut added) = (vec![0_i64; count], vec![0_i64; count]);
-        let rest = decode(bytes, &mut shared)?;
-        let mut rest = decode(rest, &mut added)?;
-        let (mut all, mut ends) = (Vec::with_capacity(rest.len()), Vec::with_capacity(count));
-        let mut start = 0;
-        for (shared, added) in shared.into_iter().zip(added) {
-            let end = all.len();
-            let shared = usize::try_from(shared).map_err(|_| CUT_OFF_TEXT)?;
-            let added = usize::try_from(added).map_err(|_| CUT_OFF_TEXT)?;
-            let (text, after) = rest.split_at_checked(added).ok_or(CUT_OFF_TEXT)?;
-            if shared > end - start {
-                return Err(Malformed("a text that shares more than there is"));
-            }
-            if shared + added > most.saturating_sub(end) {
-                return Err(TOO_LONG);
-            }
-            all.extend_from_within(start..start + shared);
+        let (mut all, mut ends) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(count));
+        Self::each(bytes, count, most, |_, text| {
             all.extend_from_slice(text);
             ends.push(u32::try_from(all.len()).map_err(|_| TOO_LONG)?);
-            (start, rest) = (end, after);
-        }
+            Ok(())
+        })?;
         Self::from_parts(all, ends)
+    }
+
+    /// Hands each of these texts to `each`, after how many bytes it shares with the one before.
+    pub(crate) fn each(
+        bytes: &[u8],
+        count: usize,
+        most: usize,
+        mut each: impl FnMut(usize, &[u8]) -> Parsed<()>,
+    ) -> Parsed<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let (mut shared, mut added) = (vec![0_u32; count], vec![0_u32; count]);
+        let rest = decode(bytes, &mut shared)?;
+        let mut rest = decode(rest, &mut added)?;
+        let (mut text, mut length) = (Vec::new(), 0_usize);
+        for (shared, added) in shared.into_iter().zip(added) {
+            let (shared, added) = (shared as usize, added as usize);
+            let (adds, after) = rest.split_at_checked(added).ok_or(CUT_OFF_TEXT)?;
+            rest = after;
+            if shared > text.len() {
+                return Err(Malformed("a text that shares more than there is"));
+            }
+            length += shared + added;
+            if length > most {
+                return Err(TOO_LONG);
+            }
+            text.truncate(shared);
+            text.extend_from_slice(adds);
+            each(shared, &text)?;
+        }
+        Ok(())
     }
 }
 

@@ -82,6 +82,23 @@ impl Table {
         })
     }
 
+    /// Reads a page of texts and hands each to `each`, after how many bytes it begins with that are
+    /// those of the text before it: nothing is kept of them.
+    pub(crate) fn each_text(
+        &self,
+        group: u32,
+        column: usize,
+        page: u32,
+        each: impl FnMut(usize, &[u8]) -> Result<(), Malformed>,
+    ) -> Result<(), Error> {
+        self.with_page(group, column, page, |spec, bytes, rows, _| {
+            if spec.encoding != Encoding::DeltaText || spec.optional {
+                return Err(Malformed("not a text in every row"));
+            }
+            Texts::each(bytes, rows, page::most_bytes(spec, rows), each)
+        })
+    }
+
     fn with_page<T>(
         &self,
         group: u32,
