@@ -108,31 +108,25 @@ impl Subscribers {
         Ok(())
     }
 
-    /// Adds the address that a text says, of which `parser` has seen the one before.
-    pub(crate) fn push(&mut self, parser: &mut Parser, shared: usize, text: &[u8]) -> Parsed<()> {
-        match (parser.v4(shared, text), &mut self.internals) {
-            (Some(internal), Internals::V4(all)) => all.push(internal),
-            (Some(internal), Internals::Any(all)) => all.push(internal.into()),
-            (None, _) => self.push_any(text)?,
+    /// Adds the subscriber of an internal address.
+    #[inline]
+    pub(crate) fn push(&mut self, internal: IpAddr) {
+        match (&mut self.internals, internal) {
+            (Internals::V4(all), IpAddr::V4(internal)) => all.push(internal),
+            (Internals::Any(all), internal) => all.push(internal),
+            (Internals::V4(_), internal) => self.push_first(internal),
         }
-        Ok(())
     }
 
+    /// Adds the first that is not of IPv4.
     #[cold]
-    fn push_any(&mut self, text: &[u8]) -> Parsed<()> {
-        let text = str::from_utf8(text).ok();
-        let internal: Option<IpAddr> = text.and_then(|text| text.parse().ok());
-        let internal = internal.ok_or(NEITHER)?;
-        if let Internals::V4(all) = &mut self.internals {
-            let room = all.capacity();
-            let mut any = Vec::with_capacity(room);
-            any.extend(all.drain(..).map(IpAddr::V4));
+    fn push_first(&mut self, internal: IpAddr) {
+        if let Internals::V4(all) = &self.internals {
+            let mut any = Vec::with_capacity(all.capacity());
+            any.extend(all.iter().copied().map(IpAddr::V4));
+            any.push(internal);
             self.internals = Internals::Any(any);
         }
-        if let Internals::Any(all) = &mut self.internals {
-            all.push(internal);
-        }
-        Ok(())
     }
 }
 
@@ -147,52 +141,107 @@ impl fmt::Debug for Subscribers {
     }
 }
 
-/// Reads IPv4 addresses that are sorted as texts: what a text shares with the one before it is not
-/// read again.
-#[derive(Debug, Default)]
+/// Reads addresses that are sorted as texts: what a text shares with the one before it is not read
+/// again, which is most of it.
 pub(crate) struct Parser {
-    /// After each dot of the last text: the number so far, and the place.
-    dots: [(u32, usize); 3],
-    /// How many of these there are.
-    count: usize,
+    /// The last text, as far as it goes.
+    text: [u8; LONGEST],
+    /// What is known after so many bytes of it.
+    known: [Known; LONGEST_V4 + 1],
+    /// Of how many bytes it is known. No IPv4 address begins with more.
+    sound: usize,
+}
+
+/// The longest text of an address: of IPv6 that ends in an IPv4 address.
+const LONGEST: usize = 45;
+/// The longest text of an IPv4 address.
+const LONGEST_V4: usize = 15;
+
+/// The beginning of an IPv4 address.
+#[derive(Debug, Clone, Copy, Default)]
+struct Known {
+    /// The parts before the last dot, and how many they are.
+    number: u32,
+    parts: u8,
+    /// The part behind it, and whether it has a digit.
+    part: u8,
+    begun: bool,
+}
+
+impl Known {
+    /// With one byte more; `None` where no address goes on so.
+    #[inline]
+    fn with(self, byte: u8) -> Option<Self> {
+        match byte {
+            // No part begins with a zero that means nothing.
+            b'0'..=b'9' if self.part > 0 || !self.begun => Some(Self {
+                part: self.part.checked_mul(10)?.checked_add(byte - b'0')?,
+                begun: true,
+                ..self
+            }),
+            b'.' if self.begun && self.parts < 3 => Some(Self {
+                number: self.number << 8 | u32::from(self.part),
+                parts: self.parts + 1,
+                part: 0,
+                begun: false,
+            }),
+            _ => None,
+        }
+    }
+
+    #[inline]
+    fn address(self) -> Option<Ipv4Addr> {
+        let whole = self.parts == 3 && self.begun;
+        whole.then(|| Ipv4Addr::from_bits(self.number << 8 | u32::from(self.part)))
+    }
+}
+
+impl Default for Parser {
+    fn default() -> Self {
+        Self {
+            text: [0; LONGEST],
+            known: Default::default(),
+            sound: 0,
+        }
+    }
 }
 
 impl Parser {
-    /// The address that `text` says, of which the first `shared` bytes are those of the text before.
-    /// `None` where it is none of IPv4, or written in a way that needs a closer look.
+    /// The address of the text that shares its first `shared` bytes with the one before, and goes
+    /// on with `adds`.
     #[inline]
-    fn v4(&mut self, shared: usize, text: &[u8]) -> Option<Ipv4Addr> {
-        let known = self.dots.get(..self.count).unwrap_or(&[]);
-        let kept = known.iter().take_while(|&&(_, at)| at <= shared);
-        let (mut count, (mut number, start)) = kept.fold((0, (0, 0)), |(n, _), &dot| (n + 1, dot));
-        self.count = 0;
-        let (mut part, mut digits) = (0, 0);
-        for (at, &byte) in text.iter().enumerate().skip(start) {
-            match byte {
-                // No part begins with a zero that means nothing.
-                b'0'..=b'9' if part > 0 || digits == 0 => {
-                    part = part * 10 + u32::from(byte - b'0');
-                    digits += 1;
-                    if part > 255 {
-                        return None;
-                    }
-                }
-                b'.' if digits > 0 => {
-                    number = number << 8 | part;
-                    *self.dots.get_mut(count)? = (number, at + 1);
-                    count += 1;
-                    (part, digits) = (0, 0);
-                }
-                _ => return None,
-            }
+    pub(crate) fn read(&mut self, shared: usize, adds: &[u8]) -> Parsed<IpAddr> {
+        let length = shared + adds.len();
+        let end = self.text.get_mut(shared..length).ok_or(NEITHER)?;
+        end.iter_mut().zip(adds).for_each(|(to, &from)| *to = from);
+        if let Some(internal) = self.v4(shared, adds) {
+            return Ok(internal.into());
         }
-        self.count = count;
-        (count == 3 && digits > 0).then(|| Ipv4Addr::from_bits(number << 8 | part))
+        let text = self.text.get(..length);
+        let text = text.and_then(|text| str::from_utf8(text).ok());
+        text.and_then(|text| text.parse().ok()).ok_or(NEITHER)
+    }
+
+    #[inline]
+    fn v4(&mut self, shared: usize, adds: &[u8]) -> Option<Ipv4Addr> {
+        if shared > self.sound {
+            return None;
+        }
+        self.sound = shared;
+        let mut known = *self.known.get(shared)?;
+        for &byte in adds {
+            known = known.with(byte)?;
+            *self.known.get_mut(self.sound + 1)? = known;
+            self.sound += 1;
+        }
+        known.address()
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv6Addr;
+
     use proptest::prelude::*;
 
     use super::*;
@@ -205,6 +254,7 @@ mod tests {
         prop_oneof![
             (0..3_u32, 0..600_u32).prop_map(|(a, b)| Ipv4Addr::from_bits(a << 24 | b).to_string()),
             any::<Ipv4Addr>().prop_map(|address| address.to_string()),
+            any::<Ipv6Addr>().prop_map(|address| address.to_string()),
             "[0-2]{1,3}(\\.[0-9]{0,3}){2,4}",
             "[0-9.:a]{0,12}",
         ]
@@ -221,7 +271,8 @@ mod tests {
             for text in texts {
                 // What is shared may be said to be less.
                 let shared = shared(before.as_bytes(), text.as_bytes()) * share / 3;
-                prop_assert_eq!(parser.v4(shared, text.as_bytes()), text.parse().ok());
+                let found = parser.read(shared, &text.as_bytes()[shared..]);
+                prop_assert_eq!(found.ok(), text.parse().ok());
                 before = text;
             }
         }
@@ -229,7 +280,7 @@ mod tests {
 
     #[test]
     fn subscribers_of_both_families_and_several_realms_keep_their_numbers() {
-        let (mut all, mut parser) = (Subscribers::with_room(4), Parser::default());
+        let mut all = Subscribers::with_room(4);
         let said = [
             ("a", "100.64.0.1"),
             ("a", "100.64.0.2"),
@@ -239,7 +290,7 @@ mod tests {
         ];
         for (realm, internal) in said {
             all.turn_to(realm).unwrap();
-            all.push(&mut parser, 0, internal.as_bytes()).unwrap();
+            all.push(internal.parse().unwrap());
         }
         let expected: Vec<_> = said
             .iter()
@@ -252,7 +303,6 @@ mod tests {
             assert_eq!(all.get(SubscriberNumber(number)), Some(one));
         }
         assert_eq!(all.get(SubscriberNumber(5)), None);
-        assert!(all.push(&mut parser, 0, b"100.64.0.256").is_err());
         assert!(all.turn_to("").is_err());
     }
 
@@ -260,7 +310,7 @@ mod tests {
     fn debug_shows_no_address() {
         let mut all = Subscribers::with_room(1);
         all.turn_to("a").unwrap();
-        all.push(&mut Parser::default(), 0, b"100.64.9.1").unwrap();
+        all.push("100.64.9.1".parse().unwrap());
         assert_eq!(format!("{all:?}"), "Subscribers { len: 1, .. }");
     }
 }

@@ -269,19 +269,27 @@ impl Texts {
     /// then what it adds. `most` is how many bytes they may come to.
     pub(crate) fn deltas(bytes: &[u8], count: usize, most: usize) -> Parsed<Self> {
         let (mut all, mut ends) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(count));
-        Self::each(bytes, count, most, |_, text| {
-            all.extend_from_slice(text);
+        let mut start = 0;
+        Self::each(bytes, count, |shared, adds| {
+            let end = all.len();
+            if shared + adds.len() > most.saturating_sub(end) {
+                return Err(TOO_LONG);
+            }
+            all.extend_from_within(start..start + shared);
+            all.extend_from_slice(adds);
             ends.push(u32::try_from(all.len()).map_err(|_| TOO_LONG)?);
+            start = end;
             Ok(())
         })?;
         Self::from_parts(all, ends)
     }
 
-    /// Hands each of these texts to `each`, after how many bytes it shares with the one before.
+    /// Hands each of these texts to `each`: how many bytes it shares with the one before, of which
+    /// there are so many, and what it adds.
+    #[inline]
     pub(crate) fn each(
         bytes: &[u8],
         count: usize,
-        most: usize,
         mut each: impl FnMut(usize, &[u8]) -> Parsed<()>,
     ) -> Parsed<()> {
         if count == 0 {
@@ -290,21 +298,16 @@ impl Texts {
         let (mut shared, mut added) = (vec![0_u32; count], vec![0_u32; count]);
         let rest = decode(bytes, &mut shared)?;
         let mut rest = decode(rest, &mut added)?;
-        let (mut text, mut length) = (Vec::new(), 0_usize);
+        let mut length = 0;
         for (shared, added) in shared.into_iter().zip(added) {
             let (shared, added) = (shared as usize, added as usize);
             let (adds, after) = rest.split_at_checked(added).ok_or(CUT_OFF_TEXT)?;
             rest = after;
-            if shared > text.len() {
+            if shared > length {
                 return Err(Malformed("a text that shares more than there is"));
             }
-            length += shared + added;
-            if length > most {
-                return Err(TOO_LONG);
-            }
-            text.truncate(shared);
-            text.extend_from_slice(adds);
-            each(shared, &text)?;
+            length = shared + added;
+            each(shared, adds)?;
         }
         Ok(())
     }

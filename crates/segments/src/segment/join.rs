@@ -56,7 +56,7 @@ impl Segment {
         let mut sweep = Sweep::default();
         let mut last = None;
         for (at, question) in questions.iter().enumerate() {
-            let order = question.order();
+            let order = (question.endpoint(), question.span.from);
             if last.is_some_and(|last| order < last) {
                 return Err(Error::QuestionOutOfOrder { at });
             }

@@ -63,7 +63,8 @@ impl Question {
     }
 
     /// Address and port as a number that is ordered as they are.
-    fn endpoint(&self) -> u64 {
+    #[inline]
+    pub(super) fn endpoint(&self) -> u64 {
         let port = self.external.port.map_or(0, |port| u64::from(port) + 1);
         u64::from(self.external.address.to_bits()) << 17 | port
     }

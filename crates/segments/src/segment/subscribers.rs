@@ -192,12 +192,13 @@ impl Segment {
                     None => Some(table.read_page(group, at::REALM, page)?),
                 };
                 let (mut parser, mut within) = (Parser::default(), 0);
-                table.each_text(group, at::INTERNAL, page, |shared, text| {
+                table.each_text(group, at::INTERNAL, page, |shared, adds| {
                     if let Some(realms) = &realms {
                         all.turn_to(realms.text(within).unwrap_or(""))?;
                         within += 1;
                     }
-                    all.push(&mut parser, shared, text)
+                    all.push(parser.read(shared, adds)?);
+                    Ok(())
                 })?;
             }
         }

@@ -82,8 +82,8 @@ impl Table {
         })
     }
 
-    /// Reads a page of texts and hands each to `each`, after how many bytes it begins with that are
-    /// those of the text before it: nothing is kept of them.
+    /// Reads a page of texts and hands each to `each`: how many bytes it shares with the one before
+    /// it, and what it adds.
     pub(crate) fn each_text(
         &self,
         group: u32,
@@ -95,7 +95,7 @@ impl Table {
             if spec.encoding != Encoding::DeltaText || spec.optional {
                 return Err(Malformed("not a text in every row"));
             }
-            Texts::each(bytes, rows, page::most_bytes(spec, rows), each)
+            Texts::each(bytes, rows, each)
         })
     }
 
