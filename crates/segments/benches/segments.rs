@@ -24,7 +24,7 @@ use portledger_model::{
     Device, External, PortRange, Realm, RecordNumber, Span, Subscriber, Timestamp,
 };
 use portledger_segments::{
-    Cache, DeviceNumber, Dictionary, Key, LocalFile, Question, Resolution, Row, Segment,
+    Cache, DeviceNumber, Dictionary, Holder, Key, LocalFile, Question, Resolution, Row, Segment,
     SegmentWriter, SubscriberNumber,
 };
 
@@ -323,7 +323,7 @@ fn questions(rows: &[Row], seed: u64) -> Vec<Question> {
             }
         })
         .collect();
-    questions.sort_unstable_by_key(Question::order);
+    Question::sort(&mut questions);
     questions
 }
 
@@ -349,14 +349,39 @@ fn join(segment: &Segment, rows: &[Row]) {
             sum += row.opened.0 ^ u64::from(row.subscriber.0);
         };
         segment.join(&questions, each).unwrap();
-        println!(
-            "  {:>24} {}",
-            "join, a million a day",
-            begin.rate(asked.len())
-        );
+        let rate = begin.rate(asked.len());
+        println!("  {:>24} {rate}", "join, sorted, with records");
         assert_eq!(found, asked.len());
         black_box(sum);
     }
+    for _ in 0..3 {
+        let mut unsorted = shuffled(&questions);
+        let begin = Computed::begin();
+        let found = batch(segment, &mut unsorted);
+        println!("  {:>24} {}", "a million of a day", begin.rate(found));
+        assert_eq!(found, asked.len());
+    }
+}
+
+/// In the order of their times, in which a server logs them.
+fn shuffled(questions: &[Question]) -> Vec<Question> {
+    let mut questions = questions.to_vec();
+    questions.sort_unstable_by_key(|question| question.span.from);
+    questions
+}
+
+/// All that a batch costs: sorted, answered, and each answer's subscriber looked up; returns how
+/// many there are.
+fn batch(segment: &Segment, questions: &mut [Question]) -> usize {
+    Question::sort(questions);
+    let mut found = Vec::with_capacity(questions.len());
+    let each = &mut |_, holder: &Holder| found.push(holder.subscriber);
+    segment.join_holders(questions, each).unwrap();
+    let subscribers = segment.all_subscribers().unwrap();
+    for &number in &found {
+        black_box(subscribers.internal(number).unwrap());
+    }
+    found.len()
 }
 
 fn join_days(dirs: &[PathBuf], truth: &[Row], key: Option<&Key>) {
@@ -370,13 +395,14 @@ fn join_days(dirs: &[PathBuf], truth: &[Row], key: Option<&Key>) {
         })
         .collect();
     for _ in 0..3 {
-        let mut found = 0;
+        let mut unsorted: Vec<_> = days.iter().map(|(_, asked)| shuffled(asked)).collect();
         let begin = Computed::begin();
-        for (segment, questions) in &days {
-            segment.join(questions, &mut |_, _| found += 1).unwrap();
-        }
-        let name = format!("join over {} days", dirs.len());
-        println!("  {name:>24} {}", begin.rate(per_day * dirs.len()));
+        let asked = days.iter().zip(&mut unsorted);
+        let found: usize = asked
+            .map(|((segment, _), asked)| batch(segment, asked))
+            .sum();
+        let name = format!("a million of {} days", dirs.len());
+        println!("  {name:>24} {}", begin.rate(found));
         assert_eq!(found, per_day * dirs.len());
     }
 }

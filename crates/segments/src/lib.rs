@@ -92,6 +92,7 @@ mod row;
 mod segment;
 mod shortcuts;
 mod stamp;
+mod subscribers;
 mod table;
 mod write;
 
@@ -100,6 +101,7 @@ pub use dictionary::Dictionary;
 pub use error::{Error, Flaw, Place};
 pub use key::Key;
 pub use read_at::{LocalFile, ReadAt};
-pub use row::{DeviceNumber, RecordBlock, RecordRow, Resolution, Row, SubscriberNumber};
+pub use row::{DeviceNumber, Holder, RecordBlock, RecordRow, Resolution, Row, SubscriberNumber};
 pub use segment::{Files, Question, Records, Rows, Segment};
+pub use subscribers::Subscribers;
 pub use write::{FileSummary, RecordWriter, SegmentWriter, Summary};

@@ -53,6 +53,47 @@ impl Row {
     }
 }
 
+/// Who held an endpoint and when: a [`Row`] but for its address, which is that of the question, and
+/// for its record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Holder {
+    /// The ports.
+    pub ports: PortRange,
+    /// The one transport it is for; `None` is every transport.
+    pub transport: Option<Transport>,
+    /// When it was handed out.
+    pub from: Timestamp,
+    /// When it was given back; `None` where it was held on beyond the segment.
+    pub to: Option<Timestamp>,
+    /// As [`Row::concluded`].
+    pub concluded: bool,
+    /// Who held it.
+    pub subscriber: SubscriberNumber,
+    /// The device that handed it out.
+    pub device: DeviceNumber,
+}
+
+impl Holder {
+    /// The time for which it was held: a microsecond at least, as [`Row::span`].
+    pub fn span(&self) -> Span {
+        span(self.from, self.to)
+    }
+
+    pub(crate) const fn into_row(self, external: Ipv4Addr, opened: RecordNumber) -> Row {
+        Row {
+            external,
+            ports: self.ports,
+            transport: self.transport,
+            from: self.from,
+            to: self.to,
+            concluded: self.concluded,
+            subscriber: self.subscriber,
+            device: self.device,
+            opened,
+        }
+    }
+}
+
 /// The time from `from` to `to`, a microsecond at least.
 pub(crate) fn span(from: Timestamp, to: Option<Timestamp>) -> Span {
     let to = to.unwrap_or(Timestamp::MAX);

@@ -7,7 +7,8 @@ use std::collections::HashMap;
 
 use portledger_model::{Nearest, Span, Timestamp};
 use portledger_segments::{
-    DeviceNumber, Error, Key, Question, Resolution, Row, Segment, SegmentWriter, SubscriberNumber,
+    DeviceNumber, Error, Holder, Key, Question, Resolution, Row, Segment, SegmentWriter,
+    SubscriberNumber,
 };
 use support::{Random, allocation, dictionary, expected, key, open, question, rows, write};
 
@@ -87,6 +88,8 @@ fn agree(rows: &[Row], addresses: u64, key_of: Option<&Key>, questions: usize) {
         assert_eq!(found, held);
     }
     assert_eq!(segment.dictionary().unwrap(), dictionary);
+    let all = segment.all_subscribers().unwrap();
+    assert!(all.iter().eq(dictionary.subscribers().iter().cloned()));
     segment.verify().unwrap();
     let all: Vec<Row> = segment.rows().collect::<Result<_, _>>().unwrap();
     let told = |row: &Row| (row.order(), row.opened.0);
@@ -111,13 +114,22 @@ fn joined(segment: &Segment, rows: &[Row], addresses: u64, questions: usize) {
             }
         })
         .collect();
-    questions.sort_by_key(Question::order);
+    Question::sort(&mut questions);
     let mut answers: HashMap<u32, Vec<Row>> = HashMap::new();
     segment
         .join(&questions, &mut |index, row| {
             answers.entry(index).or_default().push(*row)
         })
         .unwrap();
+    let mut holders: HashMap<u32, Vec<Holder>> = HashMap::new();
+    let each = &mut |index, holder: &Holder| holders.entry(index).or_default().push(*holder);
+    segment.join_holders(&questions, each).unwrap();
+    assert_eq!(holders.len(), answers.len());
+    for (index, holders) in holders {
+        let rows = answers[&index].iter();
+        let same = |(row, holder): (&Row, &Holder)| holder_of(row) == *holder;
+        assert!(rows.len() == holders.len() && rows.zip(&holders).all(same));
+    }
     for question in &questions {
         let found = answers.remove(&question.index).unwrap_or_default();
         let mut found: Vec<_> = found
@@ -134,6 +146,18 @@ fn joined(segment: &Segment, rows: &[Row], addresses: u64, questions: usize) {
         unsorted,
         Err(Error::QuestionOutOfOrder { at: 1.. })
     ));
+}
+
+fn holder_of(row: &Row) -> Holder {
+    Holder {
+        ports: row.ports,
+        transport: row.transport,
+        from: row.from,
+        to: row.to,
+        concluded: row.concluded,
+        subscriber: row.subscriber,
+        device: row.device,
+    }
 }
 
 #[test]

@@ -6,7 +6,7 @@
 use std::{
     fs::{self, File},
     io,
-    net::Ipv4Addr,
+    net::{IpAddr, Ipv4Addr},
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
@@ -186,7 +186,8 @@ impl Engine for Ours {
         Ok(answers)
     }
 
-    /// Sorts, sweeps each day once, and turns each day's numbers of subscribers into subscribers.
+    /// Sorts, sweeps each day once, and turns each day's numbers of subscribers into subscribers:
+    /// all together, so that the memory looked into is waited for once and not for each.
     fn batch(
         &mut self,
         _: &Questions,
@@ -209,27 +210,30 @@ impl Engine for Ours {
             }
         }
         let (mut result, mut naming) = (Matched::default(), Duration::ZERO);
+        let mut found = Vec::with_capacity(points.len());
         for (day, mut questions) in days.into_iter().enumerate() {
             if questions.is_empty() {
                 continue;
             }
-            questions.sort_unstable_by_key(Question::order);
+            Question::sort(&mut questions);
             let segment = self.day(day)?;
-            let names = Instant::now();
-            let dictionary = segment.dictionary()?;
-            let all = dictionary.subscribers().iter();
-            let subscribers = all.map(number).collect::<Result<Vec<_>, _>>()?;
-            naming += names.elapsed();
-            segment.join(&questions, &mut |index, row| {
-                // One that is missing is an answer that is missing, and fails the run.
-                if let Some(&subscriber) = subscribers.get(row.subscriber.0 as usize) {
-                    result.add(index, subscriber);
-                }
+            found.clear();
+            segment.join_holders(&questions, &mut |index, holder| {
+                found.push((index, holder.subscriber));
             })?;
+            let names = Instant::now();
+            let subscribers = segment.all_subscribers()?;
+            for &(index, subscriber) in &found {
+                // One that is missing is an answer that is missing, and fails the run.
+                if let Some(internal) = subscribers.internal(subscriber) {
+                    result.add(index, number_of(internal)?);
+                }
+            }
+            naming += names.elapsed();
         }
         let took = begin.elapsed();
         let kind = kind.name();
-        eprintln!("ours, {kind}: {took:.2?}, of which {naming:.2?} for the dictionaries");
+        eprintln!("ours, {kind}: {took:.2?}, of which {naming:.2?} to name subscribers");
         Ok(Timed { result, took })
     }
 
@@ -308,9 +312,14 @@ fn subscriber(number: u32) -> Subscriber {
 
 /// The generator's number of a subscriber.
 fn number(subscriber: &Subscriber) -> Result<u32, Error> {
-    let number = match subscriber.internal() {
-        std::net::IpAddr::V4(internal) => internal.to_bits().checked_sub(LOWEST_INTERNAL),
-        std::net::IpAddr::V6(_) => None,
+    number_of(subscriber.internal())
+}
+
+/// The generator's number of who has this internal address: all are of one realm.
+fn number_of(internal: IpAddr) -> Result<u32, Error> {
+    let number = match internal {
+        IpAddr::V4(internal) => internal.to_bits().checked_sub(LOWEST_INTERNAL),
+        IpAddr::V6(_) => None,
     };
     number.ok_or_else(|| Error::Other("a subscriber that was never generated".to_owned()))
 }

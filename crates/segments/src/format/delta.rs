@@ -268,28 +268,48 @@ impl Texts {
     /// Reads `count` texts in DELTA_BYTE_ARRAY encoding: what each shares with the one before it,
     /// then what it adds. `most` is how many bytes they may come to.
     pub(crate) fn deltas(bytes: &[u8], count: usize, most: usize) -> Parsed<Self> {
-        let (mut shared, mut added) = (vec![0_i64; count], vec![0_i64; count]);
-        let rest = decode(bytes, &mut shared)?;
-        let mut rest = decode(rest, &mut added)?;
-        let (mut all, mut ends) = (Vec::with_capacity(rest.len()), Vec::with_capacity(count));
+        let (mut all, mut ends) = (Vec::with_capacity(bytes.len()), Vec::with_capacity(count));
         let mut start = 0;
-        for (shared, added) in shared.into_iter().zip(added) {
+        Self::each(bytes, count, |shared, adds| {
             let end = all.len();
-            let shared = usize::try_from(shared).map_err(|_| CUT_OFF_TEXT)?;
-            let added = usize::try_from(added).map_err(|_| CUT_OFF_TEXT)?;
-            let (text, after) = rest.split_at_checked(added).ok_or(CUT_OFF_TEXT)?;
-            if shared > end - start {
-                return Err(Malformed("a text that shares more than there is"));
-            }
-            if shared + added > most.saturating_sub(end) {
+            if shared + adds.len() > most.saturating_sub(end) {
                 return Err(TOO_LONG);
             }
             all.extend_from_within(start..start + shared);
-            all.extend_from_slice(text);
+            all.extend_from_slice(adds);
             ends.push(u32::try_from(all.len()).map_err(|_| TOO_LONG)?);
-            (start, rest) = (end, after);
-        }
+            start = end;
+            Ok(())
+        })?;
         Self::from_parts(all, ends)
+    }
+
+    /// Hands each of these texts to `each`: how many bytes it shares with the one before, of which
+    /// there are so many, and what it adds.
+    #[inline]
+    pub(crate) fn each(
+        bytes: &[u8],
+        count: usize,
+        mut each: impl FnMut(usize, &[u8]) -> Parsed<()>,
+    ) -> Parsed<()> {
+        if count == 0 {
+            return Ok(());
+        }
+        let (mut shared, mut added) = (vec![0_u32; count], vec![0_u32; count]);
+        let rest = decode(bytes, &mut shared)?;
+        let mut rest = decode(rest, &mut added)?;
+        let mut length = 0;
+        for (shared, added) in shared.into_iter().zip(added) {
+            let (shared, added) = (shared as usize, added as usize);
+            let (adds, after) = rest.split_at_checked(added).ok_or(CUT_OFF_TEXT)?;
+            rest = after;
+            if shared > length {
+                return Err(Malformed("a text that shares more than there is"));
+            }
+            length = shared + added;
+            each(shared, adds)?;
+        }
+        Ok(())
     }
 }
 

@@ -18,12 +18,20 @@ pub(crate) const fn windows(values: usize) -> usize {
     values.saturating_sub(1).div_ceil(WINDOW)
 }
 
+/// A block of deltas.
+#[derive(Debug, Clone, Copy)]
+struct Block {
+    /// The least of its deltas.
+    least: i64,
+    /// Where the widths of its mini blocks are, and behind them these.
+    widths: usize,
+}
+
 /// A page of packed deltas.
 #[derive(Debug)]
 pub(crate) struct Packed {
     bytes: Box<[u8]>,
-    /// Where each block of deltas begins.
-    blocks: Box<[u32]>,
+    blocks: Box<[Block]>,
     minis: usize,
     mini: usize,
     rows: usize,
@@ -115,9 +123,9 @@ impl Packed {
             None => self.first,
             Some(before) => self.restarts.get(before).ok_or(CUT_OFF)?,
         };
-        let start = *self.blocks.get(delta / block).ok_or(CUT_OFF)? as usize;
-        let bytes = self.bytes.get(start..).ok_or(CUT_OFF)?;
-        let (least, widths, packed) = delta::block(bytes, self.minis)?;
+        let &Block { least, widths } = self.blocks.get(delta / block).ok_or(CUT_OFF)?;
+        let bytes = self.bytes.get(widths..).ok_or(CUT_OFF)?;
+        let (widths, packed) = bytes.split_at_checked(self.minis).ok_or(CUT_OFF)?;
         let (mini, within) = (delta % block / self.mini, delta % self.mini);
         let (before, rest) = widths.split_at_checked(mini).ok_or(CUT_OFF)?;
         let &width = rest.first().ok_or(CUT_OFF)?;
@@ -133,21 +141,24 @@ impl Packed {
         let present = self.present.as_ref().map_or(0, Ranks::memory);
         size_of::<Self>()
             + self.bytes.len()
-            + self.blocks.len() * 4
+            + size_of_val(&*self.blocks)
             + self.restarts.memory()
             + present
     }
 }
 
-/// Where each block begins; all of them are there.
-fn blocks(head: &Head<'_>) -> Parsed<Box<[u32]>> {
+/// The blocks; all of them are there.
+fn blocks(head: &Head<'_>) -> Parsed<Box<[Block]>> {
     let mut left = head.values.saturating_sub(1);
     let mut rest = head.rest;
     let mut blocks = Vec::with_capacity(left.div_ceil(head.minis * head.mini).min(rest.len()));
     while left > 0 {
-        let start = head.rest.len() - rest.len();
-        blocks.push(u32::try_from(start).map_err(|_| CUT_OFF)?);
-        let (_, widths, packed) = delta::block(rest, head.minis)?;
+        let (least, widths, packed) = delta::block(rest, head.minis)?;
+        let after = widths.len() + packed.len();
+        blocks.push(Block {
+            least,
+            widths: head.rest.len() - after,
+        });
         let mut length = 0;
         for &width in widths {
             // Mini blocks after the last value have a width but no bytes.

@@ -5,6 +5,7 @@ mod devices;
 mod join;
 mod lookup;
 mod page;
+mod question;
 mod records;
 mod rows;
 mod shortcuts;
@@ -28,7 +29,7 @@ use crate::{
     table::Table,
 };
 
-pub use join::Question;
+pub use question::Question;
 pub use records::Records;
 pub use rows::Rows;
 

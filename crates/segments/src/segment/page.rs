@@ -10,7 +10,7 @@ use columns::{CONCLUDED, Column, DEVICE, SMALL, TRANSPORT};
 
 use super::Segment;
 use crate::{
-    DeviceNumber, Error, Flaw, Row, SubscriberNumber,
+    DeviceNumber, Error, Flaw, Holder, Row, SubscriberNumber,
     layout::{ALLOCATIONS, allocation as at},
     row::{self, transport},
     shortcuts::{PageShortcuts, Runs},
@@ -251,14 +251,20 @@ impl<'a> RowPage<'a> {
 
     /// The whole row of which something is known.
     pub(super) fn held(&self, held: Held) -> Result<Row, Error> {
+        let (place, external) = (held.place, held.external);
+        let opened = RecordNumber(self.wide(OPENED, place)?.cast_unsigned());
+        Ok(self.holder(held)?.into_row(external, opened))
+    }
+
+    /// As [`RowPage::held`], but for what stands in another file.
+    pub(super) fn holder(&self, held: Held) -> Result<Holder, Error> {
         let place = held.place;
         let (first, last) = held.ports;
         let ports = PortRange::new(first, last).map_err(|_| {
             let backwards = Flaw::Meaning("a port range that ends before it begins");
             self.damaged(place, at::LAST, backwards)
         })?;
-        Ok(Row {
-            external: held.external,
+        Ok(Holder {
             ports,
             transport: self.transport(place)?,
             from: held.from,
@@ -266,7 +272,6 @@ impl<'a> RowPage<'a> {
             concluded: self.small(CONCLUDED, place)? != 0,
             subscriber: SubscriberNumber(self.number(at::SUBSCRIBER, place)?),
             device: self.device(place)?,
-            opened: RecordNumber(self.wide(OPENED, place)?.cast_unsigned()),
         })
     }
 

@@ -8,9 +8,10 @@ use super::Segment;
 use crate::{
     Dictionary, Error, Flaw, Row, SubscriberNumber,
     dictionary::Internal,
-    format::page::Values,
+    format::{Malformed, page::Values},
     layout::{GROUP_ROWS, subscriber as at},
     segment::page::{Access, RowPage},
+    subscribers::{Parser, Subscribers},
     table::Table,
 };
 
@@ -168,39 +169,49 @@ impl Segment {
         })
     }
 
-    /// All subscribers and devices. A million subscribers take about 40 MB.
+    /// All subscribers by number. A million are read in about 15 ms and take 4 MB, or 17 where
+    /// there are IPv6 addresses among them.
+    ///
+    /// # Errors
+    /// When the segment cannot be read or is damaged.
+    pub fn all_subscribers(&self) -> Result<Subscribers, Error> {
+        let table = self.subscribers()?;
+        let mut all = Subscribers::with_room(table.rows() as usize);
+        for group in 0..table.groups() {
+            let index = table.index(group)?;
+            for page in 0..table.pages(group) {
+                let one = index.texts(at::REALM).and_then(|of| of.only(page as usize));
+                let realms = match one {
+                    Some(realm) => {
+                        let flaw = |error: Malformed| {
+                            table.damaged_page(group, at::REALM, page, error.into())
+                        };
+                        all.turn_to(realm).map_err(flaw)?;
+                        None
+                    }
+                    None => Some(table.read_page(group, at::REALM, page)?),
+                };
+                let (mut parser, mut within) = (Parser::default(), 0);
+                table.each_text(group, at::INTERNAL, page, |shared, adds| {
+                    if let Some(realms) = &realms {
+                        all.turn_to(realms.text(within).unwrap_or(""))?;
+                        within += 1;
+                    }
+                    all.push(parser.read(shared, adds)?);
+                    Ok(())
+                })?;
+            }
+        }
+        Ok(all)
+    }
+
+    /// All subscribers and devices. A million subscribers take about 40 MB: who only looks numbers
+    /// up does better with [`Segment::all_subscribers`].
     ///
     /// # Errors
     /// When the segment cannot be read or is damaged.
     pub fn dictionary(&self) -> Result<Dictionary, Error> {
-        let table = self.subscribers()?;
-        let mut subscribers: Vec<Subscriber> = Vec::new();
-        let mut realm = Realm::default();
-        for group in 0..table.groups() {
-            for page in 0..table.pages(group) {
-                let realms = table.read_page(group, at::REALM, page)?;
-                let internals = table.read_page(group, at::INTERNAL, page)?;
-                for within in 0..realms.len() {
-                    // One realm holds many subscribers: they share its name's memory.
-                    let name = realms.text(within).unwrap_or("");
-                    if name != realm.as_str()
-                        && let Ok(other) = Realm::new(name)
-                    {
-                        realm = other;
-                    }
-                    let one = subscriber(Some(name), internals.text(within))
-                        .map(|one| Subscriber::new(realm.clone(), one.internal()));
-                    let row = subscribers.len() as u64;
-                    subscribers.push(one.ok_or_else(|| {
-                        table.damaged_row(
-                            row,
-                            at::INTERNAL,
-                            Flaw::Meaning("not a realm and an address"),
-                        )
-                    })?);
-                }
-            }
-        }
+        let subscribers = self.all_subscribers()?.iter().collect();
         Ok(Dictionary::from_parts(
             subscribers,
             self.devices.all.clone(),
@@ -241,6 +252,15 @@ enum Realms<'a> {
     Each(Arc<Values>),
 }
 
+impl Realms<'_> {
+    fn get(&self, place: usize) -> Option<&str> {
+        match self {
+            Self::One(realm) => Some(realm),
+            Self::Each(realms) => realms.text(place),
+        }
+    }
+}
+
 impl<'a> SubscriberPage<'a> {
     fn read(segment: &Segment, table: &'a Table, group: u32, page: u32) -> Result<Self, Error> {
         let bounds = table.index(group)?.texts(at::REALM);
@@ -258,11 +278,7 @@ impl<'a> SubscriberPage<'a> {
 
     /// The realm and the internal address at a place.
     fn texts(&self, place: usize) -> Option<(&str, &str)> {
-        let internal = self.internals.text(place)?;
-        match &self.realms {
-            Realms::One(realm) => Some((realm, internal)),
-            Realms::Each(realms) => Some((realms.text(place)?, internal)),
-        }
+        Some((self.realms.get(place)?, self.internals.text(place)?))
     }
 
     const fn first_row(&self, table: &Table) -> u64 {

@@ -152,14 +152,15 @@ impl Runs {
         });
         let firsts = Numbers::read(cursor, count)?;
         let widths = Numbers::read(cursor, count)?;
-        let mut most = 0;
+        let mut all = 0;
         let ports = firsts.into_iter().zip(widths).map(|(first, width)| {
             let last = first + width;
-            most = most.max(last);
+            all |= last;
             (first as u16, last as u16)
         });
         let ports = ports.collect();
-        if most > u16::MAX.into() {
+        // A bit above the lowest 16 is one of a greater number.
+        if all > u16::MAX.into() {
             return Err(Malformed("a port above 65,535"));
         }
         let runs = Self {
@@ -186,9 +187,12 @@ impl Runs {
                 .is_sorted_by(|(a, run), (b, next)| a < b && run < next)
             && self.addresses.iter().all(|&(address, _)| {
                 let runs = self.of_address(Ipv4Addr::from_bits(address));
-                self.ports
-                    .get(runs)
-                    .is_some_and(|ports| ports.is_sorted_by_key(|&(first, _)| first))
+                // Without an end at the first that is not: several are compared at a time.
+                let ascend = |ports: &[(u16, u16)]| {
+                    let pairs = ports.iter().zip(ports.iter().skip(1));
+                    pairs.fold(true, |all, ((first, _), (next, _))| all & (first <= next))
+                };
+                self.ports.get(runs).is_some_and(ascend)
             })
     }
 

@@ -82,6 +82,23 @@ impl Table {
         })
     }
 
+    /// Reads a page of texts and hands each to `each`: how many bytes it shares with the one before
+    /// it, and what it adds.
+    pub(crate) fn each_text(
+        &self,
+        group: u32,
+        column: usize,
+        page: u32,
+        each: impl FnMut(usize, &[u8]) -> Result<(), Malformed>,
+    ) -> Result<(), Error> {
+        self.with_page(group, column, page, |spec, bytes, rows, _| {
+            if spec.encoding != Encoding::DeltaText || spec.optional {
+                return Err(Malformed("not a text in every row"));
+            }
+            Texts::each(bytes, rows, each)
+        })
+    }
+
     fn with_page<T>(
         &self,
         group: u32,

@@ -204,14 +204,20 @@ impl RowPage<'_> {
     #[cold]
     fn read_ones(&self) -> Result<&[Option<u32>; SMALL.len()], Error> {
         let index = self.segment.allocations.index(self.group)?;
-        let ones = SMALL.map(
-            |column| match index.narrow(column).get(self.page as usize) {
-                Some(&[least, most]) if least == most && self.access != Access::Whole => {
-                    Some(least)
-                }
-                _ => None,
-            },
-        );
+        let shortcuts = match self.access.is_sparse() {
+            true => self.shortcuts()?,
+            false => None,
+        };
+        let of_index = |column| match index.narrow(column).get(self.page as usize) {
+            Some(&[least, most]) if least == most => Some(least),
+            _ => None,
+        };
+        let ones = SMALL.map(|column| match column {
+            _ if self.access == Access::Whole => None,
+            // The index has no bounds of places in a dictionary.
+            at::DEVICE => shortcuts.and_then(|shortcuts| shortcuts.device),
+            column => of_index(column),
+        });
         Ok(self.ones.get_or_init(|| ones))
     }
 
