@@ -44,6 +44,7 @@ mod event;
 pub mod flow;
 pub mod json_lines;
 mod pairing;
+pub mod radius;
 pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};
