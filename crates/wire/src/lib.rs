@@ -43,6 +43,7 @@ pub mod dialect;
 mod event;
 pub mod flow;
 pub mod json_lines;
+pub mod leases;
 mod pairing;
 pub mod radius;
 pub mod syslog;

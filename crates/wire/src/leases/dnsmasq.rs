@@ -39,7 +39,8 @@ impl DnsmasqReader {
     }
 
     fn read(&self, line: &[u8]) -> Result<Lease, Reason> {
-        let line = str::from_utf8(line).map_err(|_| Reason::Field("the line, which is no UTF-8,"))?;
+        let line =
+            str::from_utf8(line).map_err(|_| Reason::Field("the line, which is no UTF-8,"))?;
         let fields: Vec<&str> = line.split_ascii_whitespace().collect();
         let [expiry, hardware, leased, hostname, id] = *fields else {
             return Err(Reason::Fields {
@@ -55,7 +56,11 @@ impl DnsmasqReader {
         if until.is_some_and(|until| until <= self.written) {
             return Err(Reason::Expired);
         }
-        let hostname = if hostname == "*" { None } else { name(hostname) };
+        let hostname = if hostname == "*" {
+            None
+        } else {
+            name(hostname)
+        };
         let id = if id == "*" { None } else { address(id) };
         let client = if leased.is_ipv6() {
             Client {

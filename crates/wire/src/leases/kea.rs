@@ -94,7 +94,8 @@ impl Columns {
 
     /// The lease of a line; `None` where nobody holds or held it by DHCP.
     fn read(&self, line: &[u8]) -> Result<Option<Lease>, Reason> {
-        let line = str::from_utf8(line).map_err(|_| Reason::Field("the line, which is no UTF-8,"))?;
+        let line =
+            str::from_utf8(line).map_err(|_| Reason::Field("the line, which is no UTF-8,"))?;
         let cells: Vec<&str> = line.splitn(MOST_COLUMNS + 1, ',').collect();
         // A file that a newer release took over keeps lines that end before its new columns.
         let needed = self.address.max(self.valid_lifetime).max(self.expire) + 1;
@@ -189,7 +190,9 @@ fn unescaped(cell: &str) -> Cow<'_, str> {
     let mut rest = cell;
     while let Some((before, after)) = rest.split_once("&#x") {
         text.push_str(before);
-        let code = after.get(..2).and_then(|two| u8::from_str_radix(two, 16).ok());
+        let code = after
+            .get(..2)
+            .and_then(|two| u8::from_str_radix(two, 16).ok());
         match code.filter(u8::is_ascii) {
             Some(code) => {
                 text.push(char::from(code));
@@ -293,7 +296,10 @@ mod tests {
         assert_eq!(found.length, 56);
         assert!(matches!(found.told, Told::Held { until: None, .. }));
         // A line of an earlier release.
-        let short = lease(header, "2001:db8::1,00:03:00:01:0a,100,1100,1,50,0,7,128,0,0,");
+        let short = lease(
+            header,
+            "2001:db8::1,00:03:00:01:0a,100,1100,1,50,0,7,128,0,0,",
+        );
         assert_eq!(short.length, 128);
     }
 
@@ -305,10 +311,22 @@ mod tests {
         );
         for (line, reason) in [
             ("nemo,,,1,1,1,0,0,,0,,0", Reason::Field("address")),
-            ("100.64.3.9,,,-1,1,1,0,0,,0,,0", Reason::Field("valid_lifetime")),
-            ("100.64.3.9,,,1,99999999999999,1,0,0,,0,,0", Reason::Field("expire")),
+            (
+                "100.64.3.9,,,-1,1,1,0,0,,0,,0",
+                Reason::Field("valid_lifetime"),
+            ),
+            (
+                "100.64.3.9,,,1,99999999999999,1,0,0,,0,,0",
+                Reason::Field("expire"),
+            ),
             ("100.64.3.9,,,1,1,1,0,0,,9,,0", Reason::Field("state")),
-            ("100.64.3.9,", Reason::Fields { found: 2, expected: 12 }),
+            (
+                "100.64.3.9,",
+                Reason::Fields {
+                    found: 2,
+                    expected: 12,
+                },
+            ),
         ] {
             assert_eq!(read(HEADER4, line), Reading::Rejected(reason), "{line}");
         }

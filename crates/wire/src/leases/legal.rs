@@ -127,7 +127,9 @@ fn lasting(text: &str) -> Result<Option<Duration>, Reason> {
             _ => return Err(none),
         };
         let more = number.checked_mul(each);
-        seconds = more.and_then(|more| seconds.checked_add(more)).ok_or(none)?;
+        seconds = more
+            .and_then(|more| seconds.checked_add(more))
+            .ok_or(none)?;
         told = true;
     }
     // The longest lease has 32 bits of seconds.
@@ -180,7 +182,10 @@ mod tests {
         };
         assert_eq!(renewed.told, told);
         let client = &renewed.client;
-        assert_eq!(client.hardware_address.as_deref(), Some("08:00:2b:02:3f:4e"));
+        assert_eq!(
+            client.hardware_address.as_deref(),
+            Some("08:00:2b:02:3f:4e")
+        );
         assert_eq!(client.client_id.as_deref(), Some("17:34:e2:ff:09:92:54"));
         assert_eq!(client.circuit_id.as_deref(), Some("howdy"));
         assert_eq!(client.remote_id.as_deref(), Some("0x87f67977ef"));
@@ -188,13 +193,21 @@ mod tests {
         let assigned = lease(
             "2018-01-06 01:02:03 +0100 Address:2001:db8:1:: has been assigned for 0 hrs 11 mins 53 secs to a device with DUID: 17:34:e2:ff:09:92:54 and hardware address: hwtype=1 08:00:2b:02:3f:4e (from Raw Socket) connected via relay at address: fe80::abcd for client on link address: 3001::1, hop count: 1, identified by remote-id: 01:02:03:04:0a:0b:0c:0d:0e:0f and subscriber-id: 1a:2b:3c:4d:5e:6f",
         );
-        assert_eq!(assigned.client.duid.as_deref(), Some("17:34:e2:ff:09:92:54"));
-        assert!(matches!(assigned.told, Told::Held { from, .. } if from == at.before(Duration::from_secs(3_600))));
+        assert_eq!(
+            assigned.client.duid.as_deref(),
+            Some("17:34:e2:ff:09:92:54")
+        );
+        assert!(
+            matches!(assigned.told, Told::Held { from, .. } if from == at.before(Duration::from_secs(3_600)))
+        );
 
         let added = lease(
             "2018-01-06 01:02:03 UTC Administrator added a lease of address: 192.0.2.202 to a device with hardware address: 1a:1b:1c:1d:1e:1f for 1 days 0 hrs 0 mins 0 secs",
         );
-        assert_eq!(added.client.hardware_address.as_deref(), Some("1a:1b:1c:1d:1e:1f"));
+        assert_eq!(
+            added.client.hardware_address.as_deref(),
+            Some("1a:1b:1c:1d:1e:1f")
+        );
         for ended in [
             "2018-01-06 01:02:03 UTC Address: 192.2.1.100 has been released from a device with hardware address: hwtype=1 08:00:2b:02:3f:4e",
             "2018-01-06 01:02:03 UTC Administrator deleted the lease for address: 192.0.2.202",
@@ -206,7 +219,8 @@ mod tests {
 
     #[test]
     fn a_zone_that_is_only_an_abbreviation_is_refused() {
-        let line = b"2018-01-06 01:02:03 CET Administrator deleted the lease for address: 192.0.2.202";
+        let line =
+            b"2018-01-06 01:02:03 CET Administrator deleted the lease for address: 192.0.2.202";
         assert_eq!(read(line), Err(Reason::Zone));
     }
 

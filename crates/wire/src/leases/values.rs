@@ -9,7 +9,8 @@ use portledger_model::Timestamp;
 pub(super) fn hex(text: &str) -> Option<Vec<u8>> {
     text.split(':')
         .map(|pair| {
-            let is_hex = (1..=2).contains(&pair.len()) && pair.bytes().all(|it| it.is_ascii_hexdigit());
+            let is_hex =
+                (1..=2).contains(&pair.len()) && pair.bytes().all(|it| it.is_ascii_hexdigit());
             is_hex.then(|| u8::from_str_radix(pair, 16).ok()).flatten()
         })
         .collect()

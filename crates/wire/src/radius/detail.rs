@@ -188,23 +188,58 @@ const KNOWN: [(&str, Of, u8, Form); 21] = {
     use self::Of::{BroadbandForum as B, Standard as S};
     [
         ("User-Name", S, kind::USER_NAME, Form::Text),
-        ("Calling-Station-Id", S, kind::CALLING_STATION_ID, Form::Text),
+        (
+            "Calling-Station-Id",
+            S,
+            kind::CALLING_STATION_ID,
+            Form::Text,
+        ),
         ("Class", S, kind::CLASS, Form::Text),
         ("NAS-Port-Id", S, kind::NAS_PORT_ID, Form::Text),
         ("NAS-Identifier", S, kind::NAS_IDENTIFIER, Form::Text),
         ("Acct-Session-Id", S, kind::ACCT_SESSION_ID, Form::Text),
-        ("Acct-Multi-Session-Id", S, kind::ACCT_MULTI_SESSION_ID, Form::Text),
+        (
+            "Acct-Multi-Session-Id",
+            S,
+            kind::ACCT_MULTI_SESSION_ID,
+            Form::Text,
+        ),
         ("Acct-Status-Type", S, kind::ACCT_STATUS_TYPE, Form::Status),
         ("Acct-Delay-Time", S, kind::ACCT_DELAY_TIME, Form::Integer),
-        ("Acct-Session-Time", S, kind::ACCT_SESSION_TIME, Form::Integer),
+        (
+            "Acct-Session-Time",
+            S,
+            kind::ACCT_SESSION_TIME,
+            Form::Integer,
+        ),
         ("Event-Timestamp", S, kind::EVENT_TIMESTAMP, Form::Date),
         ("NAS-IP-Address", S, kind::NAS_IP_ADDRESS, Form::Ipv4),
         ("NAS-IPv6-Address", S, kind::NAS_IPV6_ADDRESS, Form::Ipv6),
         ("Framed-IP-Address", S, kind::FRAMED_IP_ADDRESS, Form::Ipv4),
-        ("Framed-IPv6-Address", S, kind::FRAMED_IPV6_ADDRESS, Form::Ipv6),
-        ("Framed-IPv6-Prefix", S, kind::FRAMED_IPV6_PREFIX, Form::Prefix),
-        ("Delegated-IPv6-Prefix", S, kind::DELEGATED_IPV6_PREFIX, Form::Prefix),
-        ("ADSL-Agent-Circuit-Id", B, kind::AGENT_CIRCUIT_ID, Form::Text),
+        (
+            "Framed-IPv6-Address",
+            S,
+            kind::FRAMED_IPV6_ADDRESS,
+            Form::Ipv6,
+        ),
+        (
+            "Framed-IPv6-Prefix",
+            S,
+            kind::FRAMED_IPV6_PREFIX,
+            Form::Prefix,
+        ),
+        (
+            "Delegated-IPv6-Prefix",
+            S,
+            kind::DELEGATED_IPV6_PREFIX,
+            Form::Prefix,
+        ),
+        (
+            "ADSL-Agent-Circuit-Id",
+            B,
+            kind::AGENT_CIRCUIT_ID,
+            Form::Text,
+        ),
         ("ADSL-Agent-Remote-Id", B, kind::AGENT_REMOTE_ID, Form::Text),
         ("Agent-Circuit-Id", B, kind::AGENT_CIRCUIT_ID, Form::Text),
         ("Agent-Remote-Id", B, kind::AGENT_REMOTE_ID, Form::Text),
@@ -374,7 +409,10 @@ mod tests {
         );
         let errors: Vec<String> = found
             .iter()
-            .map(|it| it.as_ref().map_or_else(ToString::to_string, |_| "read".into()))
+            .map(|it| {
+                it.as_ref()
+                    .map_or_else(ToString::to_string, |_| "read".into())
+            })
             .collect();
         assert_eq!(
             errors,

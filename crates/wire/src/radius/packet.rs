@@ -31,7 +31,10 @@ pub struct Packet<'a> {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
 pub enum PacketError {
     /// Shorter than the header.
-    #[error("{found} bytes are no RADIUS packet, which has at least {}", Packet::HEADER)]
+    #[error(
+        "{found} bytes are no RADIUS packet, which has at least {}",
+        Packet::HEADER
+    )]
     Short {
         /// How many there are.
         found: usize,

@@ -46,9 +46,8 @@ proptest! {
     }
 
     #[test]
-    fn a_flipped_bit_is_found(place in 0_usize..46 * 8) {
-        let mut datagram = signed(&[(1, b"nemo"), (40, &[0, 0, 0, 1]), (44, b"0017"), (25, b"gold")]);
-        datagram.truncate(46);
+    fn a_flipped_bit_is_found(place in 0_usize..44 * 8) {
+        let datagram = signed(&[(1, b"nemo"), (40, &[0, 0, 0, 1]), (44, b"0017"), (25, b"gold")]);
         let secret = Secret::new(SECRET).unwrap();
         let mut changed = datagram.clone();
         changed[place / 8] ^= 1 << (place % 8);
