@@ -18,7 +18,7 @@
 //! | an address that later packets of the session no longer tell | until the last that did |
 //! | a lease | from the client's transaction until the lease expires; the promised part ends where the lease is given back, or where somebody else's begins |
 //! | two customers in one session, or at one time | both: the answer is ambiguous |
-//! | one session id for two sessions | the last one; of the first only its beginning |
+//! | one session id for two sessions | the last one, where its start is known; of the first only its start's instant |
 //!
 //! Facts may come in any order and several times: [`Sessions`] keeps earliest and latest times,
 //! which no order and no repetition changes. An interval that was given out before and is longer

@@ -203,17 +203,19 @@ impl Reading {
             Err(Refusal::NoCustomer(_)) if phase != Phase::Start || prefixes.is_empty() => None,
             customer => Some(customer?),
         };
-        Ok(Some(self.fact(Told::Packet(Packet {
-            session: SessionId { nas, id },
-            phase,
-            at,
-            begun: accounting
-                .session_time
-                .filter(|_| phase != Phase::Start)
-                .map(|lasted| at.before(lasted)),
-            prefixes,
-            customer,
-        }))))
+        Ok(Some(
+            self.fact(Told::Packet(Packet {
+                session: SessionId { nas, id },
+                phase,
+                at,
+                begun: accounting
+                    .session_time
+                    .filter(|_| phase != Phase::Start)
+                    .map(|lasted| at.before(lasted)),
+                prefixes,
+                customer,
+            })),
+        ))
     }
 
     /// What a DHCP server tells of a lease.

@@ -41,7 +41,8 @@ struct Bounds {
 #[derive(Clone, Copy)]
 struct Addressed {
     bounds: Bounds,
-    at_start: bool,
+    /// By packets that began a session.
+    starts: Option<Bounds>,
     at_stop: bool,
 }
 
@@ -87,7 +88,7 @@ impl Session {
                 };
                 let addressed = Addressed {
                     bounds,
-                    at_start: false,
+                    starts: None,
                     at_stop: false,
                 };
                 self.prefixes.push((prefix, addressed));
@@ -97,7 +98,9 @@ impl Session {
         };
         if let Some((_, addressed)) = self.prefixes.get_mut(place) {
             addressed.bounds.widen(at);
-            addressed.at_start |= phase == Phase::Start;
+            if phase == Phase::Start {
+                widen(&mut addressed.starts, at);
+            }
             addressed.at_stop |= phase == Phase::Stop;
         }
     }
@@ -129,12 +132,20 @@ impl Session {
             .started
             .is_some_and(|started| started.last.since(started.first) > TOLERANCE);
         if let Some(started) = self.started.filter(|_| reused) {
-            // Of the first session, its start is certain. Of packets in between nobody knows
-            // which they are of.
-            if told.at_start {
-                spans.push(instant(told.bounds.first.max(started.first)));
+            // Of packets in between nobody knows which session they are of: of the earlier one its
+            // start is certain, and of the last what its own start told, or the last packet.
+            spans.extend(told.starts.map(|starts| instant(starts.first)));
+            if told.bounds.last < started.last {
+                return spans;
             }
-            from = from.max(started.last);
+            let begins = told
+                .starts
+                .is_some_and(|starts| starts.last == started.last);
+            from = if begins {
+                started.last
+            } else {
+                told.bounds.last
+            };
             let last = self.stopped.map(|stopped| stopped.last);
             stop = last.filter(|stop| *stop >= from);
         }
@@ -157,9 +168,8 @@ impl Session {
     /// When an address became the session's, as far as is told.
     fn beginning(&self, told: &Addressed) -> Timestamp {
         match (self.started, self.begun) {
-            (Some(started), _) if told.at_start => started.first,
-            // The start told other addresses, or none.
-            (Some(_), _) => told.bounds.first,
+            // The start told it; or it told other addresses, or none.
+            (Some(_), _) => told.starts.map_or(told.bounds.first, |starts| starts.first),
             // Each packet says how long the session had lasted, rounded: the latest claims least.
             (None, Some(begun)) => begun.last.min(told.bounds.first),
             (None, None) => told.bounds.first,
