@@ -96,6 +96,20 @@ impl<'a> Packet<'a> {
         Ok(Request(self))
     }
 
+    /// The same packet as an Accounting-Request from somebody who knows the secret; `None` where it
+    /// has a Message-Authenticator, which is the sender's to make. For those who send accounting:
+    /// tests, and probes of whether a listener takes it.
+    pub fn signed(&self, secret: &Secret) -> Option<Vec<u8>> {
+        if self.attributes().any(|it| it.kind == MESSAGE_AUTHENTICATOR) {
+            return None;
+        }
+        let mut request = self.bytes().to_vec();
+        *request.first_mut()? = Code::ACCOUNTING_REQUEST.0;
+        let made = authenticator(&request, &[0; 16], secret);
+        request.get_mut(4..Self::HEADER)?.copy_from_slice(&made);
+        Some(request)
+    }
+
     /// RFC 3579 §3.2: HMAC-MD5 over the packet with 16 zero bytes for the code itself. Where the
     /// Request Authenticator is made from the packet, as here and in RFC 5176 §3.3, it is 16 zero
     /// bytes too while the code is made.
