@@ -42,6 +42,13 @@ impl Tenancy {
         self.customers.take(&lease.customer);
     }
 
+    /// What was promised ends, for good, when `next` says.
+    pub(super) fn end_by(&mut self, next: impl Fn(Timestamp) -> Option<Timestamp>) {
+        if let Some(end) = next(self.heard) {
+            self.until = self.until.min(end);
+        }
+    }
+
     pub(super) const fn from(&self) -> Timestamp {
         self.from
     }

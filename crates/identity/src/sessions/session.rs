@@ -22,6 +22,8 @@ pub(super) struct Session {
     begun: Option<Bounds>,
     heard: Option<Bounds>,
     stopped: Option<Bounds>,
+    /// Its NAS ended all its sessions then.
+    ended: Option<Timestamp>,
     /// The latest packet that told addresses.
     addressed: Option<Timestamp>,
     /// The latest stop that told none.
@@ -114,6 +116,16 @@ impl Session {
         self.heard.map_or(Timestamp::MIN, |heard| heard.last)
     }
 
+    /// The first that was heard of it.
+    pub(super) fn first_heard(&self) -> Timestamp {
+        self.heard.map_or(Timestamp::MAX, |heard| heard.first)
+    }
+
+    /// It ends, for good, by then.
+    pub(super) fn end_by(&mut self, at: Timestamp) {
+        self.ended = Some(self.ended.map_or(at, |known| known.min(at)));
+    }
+
     /// From when to when an address was the session's, as far as was told; a second time where one
     /// session's id was used for two. `reset` is when its NAS first ended all sessions after a time.
     pub(super) fn spans(
@@ -159,7 +171,8 @@ impl Session {
         };
         let end = end.max(from).max(instant(from).to);
         // RFC 2866 §5.1: what the NAS had is over when it starts anew.
-        let to = reset(from).map_or(end, |reset| end.min(reset));
+        let resets = [reset(from), self.ended].into_iter().flatten();
+        let to = resets.fold(end, Timestamp::min);
         spans.push(Span::new(from, to));
         spans.retain(|span| !span.is_empty());
         spans

@@ -29,6 +29,11 @@ pub struct Sessions {
     /// Intervals of what was let go.
     ready: Vec<Interval>,
     let_go: u64,
+    /// Before then all that was over is forgotten.
+    forgotten: Option<Timestamp>,
+    late: u64,
+    /// Of an address or a NAS, more ends are remembered than may be.
+    crowded: bool,
 }
 
 /// How much is remembered.
@@ -84,6 +89,10 @@ impl Sessions {
         match fact.told {
             Told::Packet(packet) => {
                 let key = (realm.clone(), packet.session.clone());
+                if self.is_forgotten(packet.at) && !self.sessions.contains_key(&key) {
+                    self.late += 1;
+                    return;
+                }
                 let session = self.sessions.entry(key).or_default();
                 session.take(&packet);
                 for prefix in session.prefixes() {
@@ -100,11 +109,16 @@ impl Sessions {
                 // Where nobody is known, nobody's time ends; who is told later may have had it
                 // before.
                 let held = self.places.entry(place.clone()).or_default();
-                remember(&mut held.freed, at);
+                held.freed.insert(at);
+                self.crowded |= held.freed.len() > MOST_TIMES;
                 self.changed.insert(place);
             }
         }
-        if self.len() > self.options.most.max(1) {
+        if std::mem::take(&mut self.crowded) {
+            self.thin();
+        }
+        let most = self.options.most.max(1);
+        if self.len() > most || self.places.len() > most * 2 || self.resets.len() > most {
             self.let_go_of_the_oldest();
         }
     }
@@ -122,6 +136,11 @@ impl Sessions {
     /// How many were let go because there were more than may be remembered.
     pub const fn let_go(&self) -> u64 {
         self.let_go
+    }
+
+    /// How many facts came too late, and were not taken.
+    pub const fn late(&self) -> u64 {
+        self.late
     }
 
     /// How many of the remembered sessions have an address, and no packet that names a customer:
@@ -145,9 +164,12 @@ impl Sessions {
         intervals
     }
 
-    /// Forgets what was over before a time: no later fact is expected to be of it. What was told
-    /// of it is given by the next drain all the same.
+    /// Forgets what was over before a time. What was told of it is given by the next drain all the
+    /// same. A fact that comes later and is of before that time counts as [late](Self::late)
+    /// unless its session or lease is remembered: what ended it may be forgotten.
     pub fn forget_before(&mut self, limit: Timestamp) {
+        self.forgotten = self.forgotten.max(Some(limit));
+        self.settle();
         let over = |last: Timestamp| last < limit;
         self.drop_where(|session| over(session.heard()), |lease| over(lease.over()));
         for times in self.resets.values_mut() {
@@ -157,12 +179,26 @@ impl Sessions {
         for held in self.places.values_mut() {
             held.freed = held.freed.split_off(&limit);
         }
-        self.drop_empty();
+        self.places.retain(|_, held| !held.is_empty());
+    }
+
+    fn is_forgotten(&self, at: Timestamp) -> bool {
+        self.forgotten.is_some_and(|limit| at < limit)
+    }
+
+    #[cfg(test)]
+    pub(super) fn places(&self) -> usize {
+        self.places.len().max(self.resets.len())
     }
 
     fn lease(&mut self, place: Place, lease: &Lease) {
+        let late = self.is_forgotten(lease.heard);
         let held = self.places.entry(place.clone()).or_default();
         let key = (lease.from, lease.customer.id().into());
+        if late && !held.leases.contains_key(&key) {
+            self.late += 1;
+            return;
+        }
         let tenancy = held.leases.entry(key).or_insert_with(|| {
             self.leases += 1;
             Tenancy::new(lease)
@@ -170,7 +206,8 @@ impl Sessions {
         tenancy.take(lease);
         // An end is an end of what other records of the lease promised too.
         if let Some(ended) = lease.ended {
-            remember(&mut held.freed, ended);
+            held.freed.insert(ended);
+            self.crowded |= held.freed.len() > MOST_TIMES;
         }
         self.changed.insert(place);
     }
@@ -178,7 +215,9 @@ impl Sessions {
     fn reset(&mut self, realm: &Realm, nas: &Nas, at: Timestamp) {
         for name in names(nas) {
             let key = (realm.clone(), name);
-            remember(self.resets.entry(key).or_default(), at);
+            let times = self.resets.entry(key).or_default();
+            times.insert(at);
+            self.crowded |= times.len() > MOST_TIMES;
         }
         let is_of = |session: &SessionId| {
             names(&session.nas).any(|name| names(nas).any(|other| name == other))
@@ -197,25 +236,18 @@ impl Sessions {
             return;
         };
         let mut told: Vec<(Span, Customer)> = Vec::new();
-        let mut begins = BTreeSet::new();
         for id in &held.sessions {
             let key = (place.0.clone(), id.clone());
             let Some(session) = self.sessions.get(&key) else {
                 continue;
             };
-            let reset = |from| self.next_reset(&place.0, &id.nas, from);
-            for span in session.spans(place.1, reset) {
-                begins.insert(span.from);
+            for span in self.spans(place, id) {
                 told.extend(session.customers.all().map(|customer| (span, customer)));
             }
         }
-        begins.extend(held.leases.values().map(Tenancy::from));
+        let begins = self.begins(place);
         for tenancy in held.leases.values() {
-            let span = tenancy.span(|heard| {
-                let freed = held.freed.range(heard..).next().copied();
-                let other = begins.range(heard.after(Span::TICK)..).next().copied();
-                [freed, other].into_iter().flatten().min()
-            });
+            let span = tenancy.span(|heard| next_end(&held.freed, &begins, heard));
             told.extend(tenancy.customers.all().map(|customer| (span, customer)));
         }
         for (span, customer) in joined(told) {
@@ -235,20 +267,88 @@ impl Sessions {
     }
 
     fn let_go_of_the_oldest(&mut self) {
+        self.settle();
         let sessions = self.sessions.values().map(Session::heard);
         let leases = self.places.values().flat_map(|held| held.leases.values());
         let mut last: Vec<Timestamp> = sessions.chain(leases.map(Tenancy::over)).collect();
         // A quarter at once, so that it is seldom done.
         let quarter = last.len() / 4;
-        let (_, limit, _) = last.select_nth_unstable(quarter);
-        let limit = *limit;
         let before = self.len();
-        self.drop_where(
-            |session| session.heard() <= limit,
-            |lease| lease.over() <= limit,
-        );
+        if before > self.options.most.max(1) && quarter < last.len() {
+            let limit = *last.select_nth_unstable(quarter).1;
+            self.drop_where(
+                |session| session.heard() <= limit,
+                |lease| lease.over() <= limit,
+            );
+        }
         self.let_go += u64::try_from(before - self.len()).unwrap_or(u64::MAX);
-        self.drop_empty();
+        // What ended others' time has done so.
+        self.resets.clear();
+        self.places
+            .retain(|_, held| !held.sessions.is_empty() || !held.leases.is_empty());
+    }
+
+    /// Forgets the older half of too many ends, which have ended what they end.
+    fn thin(&mut self) {
+        self.settle();
+        let freed = self.places.values_mut().map(|held| &mut held.freed);
+        for times in freed.chain(self.resets.values_mut()) {
+            if times.len() > MOST_TIMES
+                && let Some(middle) = times.iter().nth(MOST_TIMES / 2).copied()
+            {
+                *times = times.split_off(&middle);
+            }
+        }
+    }
+
+    /// Makes lasting what ends the time of what is remembered, so that what ended it need not be
+    /// remembered.
+    fn settle(&mut self) {
+        let ends: Vec<(InRealm<SessionId>, Timestamp)> = self
+            .sessions
+            .iter()
+            .filter_map(|(key, session)| {
+                let reset = self.next_reset(&key.0, &key.1.nas, session.first_heard())?;
+                Some((key.clone(), reset))
+            })
+            .collect();
+        for (key, reset) in ends {
+            if let Some(session) = self.sessions.get_mut(&key) {
+                session.end_by(reset);
+            }
+        }
+        let places: Vec<Place> = self.places.keys().cloned().collect();
+        for place in places {
+            let begins = self.begins(&place);
+            if let Some(held) = self.places.get_mut(&place) {
+                let Held { leases, freed, .. } = held;
+                for lease in leases.values_mut() {
+                    lease.end_by(|heard| next_end(freed, &begins, heard));
+                }
+            }
+        }
+    }
+
+    /// When those of whom an address was told began to have it.
+    fn begins(&self, place: &Place) -> BTreeSet<Timestamp> {
+        let Some(held) = self.places.get(place) else {
+            return BTreeSet::new();
+        };
+        let mut begins: BTreeSet<Timestamp> = held.leases.values().map(Tenancy::from).collect();
+        for id in &held.sessions {
+            let spans = self.spans(place, id);
+            begins.extend(spans.iter().map(|span| span.from));
+        }
+        begins
+    }
+
+    fn spans(&self, place: &Place, id: &SessionId) -> Vec<Span> {
+        let key = (place.0.clone(), id.clone());
+        let reset = |from| self.next_reset(&place.0, &id.nas, from);
+        self.sessions
+            .get(&key)
+            .map(|session| session.spans(place.1, reset))
+            .unwrap_or_default()
     }
 
     /// Drops sessions and leases, and keeps their intervals.
@@ -289,12 +389,23 @@ impl Sessions {
             self.leases -= before - held.leases.len();
         }
     }
+}
 
-    fn drop_empty(&mut self) {
-        self.places.retain(|_, held| {
-            !held.sessions.is_empty() || !held.leases.is_empty() || !held.freed.is_empty()
-        });
+impl Held {
+    fn is_empty(&self) -> bool {
+        self.sessions.is_empty() && self.leases.is_empty() && self.freed.is_empty()
     }
+}
+
+/// When what was promised at `heard` ends: the address is given back, or is another's after it.
+fn next_end(
+    freed: &BTreeSet<Timestamp>,
+    begins: &BTreeSet<Timestamp>,
+    heard: Timestamp,
+) -> Option<Timestamp> {
+    let freed = freed.range(heard..).next().copied();
+    let other = begins.range(heard.after(Span::TICK)..).next().copied();
+    [freed, other].into_iter().flatten().min()
 }
 
 /// Where one customer's spans touch or overlap, they are one: leases are renewed.
@@ -323,13 +434,6 @@ fn names(nas: &Nas) -> impl Iterator<Item = NasName> {
     identifier
         .into_iter()
         .chain(nas.address.map(NasName::Address))
-}
-
-fn remember(times: &mut BTreeSet<Timestamp>, at: Timestamp) {
-    times.insert(at);
-    if times.len() > MOST_TIMES {
-        times.pop_first();
-    }
 }
 
 /// Intervals in one order, whatever the order in which they were told.

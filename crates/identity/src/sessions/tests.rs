@@ -264,6 +264,55 @@ fn memory_is_bounded_and_what_is_let_go_is_told() {
     assert!(sessions.is_empty() && sessions.drain().is_empty());
 }
 
+#[test]
+fn what_ended_a_time_may_be_forgotten_and_the_time_stays_ended() {
+    let (one, other) = ("00:00:5e:00:53:01", "00:00:5e:00:53:02");
+    let long = held(100, 9_000, one);
+    let another = leases::Told::Ended {
+        from: at(150),
+        to: at(160),
+    };
+    let start = fact(&packet(Status::Start, "a", 100, Some(10)));
+    let mut on = packet(Status::AccountingOn, "", 150, None);
+    on.session_id = None;
+    let interim = fact(&packet(Status::InterimUpdate, "a", 300, Some(10)));
+    let mut sessions = Sessions::default();
+    let lease = lease(another, other);
+    for fact in [&long, &lease, &start, &fact(&on), &interim] {
+        sessions.take(fact.clone());
+    }
+    sessions.forget_before(at(200));
+    // Told again, the one is not taken, and the other is remembered.
+    sessions.take(long);
+    assert_eq!(sessions.late(), 1);
+    sessions.take(interim);
+    let ends: Vec<_> = sessions
+        .drain()
+        .iter()
+        .filter(|it| it.customer().id() != other)
+        .map(Interval::to)
+        .collect();
+    assert_eq!(ends, [Some(at(150)), Some(at(150))]);
+}
+
+#[test]
+fn what_ends_times_is_remembered_within_bounds_too() {
+    let mut sessions = Sessions::new(Options { most: 10 });
+    for seconds in 0..1_000 {
+        let mut on = packet(Status::AccountingOn, "", seconds, None);
+        on.nas.identifier = Some(seconds.to_string().into());
+        sessions.take(fact(&on));
+        let freed = leases::Lease {
+            address: std::net::Ipv4Addr::from_bits(u32::try_from(seconds).unwrap() + 1).into(),
+            length: 32,
+            client: Client::default(),
+            told: leases::Told::Free { at: at(seconds) },
+        };
+        sessions.take(Reading::default().lease(&freed).unwrap());
+        assert!(sessions.places() <= 20);
+    }
+}
+
 fn facts() -> impl Strategy<Value = Vec<Fact>> {
     let statuses = prop_oneof![
         Just(Status::Start),
