@@ -225,8 +225,11 @@ fn lengths_that_lie_are_refused() {
     }
 }
 
+/// Type, extended type and value, or where an attribute is that is none.
+type Extended = Result<(u8, u8, Vec<u8>), usize>;
+
 /// The extended attributes of a body.
-fn extended(body: &[u8]) -> Vec<Result<(u8, u8, Vec<u8>), usize>> {
+fn extended(body: &[u8]) -> Vec<Extended> {
     let datagram = request(body);
     let packet = Packet::parse(&datagram).unwrap();
     let all = packet.extended().into_iter();

@@ -159,7 +159,7 @@ impl Sessions {
         for place in std::mem::take(&mut self.changed) {
             self.intervals(&place, &mut intervals);
         }
-        intervals.sort_by(|one, other| order(one).cmp(&order(other)));
+        intervals.sort_by_cached_key(order);
         intervals.dedup();
         intervals
     }

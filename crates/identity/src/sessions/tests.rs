@@ -208,7 +208,7 @@ fn a_lease_lasts_as_promised_unless_it_is_given_back_or_another_begins() {
         },
         other,
     );
-    assert_eq!(told(&[forever.clone()])[0].2, None);
+    assert_eq!(told(std::slice::from_ref(&forever))[0].2, None);
     assert_eq!(told(&[forever, first])[0], row(other, 50, 100));
 }
 

@@ -23,7 +23,7 @@ impl LegalReader {
         };
         let verbs = ["assigned", "renewed", "released"];
         let by_client = |verb: &&str| line.contains(&format!(" has been {verb} "));
-        verbs.iter().any(|verb| by_client(&verb))
+        verbs.iter().any(by_client)
             || [" Administrator ", " HA partner "]
                 .iter()
                 .any(|who| line.contains(who) && line.contains("lease"))
