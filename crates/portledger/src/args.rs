@@ -3,10 +3,11 @@
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use portledger_identity::sessions::Field;
 use portledger_ledger::Calendar;
 use portledger_model::{Timestamp, Transport};
 
-use crate::{config::parse_duration, questions::parse_case};
+use crate::{config::parse_duration, identity::form::Format, questions::parse_case};
 
 /// Who held this shared address and port at that time?
 #[derive(Debug, Parser)]
@@ -189,7 +190,12 @@ pub(crate) struct IdentityKeys {
 
 #[derive(Debug, Subcommand)]
 pub(crate) enum IdentityCommand {
-    /// Take in tables of customers: CSV with internal, from, to, customer and more columns
+    /// Take in who had which address: tables of customers, DHCP leases, RADIUS accounting
+    ///
+    /// Tables are CSV with internal, from, to, customer and more columns. Leases of Kea, ISC dhcpd
+    /// and dnsmasq, Kea's forensic log and FreeRADIUS's detail files are read together, in any
+    /// order: give a server's current and its rotated files at once. A customer is named only for
+    /// the time that was told: a session without its end lasts until it was last heard of.
     ///
     /// A line that cannot be taken in stops no other. A table is taken in as a whole or, where it
     /// cannot be read to its end, not at all; importing it again changes nothing.
@@ -215,15 +221,26 @@ pub(crate) struct IdentityStore {
 
 #[derive(Debug, Args)]
 pub(crate) struct IdentityImportArgs {
-    /// Tables of customers; - for standard input
+    /// Tables of customers, lease files, logs of accounting; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) store: IdentityStore,
+    /// What all the files are written in
+    #[arg(long, value_enum, value_name = "FORMAT", default_value_t = Format::Auto)]
+    pub(crate) format: Format,
+    /// What is the customer's id in leases and accounting: user-name, calling-station-id, class,
+    /// nas-port-id, circuit-id, remote-id, subscriber-id, hardware-address, client-id, duid or
+    /// hostname; without it, user-name in accounting, hardware-address in DHCPv4 and duid in DHCPv6
+    #[arg(long, value_name = "FIELD")]
+    pub(crate) customer: Option<Field>,
+    /// The realm of the addresses in leases and accounting; without it, 'default'
+    #[arg(long, value_name = "NAME")]
+    pub(crate) realm: Option<String>,
     /// Write here the lines that could not be taken in, as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
-    /// Print one JSON object a table
+    /// Print one JSON object a file, and one of what became of leases and accounting
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,75 +1,67 @@
 //! `portledger identity`: who the customers are, kept apart from the ledger.
 
+mod feed;
+pub(crate) mod form;
 pub(crate) mod join;
+mod rejects;
 
 use std::{
-    fs::{File, OpenOptions},
-    io::{self, BufRead, BufReader, BufWriter, Write},
-    os::unix::fs::OpenOptionsExt as _,
-    path::Path,
+    fs::{self, File},
+    io::{self, BufRead, BufReader},
+    path::{Path, PathBuf},
     process::ExitCode,
+    time::SystemTime,
 };
 
-use portledger_identity::{Reject, Store};
+use portledger_identity::{Store, sessions::Reading};
 use portledger_keys::{KeyRing, MasterKey, MasterSource};
+use portledger_model::{Realm, Timestamp};
 use serde_json::json;
 
+use self::{feed::Feed, form::Form, rejects::Rejects};
 use crate::{
     args::{ForgetArgs, IdentityImportArgs, IdentityKeys, IdentityStore},
     failure::{Ended, Failure},
-    output::refuse_to_overwrite,
+    questions::now,
 };
 
 pub(crate) fn import(args: &IdentityImportArgs) -> Ended {
-    let store = made(&args.store)?;
-    let mut rejects = args
-        .rejects
-        .as_deref()
-        .map(|path| create(path, args))
-        .transpose()?;
-    let mut all_taken = true;
+    let reading = Reading {
+        realm: args.realm.as_deref().map_or_else(
+            || Ok(Realm::default()),
+            |realm| Realm::new(realm).map_err(|error| Failure::usage(format!("--realm: {error}"))),
+        )?,
+        customer: args.customer,
+    };
+    // What every file is, is settled before the first is taken.
+    let mut files = Vec::new();
     for file in &args.files {
-        let name = file.display();
-        let mut unwritten = None;
-        let imported = store.import(open(file)?, |reject| {
-            eprintln!(
-                "portledger: {name}, line {}: {}",
-                reject.line, reject.reason
-            );
-            if let Some(rejects) = &mut rejects
-                && let Err(error) = keep(rejects, &reject)
-            {
-                unwritten.get_or_insert(error);
-            }
-        });
-        let imported = imported
-            .map_err(|error| Failure::failed(format!("{name}: {}", Failure::from(error))))?;
-        if let Some(error) = unwritten {
-            return Err(Failure::failed(format!(
-                "the rejects cannot be written: {error}"
+        let (mut input, written) = open(file)?;
+        let begin = input
+            .fill_buf()
+            .map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
+        let form = Form::of(args.format, begin, written);
+        if form.is_none() && (args.customer.is_some() || args.realm.is_some()) {
+            return Err(Failure::usage(format!(
+                "{}: a table of customers has its realms and customers in columns; --realm and --customer are for leases and accounting",
+                file.display()
             )));
         }
-        all_taken &= imported.rejected == 0;
-        if args.json {
-            println!(
-                "{}",
-                json!({
-                    "file": file.display().to_string(),
-                    "rows": imported.rows,
-                    "repeated": imported.repeated,
-                    "rejected": imported.rejected,
-                })
-            );
-        } else {
-            println!(
-                "{name}: {} taken in, {} repeated, {} rejected",
-                imported.rows, imported.repeated, imported.rejected
-            );
-        }
+        files.push((file, input, form));
     }
-    if let Some(mut rejects) = rejects {
-        rejects.flush()?;
+    let store = made(&args.store)?;
+    let mut rejects = Rejects::create(args.rejects.as_deref(), &args.files)?;
+    let mut feed = Feed::new(&store, reading);
+    let mut all_taken = true;
+    for (file, input, form) in files {
+        let name = file.display().to_string();
+        all_taken &= match form {
+            Some(form) => feed.file(&name, form, input, &mut rejects, args.json)?,
+            None => table_of(&store, &name, input, &mut rejects, args.json)?,
+        };
     }
+    feed.finish(args.json)?;
+    rejects.finish()?;
     // Each import adds a file, and each file makes a question longer.
     const FILES: usize = 16;
     if store.files()? > FILES {
@@ -80,6 +72,48 @@ pub(crate) fn import(args: &IdentityImportArgs) -> Ended {
     } else {
         ExitCode::FAILURE
     })
+}
+
+/// Takes a table of customers; whether all of it could be taken.
+fn table_of(
+    store: &Store,
+    name: &str,
+    input: impl BufRead,
+    rejects: &mut Rejects,
+    as_json: bool,
+) -> Result<bool, Failure> {
+    let mut unwritten = None;
+    let imported = store.import(input, |reject| {
+        eprintln!(
+            "portledger: {name}, line {}: {}",
+            reject.line, reject.reason
+        );
+        if let Err(error) = rejects.keep(&reject.text) {
+            unwritten.get_or_insert(error);
+        }
+    });
+    let imported =
+        imported.map_err(|error| Failure::failed(format!("{name}: {}", Failure::from(error))))?;
+    if let Some(error) = unwritten {
+        return Err(error);
+    }
+    if as_json {
+        println!(
+            "{}",
+            json!({
+                "file": name,
+                "rows": imported.rows,
+                "repeated": imported.repeated,
+                "rejected": imported.rejected,
+            })
+        );
+    } else {
+        println!(
+            "{name}: {} taken in, {} repeated, {} rejected",
+            imported.rows, imported.repeated, imported.rejected
+        );
+    }
+    Ok(imported.rejected == 0)
 }
 
 pub(crate) fn forget(args: &ForgetArgs) -> Ended {
@@ -104,7 +138,7 @@ fn made(place: &IdentityStore) -> Result<Store, Failure> {
     let dir = &place.identities;
     let master = master_file(dir, &place.keys);
     if !table(dir).exists() && !master.exists() {
-        std::fs::create_dir_all(dir)
+        fs::create_dir_all(dir)
             .map_err(|error| Failure::failed(format!("{}: {error}", dir.display())))?;
         MasterKey::create_file(&master)?;
         eprintln!(
@@ -135,45 +169,26 @@ fn opened_or_made(dir: &Path, keys: &IdentityKeys) -> Result<Store, Failure> {
     Ok(Store::open(&table(dir), KeyRing::open(&ring, master)?)?)
 }
 
-fn master_file(dir: &Path, keys: &IdentityKeys) -> std::path::PathBuf {
+fn master_file(dir: &Path, keys: &IdentityKeys) -> PathBuf {
     let given = keys.identity_master_key.clone();
     given.unwrap_or_else(|| dir.join("master.key"))
 }
 
 /// Where the encrypted table lies, beside its keys unless those are elsewhere.
-fn table(dir: &Path) -> std::path::PathBuf {
+fn table(dir: &Path) -> PathBuf {
     dir.join("table")
 }
 
-fn open(file: &Path) -> Result<Box<dyn BufRead>, Failure> {
+/// The file, and when it was written last; of standard input, now.
+fn open(file: &Path) -> Result<(Box<dyn BufRead>, Timestamp), Failure> {
     if file == Path::new("-") {
-        return Ok(Box::new(BufReader::new(io::stdin())));
+        return Ok((Box::new(BufReader::new(io::stdin())), now()));
     }
-    let opened = File::open(file)
-        .map_err(|error| Failure::failed(format!("{}: {error}", file.display())))?;
-    Ok(Box::new(BufReader::new(opened)))
-}
-
-/// The file of rejects, which are somebody's: for its owner alone.
-fn create(path: &Path, args: &IdentityImportArgs) -> Result<BufWriter<File>, Failure> {
-    refuse_to_overwrite(path, args.files.iter().map(std::path::PathBuf::as_path))?;
-    let mut options = OpenOptions::new();
-    let created = options
-        .write(true)
-        .create(true)
-        .truncate(true)
-        .mode(0o600)
-        .open(path);
-    let created =
-        created.map_err(|error| Failure::failed(format!("{}: {error}", path.display())))?;
-    Ok(BufWriter::new(created))
-}
-
-fn keep(rejects: &mut impl Write, reject: &Reject) -> io::Result<()> {
-    rejects.write_all(&reject.text)?;
-    if reject.text.ends_with(b"\n") {
-        Ok(())
-    } else {
-        rejects.write_all(b"\n")
-    }
+    let unreadable = |error| Failure::failed(format!("{}: {error}", file.display()));
+    let opened = File::open(file).map_err(unreadable)?;
+    let written = opened.metadata().and_then(|facts| facts.modified());
+    let written = written.map_err(unreadable)?;
+    let since = written.duration_since(SystemTime::UNIX_EPOCH);
+    let written = Timestamp::EPOCH.after(since.unwrap_or_default());
+    Ok((Box::new(BufReader::new(opened)), written))
 }

@@ -43,7 +43,9 @@ pub mod dialect;
 mod event;
 pub mod flow;
 pub mod json_lines;
+pub mod leases;
 mod pairing;
+pub mod radius;
 pub mod syslog;
 
 pub use event::{EventTime, Holding, Kind, NatEvent, Phase, Told};
