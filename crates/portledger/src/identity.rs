@@ -134,7 +134,7 @@ pub(crate) fn forget(args: &ForgetArgs) -> Ended {
 }
 
 /// The store in this folder, made where there is none.
-fn made(place: &IdentityStore) -> Result<Store, Failure> {
+pub(crate) fn made(place: &IdentityStore) -> Result<Store, Failure> {
     let dir = &place.identities;
     let master = master_file(dir, &place.keys);
     if !table(dir).exists() && !master.exists() {

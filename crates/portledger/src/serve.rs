@@ -6,7 +6,10 @@ mod metrics;
 use std::{path::Path, process::ExitCode, sync::Arc, thread};
 
 use portledger_ledger::{CommitOptions, Options};
-use portledger_service::collect::{Collector, Figures, Rejects, Settings, Transport};
+use portledger_service::{
+    accounting::Accounting,
+    collect::{Collector, Figures, Rejects, Settings, Transport},
+};
 use portledger_wire::dialect::Dialects;
 use serde_json::{Value, json};
 use signal_hook::{
@@ -18,6 +21,7 @@ use tokio::sync::Notify;
 use crate::{
     args::ServeArgs,
     failure::{Ended, Failure},
+    identity,
     import::dialects,
     keeping::Keeping,
     ledger,
@@ -41,6 +45,7 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
             .map_err(|error| Failure::failed(format!("{}: {error}", path.display())))
     });
     let metrics = config.metrics.map(Metrics::bind).transpose()?;
+    let accounting = config.radius.map(hear_accounting).transpose()?;
     let options = Options {
         collects: true,
         ..Options::default()
@@ -71,7 +76,10 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
         scope.spawn(|| {
             for signal in &mut signals {
                 if signal == SIGUSR1 {
-                    println!("{}", figures_json(&collector.figures()));
+                    println!(
+                        "{}",
+                        figures_json(&collector.figures(), accounting.as_ref())
+                    );
                 } else {
                     collector.stop();
                 }
@@ -85,8 +93,21 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
             let (collector, stop) = (Arc::clone(&collector), &stop);
             scope.spawn(move || metrics.serve(collector, stop));
         }
+        if let Some(accounting) = &accounting {
+            let collector = &collector;
+            scope.spawn(move || {
+                let tell = |error: &_| eprintln!("portledger: identities: {error}");
+                if let Err(error) = accounting.run(tell) {
+                    eprintln!("portledger: accounting cannot be heard any more: {error}");
+                    collector.stop();
+                }
+            });
+        }
         eprintln!("ready");
         let ended = collector.run();
+        if let Some(accounting) = &accounting {
+            accounting.stop();
+        }
         handle.close();
         stop.notify_one();
         ended
@@ -96,9 +117,24 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
     keeping.stop();
     ended?;
     if let Some(figures) = figures? {
-        println!("{}", figures_json(&figures));
+        println!("{}", figures_json(&figures, accounting.as_ref()));
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn hear_accounting(radius: config::Radius) -> Result<Accounting, Failure> {
+    let config::Radius {
+        address,
+        clients,
+        reading,
+        store,
+    } = radius;
+    let store = identity::made(&store)?;
+    let accounting = Accounting::bind(address, clients, reading, store)
+        .map_err(|error| Failure::failed(format!("radius: cannot listen on {address}: {error}")))?;
+    let address = accounting.address()?;
+    eprintln!("portledger: RADIUS accounting over UDP on {address}");
+    Ok(accounting)
 }
 
 fn name(listener: &portledger_service::collect::Listener) -> &'static str {
@@ -113,7 +149,7 @@ fn name(listener: &portledger_service::collect::Listener) -> &'static str {
     }
 }
 
-fn figures_json(figures: &Figures) -> Value {
+fn figures_json(figures: &Figures, accounting: Option<&Accounting>) -> Value {
     let devices = figures.devices.iter().map(|(device, figures)| {
         json!({
             "device": device.as_str(),
@@ -146,6 +182,18 @@ fn figures_json(figures: &Figures) -> Value {
         "not_kept_aside": figures.not_kept_aside,
         "devices": devices.collect::<Vec<_>>(),
         "listeners": listeners.collect::<Vec<_>>(),
+        "accounting": accounting.map(|accounting| {
+            let figures = accounting.figures();
+            json!({
+                "requests": figures.requests,
+                "repeated": figures.repeated,
+                "refused": figures.refused,
+                "unverified": figures.unverified,
+                "intervals": figures.intervals,
+                "answered": figures.answered,
+                "failures": figures.failures,
+            })
+        }),
     })
 }
 

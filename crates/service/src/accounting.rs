@@ -20,10 +20,7 @@ use std::{
 };
 
 use ipnet::IpNet;
-use portledger_identity::{
-    Error as StoreError, Interval, Sessions, Store,
-    sessions::Reading,
-};
+use portledger_identity::{Error as StoreError, Interval, Sessions, Store, sessions::Reading};
 use portledger_model::Timestamp;
 use portledger_wire::radius::{Duplicates, Packet, Secret};
 
@@ -220,7 +217,8 @@ impl Hearing<'_> {
                 return;
             }
             let written = self.unwritten.len() as u64;
-            self.accounting.count(|figures| figures.intervals += written);
+            self.accounting
+                .count(|figures| figures.intervals += written);
             self.unwritten.clear();
         }
         for (to, response) in self.owed.drain(..) {

@@ -7,16 +7,26 @@ use std::{
 };
 
 use ipnet::IpNet;
+use portledger_identity::sessions::{Field, Reading};
 use portledger_model::{Device, Realm, Timestamp};
 use portledger_service::{
+    accounting::Client,
     collect::{Form, Known, Listener, Promise, Protocol, Roster, Telling, Transport},
     tls,
 };
-use portledger_wire::dialect::{Dialect, Dialects};
+use portledger_wire::{
+    dialect::{Dialect, Dialects},
+    radius::Secret,
+};
 use serde::Deserialize;
 
 use super::wrong;
-use crate::{config::Time, failure::Failure, input::parse_zone};
+use crate::{
+    args::{IdentityKeys, IdentityStore},
+    config::Time,
+    failure::Failure,
+    input::parse_zone,
+};
 
 /// What a configuration file says, checked.
 pub(super) struct ServeConfig {
@@ -28,6 +38,15 @@ pub(super) struct ServeConfig {
     pub(super) dialects: Vec<PathBuf>,
     pub(super) listeners: Vec<Listener>,
     pub(super) roster: Roster,
+    pub(super) radius: Option<Radius>,
+}
+
+/// A socket for RADIUS accounting, and where customers are kept.
+pub(super) struct Radius {
+    pub(super) address: SocketAddr,
+    pub(super) clients: Vec<Client>,
+    pub(super) reading: Reading,
+    pub(super) store: IdentityStore,
 }
 
 #[derive(Debug, Deserialize)]
@@ -46,6 +65,27 @@ struct File {
     listen: Vec<ListenTable>,
     #[serde(default, rename = "device")]
     devices: Vec<DeviceTable>,
+    radius: Option<RadiusTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RadiusTable {
+    address: SocketAddr,
+    identities: PathBuf,
+    identity_keys: Option<PathBuf>,
+    identity_master_key: Option<PathBuf>,
+    realm: Option<String>,
+    customer: Option<String>,
+    #[serde(rename = "client")]
+    clients: Vec<ClientTable>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ClientTable {
+    from: Net,
+    secret_file: PathBuf,
 }
 
 #[derive(Debug, Deserialize)]
@@ -175,6 +215,7 @@ impl File {
             dialects: self.dialects,
             listeners: listeners.collect::<Result<_, _>>()?,
             roster: Roster { known, others },
+            radius: self.radius.map(RadiusTable::checked).transpose()?,
         })
     }
 }
@@ -207,6 +248,49 @@ impl ListenTable {
             },
             transport,
             address,
+        })
+    }
+}
+
+impl RadiusTable {
+    fn checked(self) -> Result<Radius, Failure> {
+        if self.clients.is_empty() {
+            return Err(Failure::usage(
+                "radius: no [[radius.client]]: nobody would be answered",
+            ));
+        }
+        let clients = self.clients.into_iter().map(ClientTable::checked);
+        let realm = self.realm.as_deref();
+        let customer = self.customer.as_deref().map(str::parse::<Field>);
+        Ok(Radius {
+            address: self.address,
+            clients: clients.collect::<Result<_, _>>()?,
+            reading: Reading {
+                realm: realm.map_or(Ok(Realm::default()), Realm::new)?,
+                customer: customer
+                    .transpose()
+                    .map_err(|error| Failure::usage(format!("radius.customer: {error}")))?,
+            },
+            store: IdentityStore {
+                identities: self.identities,
+                keys: IdentityKeys {
+                    identity_keys: self.identity_keys,
+                    identity_master_key: self.identity_master_key,
+                },
+            },
+        })
+    }
+}
+
+impl ClientTable {
+    fn checked(self) -> Result<Client, Failure> {
+        let path = self.secret_file.display().to_string();
+        let failed = |what: &dyn std::fmt::Display| Failure::usage(format!("{path}: {what}"));
+        let text = std::fs::read(&self.secret_file).map_err(|error| failed(&error))?;
+        Ok(Client {
+            from: self.from.net(),
+            // The end of the line is the editor's.
+            secret: Secret::new(text.trim_ascii_end()).map_err(|error| failed(&error))?,
         })
     }
 }
