@@ -44,6 +44,7 @@ use std::{
         atomic::{AtomicBool, Ordering},
     },
     thread,
+    time::Duration,
 };
 
 use portledger_ledger::{CommitOptions, Committer, Error as LedgerError, State, Writer};
@@ -59,6 +60,9 @@ pub use figures::{DeviceFigures, Figures, ListenerFigures};
 pub use form::{Form, FormReader, Line};
 pub use rejects::Rejects;
 pub use roster::{Known, Roster, Telling, device_at};
+
+/// How long at most is read on, when it is time to stop, what came before.
+const DRAIN: Duration = Duration::from_secs(5);
 
 /// What is heard, and where.
 pub struct Settings<'d> {

@@ -1,5 +1,12 @@
 //! RADIUS accounting over a socket: who is known afterwards, and who gets an answer.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::{
     net::{IpAddr, SocketAddr, UdpSocket},
     thread,

@@ -1,5 +1,12 @@
 //! What is sent to sockets, and what the ledger says of it afterwards.
 
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    reason = "a test fails by panicking, in its helpers too"
+)]
+
 use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},

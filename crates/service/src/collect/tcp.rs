@@ -5,7 +5,7 @@ use std::{
     net::{SocketAddr, TcpListener, TcpStream},
     sync::Arc,
     thread::{self, Scope},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use portledger_wire::{
@@ -15,7 +15,7 @@ use portledger_wire::{
 use rustls::{ServerConfig, ServerConnection, StreamOwned};
 
 use super::{
-    Collector, Note, Protocol,
+    Collector, DRAIN, Note, Protocol,
     desk::{Heard, now},
     flows::Exporter,
     lines::Speakers,
@@ -138,7 +138,11 @@ fn read(
     };
     let mut piece = vec![0; PIECE];
     let mut is_usable = true;
-    while is_usable && !collector.stops() {
+    let mut stopped = None;
+    while is_usable {
+        if collector.stops() && stopped.get_or_insert_with(Instant::now).elapsed() >= DRAIN {
+            break;
+        }
         match stream.read(&mut piece) {
             Ok(0) => break,
             Ok(length) => {
@@ -153,7 +157,10 @@ fn read(
                     figures.refused += refused;
                 });
             }
-            Err(error) if is_pause(&error) => sender.tick(&mut collector.desk.lock()),
+            // What came before it is time to stop was read.
+            Err(error) if is_pause(&error) && !collector.stops() => {
+                sender.tick(&mut collector.desk.lock());
+            }
             Err(_) => break,
         }
         collector.submit();

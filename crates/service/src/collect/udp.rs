@@ -5,7 +5,7 @@ use std::{io, time::Duration};
 use portledger_model::Timestamp;
 
 use super::{
-    Collector, Note, Protocol,
+    Collector, DRAIN, Note, Protocol,
     datagrams::{Datagram, Datagrams},
     desk::{Heard, now},
     figures::ListenerFigures,
@@ -35,6 +35,7 @@ pub(super) fn hear(
         Protocol::Lines => Senders::Lines(Speakers::new(&settings.roster, settings.dialects)),
     };
     let mut tick = now();
+    let mut stopped = None;
     loop {
         let mut counted = ListenerFigures::default();
         let mut heard = None;
@@ -59,12 +60,11 @@ pub(super) fn hear(
         if received > 0 {
             note.note(|figures| figures.add(&counted));
         }
-        let stops = collector.stops();
-        if stops {
-            senders.finish(at, &mut collector.desk.lock());
-        }
         collector.submit();
-        if stops {
+        // What the kernel has is taken before the end: nobody else would.
+        if collector.stops() && (received == 0 || at.since(*stopped.get_or_insert(at)) >= DRAIN) {
+            senders.finish(at, &mut collector.desk.lock());
+            collector.submit();
             return Ok(());
         }
     }
