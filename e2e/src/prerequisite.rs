@@ -40,6 +40,17 @@ pub fn met_with_nat(programs: &[&str]) -> Result<bool, Failure> {
     met(programs)
 }
 
+/// As [`met`], and there is a `portledger` program.
+///
+/// # Errors
+/// [`Failure::Missing`] instead of `false` when `PORTLEDGER_E2E=1`.
+pub fn met_with_portledger(programs: &[&str]) -> Result<bool, Failure> {
+    if portledger().is_none() {
+        return skip("no portledger program (cargo build -p portledger)");
+    }
+    met(programs)
+}
+
 /// The program under test: `PORTLEDGER_BIN`, or the newer of the release and debug builds.
 #[must_use]
 pub fn portledger() -> Option<PathBuf> {

@@ -1,0 +1,16 @@
+//! Other people's collectors, exporters and relays: what we tell them they show right, and what they tell us names
+//! the right subscriber.
+//!
+//! ```text
+//! our ledger ──▶ export ──▶ nfcapd, nfacctd, rsyslog, syslog-ng ──▶ what they wrote
+//! nfreplay, softflowd, pmacctd, rsyslog, conntrack ──▶ portledger serve, import ──▶ portledger who
+//! ```
+#![forbid(unsafe_code)]
+#![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail by panicking, as tests do.
+
+#[path = "collectors/blocks.rs"]
+mod blocks;
+#[path = "collectors/flows.rs"]
+mod flows;
+#[path = "collectors/peers.rs"]
+mod peers;
