@@ -133,13 +133,14 @@ fn everybody() -> Roster {
     Roster::everybody(Telling::default())
 }
 
-/// The events as IPFIX, a message each.
+/// The events as IPFIX, a message each, sent a second after.
 fn messages(events: &[NatEvent]) -> Vec<Vec<u8>> {
     let mut exporter = Exporter::new(ExportSettings::default());
     let each = events.iter().map(|event| {
         let mut message = Vec::new();
         let one = std::slice::from_ref(event);
-        exporter.message(time(3_600), one, &mut message).unwrap();
+        let sent = event.at.timestamp().after(Duration::from_secs(1));
+        exporter.message(sent, one, &mut message).unwrap();
         message
     });
     each.collect()
@@ -210,6 +211,47 @@ fn a_lost_message_is_a_gap() {
     assert!(gaps.contains(&GapReason::LostOnTheWay), "{gaps:?}");
     let (holders, gaps) = asked(dir.path(), 0, time(5));
     assert_eq!((holders, gaps), (vec![who(1)], vec![GapReason::HeldBefore]));
+}
+
+#[test]
+fn while_data_waits_for_its_template_nothing_is_claimed() {
+    let dir = tempfile::tempdir().unwrap();
+    let dialects = Dialects::built_in();
+    let mut mapping = block(time(20), Phase::Begun, 3, 5);
+    if let Told::Ports(holding) = &mut mapping.told {
+        holding.kind = Kind::Mapping {
+            internal_port: Some(7),
+        };
+        holding.ports = PortRange::new(9_000, 9_000).unwrap();
+        holding.transport = Some(portledger_model::Transport::Udp);
+    }
+    let mut again = mapping.clone();
+    again.at = EventTime::Told(time(30));
+    let events = [
+        block(time(0), Phase::Begun, 1, 0),
+        mapping,
+        again,
+        block(time(40), Phase::Begun, 2, 1),
+    ];
+    let figures = collect(
+        dir.path(),
+        settings(&dialects, vec![listener(Protocol::Flows, UDP)], everybody()),
+        |addresses| {
+            let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+            for (number, message) in messages(&events).into_iter().enumerate() {
+                // The one with the mappings' template never comes.
+                if number != 1 {
+                    socket.send_to(&message, addresses[0]).unwrap();
+                }
+            }
+        },
+        heard_events(2),
+    );
+    assert!(figures.sum(|device| device.losses) > 0);
+    for at in [10, 35, 45] {
+        let (_, gaps) = asked(dir.path(), 0, time(at));
+        assert!(gaps.contains(&GapReason::LostOnTheWay), "{at}: {gaps:?}");
+    }
 }
 
 /// An event as our own NAT says it in syslog.

@@ -13,7 +13,7 @@
 //! ```
 
 use std::{
-    collections::{HashMap, VecDeque},
+    collections::{HashMap, VecDeque, hash_map::Entry},
     net::Ipv4Addr,
     time::Duration,
 };
@@ -75,6 +75,23 @@ pub enum Unkept {
     /// A ledger has no need of it: bindings of addresses, and limits without their figures.
     #[error("a ledger has no need of it")]
     NotNeeded,
+}
+
+impl Known {
+    fn holder(&mut self, subscriber: &Subscriber) -> Option<&mut Holder> {
+        let mut holders = self.holders.iter_mut();
+        holders.find(|holder| holder.subscriber == *subscriber)
+    }
+
+    fn remember(&mut self, subscriber: Subscriber, since: Timestamp) {
+        self.holders
+            .retain(|holder| holder.subscriber != subscriber);
+        self.holders.push(Holder {
+            subscriber,
+            since,
+            sessions: 1,
+        });
+    }
 }
 
 impl Pairing {
@@ -192,18 +209,25 @@ impl Pairing {
     ) -> Result<(), Unkept> {
         let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
         let place = place(&holding);
-        let is_session = matches!(holding.kind, Kind::Session { .. });
-        if let Some(holder) = self.holder(place, &block.subscriber) {
-            if is_session {
-                holder.sessions = holder.sessions.saturating_add(1);
-                return Ok(());
+        // A million places lie far apart in memory: each event looks its own up once.
+        let room = self.places.len() < ROOM;
+        let known = match self.places.entry(place) {
+            Entry::Occupied(known) => Some(known.into_mut()),
+            Entry::Vacant(unknown) => room.then(|| unknown.insert(Known::default())),
+        };
+        if let Some(known) = known {
+            if let Some(holder) = known.holder(&block.subscriber) {
+                if matches!(holding.kind, Kind::Session { .. }) {
+                    holder.sessions = holder.sessions.saturating_add(1);
+                    return Ok(());
+                }
+                // The same told twice.
+                if holder.since == at {
+                    return Ok(());
+                }
             }
-            // The same told twice.
-            if holder.since == at {
-                return Ok(());
-            }
+            known.remember(block.subscriber.clone(), at);
         }
-        self.remember(place, block.subscriber.clone(), at);
         out.push(self.record(at, Event::Allocated(block)));
         // Its release may have overtaken it.
         let mine = |(ended, early): &(Timestamp, Holding)| {
@@ -244,8 +268,8 @@ impl Pairing {
     /// Whether it is known, or told, since when it was held.
     fn ended(&mut self, at: Timestamp, holding: &Holding, out: &mut Vec<Record>) -> bool {
         let place = place(holding);
-        let holders = self.places.get_mut(&place).map(|known| &mut known.holders);
-        let found = holders.and_then(|holders| {
+        let found = self.places.get_mut(&place).and_then(|known| {
+            let holders = &mut known.holders;
             let named = |holder: &Holder| Some(&holder.subscriber) == holding.subscriber.as_ref();
             let found = match holding.subscriber {
                 Some(_) => holders.iter().position(named),
@@ -257,15 +281,18 @@ impl Pairing {
                 holder.sessions -= 1;
                 return Some(None);
             }
+            known.ended = known.ended.max(Some(at));
             Some(Some(holders.swap_remove(found)))
         });
         let (subscriber, since) = match (found, &holding.subscriber, holding.since) {
             (Some(None), ..) => return true,
             (Some(Some(holder)), _, since) => (holder.subscriber, since.unwrap_or(holder.since)),
-            (None, Some(subscriber), Some(since)) => (subscriber.clone(), since),
+            (None, Some(subscriber), Some(since)) => {
+                self.has_ended(place, at);
+                (subscriber.clone(), since)
+            }
             (None, ..) => return false,
         };
-        self.has_ended(place, at);
         out.push(self.released(at, place, subscriber, since));
         true
     }
@@ -326,11 +353,7 @@ impl Pairing {
     }
 
     fn holder(&mut self, place: Place, subscriber: &Subscriber) -> Option<&mut Holder> {
-        let known = self.places.get_mut(&place)?;
-        known
-            .holders
-            .iter_mut()
-            .find(|holder| holder.subscriber == *subscriber)
+        self.places.get_mut(&place)?.holder(subscriber)
     }
 
     fn remember(&mut self, place: Place, subscriber: Subscriber, since: Timestamp) {
@@ -338,14 +361,7 @@ impl Pairing {
             return;
         }
         let known = self.places.entry(place).or_default();
-        known
-            .holders
-            .retain(|holder| holder.subscriber != subscriber);
-        known.holders.push(Holder {
-            subscriber,
-            since,
-            sessions: 1,
-        });
+        known.remember(subscriber, since);
     }
 
     fn has_ended(&mut self, place: Place, at: Timestamp) {

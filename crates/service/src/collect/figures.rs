@@ -24,7 +24,7 @@ pub struct Figures {
 /// Of one device.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct DeviceFigures {
-    /// Messages: datagrams of flows, lines.
+    /// Messages: datagrams of flows or pieces of their streams, lines.
     pub messages: u64,
     /// NAT events.
     pub events: u64,

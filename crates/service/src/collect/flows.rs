@@ -113,7 +113,7 @@ impl Exporter {
         self.session.datagram(bytes, now, &mut |item| {
             heard.item(index, now, item, bytes);
         });
-        heard.alive(index, now);
+        self.heard_out(now, heard);
     }
 
     /// Takes the next piece of a stream; `false` where the stream is of no use any more.
@@ -124,8 +124,18 @@ impl Exporter {
         let read = self.session.stream(bytes, now, &mut |item| {
             heard.item(index, now, item, bytes);
         });
-        heard.alive(index, now);
+        self.heard_out(now, heard);
         read.is_ok()
+    }
+
+    /// After a message: the device lives; but while data waits for its template, what it told is
+    /// not known.
+    fn heard_out(&self, now: Timestamp, heard: &mut Heard) {
+        if self.session.is_waiting() {
+            heard.lost(self.index, None, now, None);
+        } else {
+            heard.alive(self.index, now);
+        }
     }
 
     pub(super) fn tick(&mut self, now: Timestamp, heard: &mut Heard) {

@@ -73,6 +73,11 @@ impl Session {
         self.counters
     }
 
+    /// Whether data waits for its template: what it tells is not known yet.
+    pub fn is_waiting(&self) -> bool {
+        !self.waiting.is_empty()
+    }
+
     /// Reads one datagram, received at `now` by our clock: one message of IPFIX or NetFlow v9.
     pub fn datagram(&mut self, bytes: &[u8], now: Timestamp, out: &mut impl FnMut(Item)) {
         match message::read(bytes) {

@@ -41,6 +41,10 @@ pub(super) struct Waiting {
 }
 
 impl Waiting {
+    pub(super) fn is_empty(&self) -> bool {
+        self.sets.is_empty()
+    }
+
     /// Keeps a set; the oldest that must go for it go to `dropped`.
     pub(super) fn push(
         &mut self,
