@@ -16,7 +16,7 @@ pub fn met(programs: &[&str]) -> Result<bool, Failure> {
     let missing = always
         .iter()
         .chain(programs)
-        .find(|program| find_program(program).is_none());
+        .find(|name| program(name).is_none());
     if let Some(program) = missing {
         return skip(&format!("no program {program}"));
     }
@@ -51,15 +51,24 @@ pub fn met_with_portledger(programs: &[&str]) -> Result<bool, Failure> {
     met(programs)
 }
 
+/// Where a program is: installed, or unpacked by `cargo xtask test` in `TARGET/peers`, as those are whose packages
+/// cannot be installed side by side.
+#[must_use]
+pub fn program(name: &str) -> Option<PathBuf> {
+    let unpacked = target().map(|target| target.join("peers/usr/sbin"));
+    std::env::split_paths(&search_path())
+        .chain(unpacked)
+        .map(|folder| folder.join(name))
+        .find(|path| path.is_file())
+}
+
 /// The program under test: `PORTLEDGER_BIN`, or the newer of the release and debug builds.
 #[must_use]
 pub fn portledger() -> Option<PathBuf> {
     if let Some(path) = std::env::var_os("PORTLEDGER_BIN") {
         return Some(PathBuf::from(path)).filter(|path| path.is_file());
     }
-    // Tests run from TARGET/PROFILE/deps.
-    let own = std::env::current_exe().ok()?;
-    let target = own.ancestors().nth(3)?;
+    let target = target()?;
     let built = ["release", "debug"].map(|profile| target.join(profile).join("portledger"));
     built
         .into_iter()
@@ -71,10 +80,10 @@ pub fn portledger() -> Option<PathBuf> {
         })
 }
 
-fn find_program(name: &str) -> Option<PathBuf> {
-    std::env::split_paths(&search_path())
-        .map(|folder| folder.join(name))
-        .find(|path| path.is_file())
+/// Cargo's folder: tests run from TARGET/PROFILE/deps.
+fn target() -> Option<PathBuf> {
+    let own = std::env::current_exe().ok()?;
+    own.ancestors().nth(3).map(Path::to_path_buf)
 }
 
 fn may_make_namespaces() -> bool {

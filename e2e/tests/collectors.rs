@@ -10,7 +10,17 @@
 
 #[path = "collectors/blocks.rs"]
 mod blocks;
+#[path = "collectors/certificates.rs"]
+mod certificates;
+#[path = "collectors/exporters.rs"]
+mod exporters;
 #[path = "collectors/flows.rs"]
 mod flows;
 #[path = "collectors/peers.rs"]
 mod peers;
+#[path = "collectors/relays.rs"]
+mod relays;
+#[path = "collectors/serving.rs"]
+mod serving;
+#[path = "collectors/syslog.rs"]
+mod syslog;
