@@ -8,6 +8,8 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail by panicking, as tests do.
 
+#[path = "collectors/accounting.rs"]
+mod accounting;
 #[path = "collectors/blocks.rs"]
 mod blocks;
 #[path = "collectors/certificates.rs"]

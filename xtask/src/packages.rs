@@ -27,6 +27,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("nginx", "nginx-light"),
     ("ping", "iputils-ping"),
     ("python3", "python3-venv"),
+    ("radclient", "freeradius-utils"),
     ("rsyslogd", "rsyslog"),
     ("setcap", "libcap2-bin"),
     ("softflowd", "softflowd"),
