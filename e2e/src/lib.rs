@@ -6,6 +6,9 @@
 //! between them, and [`trace`] compares what `portledger trace` answers for every line of a server's log with
 //! [`truth`]: what each host knows it did.
 //!
+//! The tests in `tests/collectors` need no such Internet: there other people's collectors, exporters and relays run on
+//! loopback, and talk to ours.
+//!
 //! All of it needs root, namespaces, `/dev/net/tun` and Debian packages that `cargo xtask test` installs. Each
 //! test asks [`prerequisite`] first: what is missing skips the test with a line that says so, and fails it when
 //! `PORTLEDGER_E2E=1`, as `cargo xtask test` sets it.

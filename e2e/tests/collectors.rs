@@ -18,6 +18,8 @@ mod certificates;
 mod exporters;
 #[path = "collectors/flows.rs"]
 mod flows;
+#[path = "collectors/kernel.rs"]
+mod kernel;
 #[path = "collectors/peers.rs"]
 mod peers;
 #[path = "collectors/relays.rs"]

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::io::ErrorKind;
 use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 
 use crate::command;
@@ -29,6 +30,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("python3", "python3-venv"),
     ("radclient", "freeradius-utils"),
     ("rsyslogd", "rsyslog"),
+    (RSYSLOG_TLS, "rsyslog-openssl"),
     ("setcap", "libcap2-bin"),
     ("softflowd", "softflowd"),
     ("ssh", "openssh-client"),
@@ -40,14 +42,41 @@ const NEEDED: &[(&str, &str)] = &[
     ("turnutils_natdiscovery", "coturn"),
 ];
 
+/// rsyslog's driver for TLS, where Debian's amd64 and arm64 have it.
+#[cfg(target_arch = "aarch64")]
+const RSYSLOG_TLS: &str = "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so";
+#[cfg(not(target_arch = "aarch64"))]
+const RSYSLOG_TLS: &str = "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so";
+
+/// A program whose package Debian does not install beside another that the tests need (each is the system's logger):
+/// it is unpacked into `TARGET/peers`, where the tests look too, and the libraries it needs are installed.
+struct Beside {
+    program: &'static str,
+    package: &'static str,
+    libraries: &'static [&'static str],
+}
+
+const UNPACKED: &[Beside] = &[Beside {
+    program: "syslog-ng",
+    package: "syslog-ng-core",
+    libraries: &["libivykis0", "libnet1", "libpcre3", "libwrap0"],
+}];
+
 /// Asked by Debian's maintainer scripts before they start a service; 101 means "do not".
 const POLICY: &str = "/usr/sbin/policy-rc.d";
 
 /// Installs, with `apt-get`, the packages of programs that are not there. No service is started.
 pub(crate) fn install_missing() -> Result<(), String> {
-    let missing = packages_missing(command::is_installed);
+    let peers = command::target_directory()?.join("peers");
+    let is_there = |beside: &&Beside| {
+        command::is_installed(beside.program)
+            || peers.join("usr/sbin").join(beside.program).is_file()
+    };
+    let unpacked: Vec<&Beside> = UNPACKED.iter().filter(|beside| !is_there(beside)).collect();
+    let mut missing = packages_missing(command::is_installed);
+    missing.extend(unpacked.iter().flat_map(|beside| beside.libraries));
     if missing.is_empty() {
-        println!("all {} programs are there", NEEDED.len());
+        println!("all {} programs are there", NEEDED.len() + UNPACKED.len());
         return Ok(());
     }
     let list = missing.iter().copied().collect::<Vec<_>>().join(" ");
@@ -63,6 +92,9 @@ pub(crate) fn install_missing() -> Result<(), String> {
             .args(["-qq", "install", "--no-install-recommends"])
             .args(&missing),
     )?;
+    for beside in unpacked {
+        unpack(beside.package, &peers)?;
+    }
     let still = packages_missing(command::is_installed);
     if still.is_empty() {
         Ok(())
@@ -71,6 +103,25 @@ pub(crate) fn install_missing() -> Result<(), String> {
             "installed, but their programs are not found: {still:?}"
         ))
     }
+}
+
+/// Unpacks a package into a folder, without what it would do to the system at its installation.
+fn unpack(package: &str, into: &Path) -> Result<(), String> {
+    let fresh = into.join("packages").join(package);
+    let io = |error| format!("{}: {error}", fresh.display());
+    fs::create_dir_all(&fresh).map_err(io)?;
+    command::run(
+        apt_get()
+            .args(["-qq", "download", package])
+            .current_dir(&fresh),
+    )?;
+    let files = fs::read_dir(&fresh).map_err(io)?;
+    let files = files.collect::<Result<Vec<_>, _>>().map_err(io)?;
+    for file in files {
+        let mut dpkg = Command::new("dpkg-deb");
+        command::run(dpkg.arg("-x").arg(file.path()).arg(into))?;
+    }
+    fs::remove_dir_all(&fresh).map_err(io)
 }
 
 fn packages_missing(is_installed: impl Fn(&str) -> bool) -> BTreeSet<&'static str> {

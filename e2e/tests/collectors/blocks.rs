@@ -7,9 +7,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use portledger_e2e::{Failure, wait_for};
 use portledger_ledger::{Options, Writer};
-use portledger_model::{
-    Block, Device, Event, PortRange, Realm, Record, Subscriber, Timestamp, Transport,
-};
+use portledger_model::{Block, Device, Event, PortRange, Realm, Record, Subscriber, Timestamp};
 use portledger_service::export::{Exporting, Keep, Sends, Target, TargetName};
 use portledger_wire::NatEvent;
 
@@ -155,12 +153,11 @@ impl Told {
 }
 
 fn events(began: Timestamp, holding: &Holding) -> Vec<Record> {
-    let transport: Option<Transport> = None;
     let block = Block {
         subscriber: Subscriber::new(Realm::default(), holding.host.into()),
         external: EXTERNAL,
         ports: PortRange::new(holding.first, holding.last).unwrap(),
-        transport,
+        transport: None,
     };
     let since = began.after(Duration::from_secs(holding.from));
     let record = |at, event| Record {
