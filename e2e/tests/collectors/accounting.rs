@@ -112,8 +112,19 @@ fn tell(port: u16, secret: &str, status: &str, at: Timestamp) -> bool {
         at.as_millis() / 1_000
     );
     let mut command = Command::new("radclient");
-    command.args(["-r", "1", "-t", "3", &format!("127.0.0.1:{port}"), "acct", secret]);
-    command.stdin(Stdio::piped()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.args([
+        "-r",
+        "1",
+        "-t",
+        "3",
+        &format!("127.0.0.1:{port}"),
+        "acct",
+        secret,
+    ]);
+    command
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .stderr(Stdio::null());
     let mut client = command.spawn().unwrap();
     let mut stdin = client.stdin.take().unwrap();
     stdin.write_all(packet.as_bytes()).unwrap();

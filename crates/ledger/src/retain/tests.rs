@@ -35,6 +35,7 @@ fn write(dir: &Path, records: &[Record]) {
             calendar: "00:00".parse().unwrap(),
             ..Settings::new([3; 16])
         }),
+        ..Options::default()
     };
     let (mut writer, _) = Writer::open(dir, options).unwrap();
     for batch in records.chunks(40) {
