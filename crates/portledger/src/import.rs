@@ -14,11 +14,11 @@ use std::{
 
 use portledger_ledger::{Keeper, Options, Writer};
 use portledger_model::{Device, Realm, Timestamp};
-use portledger_service::collect::{Devices, Form, FormReader, Line, Loss, Promise, device_at};
+use portledger_service::collect::{Came, Devices, Form, FormReader, Line, Promise, device_at};
 use portledger_wire::{
-    NatEvent,
+    NatEvent, Unkept,
     dialect::{Dialect, Dialects, Untimed},
-    flow::{Item, Unit},
+    flow::Item,
     syslog::{Clock, Message},
 };
 use serde_json::json;
@@ -400,55 +400,17 @@ impl Import {
         writer: &mut Writer,
     ) -> Result<(), Failure> {
         for item in items {
-            match item {
-                Item::Event { event, .. } => self.take(device, event, writer)?,
-                Item::Rejected { offset, why } => {
-                    let why = format!("byte {offset}: {why}");
-                    self.reject(name, number, payload, why)?;
+            let index = self.devices.enter(device, self.promise);
+            match self.devices.item(index, item, None) {
+                Came::Event { unkept, .. } => self.count(unkept, writer)?,
+                Came::Rejected { reason, set } => {
+                    let bytes = set.as_ref().map_or(payload, |set| &set.0);
+                    self.reject(name, number, bytes, reason)?;
                 }
-                Item::Gap {
-                    missing,
-                    unit,
-                    since,
-                    until,
-                    ..
-                } => {
-                    let events = (unit == Unit::Records).then_some(missing.into());
-                    self.lost(device, since, until, events);
-                }
-                Item::Restarted { since, until, .. } => self.lost(device, since, until, None),
-                Item::Dropped {
-                    template,
-                    set,
-                    since,
-                    until,
-                    ..
-                } => {
-                    self.lost(device, since, until, None);
-                    let why = format!("data: template {template} never came");
-                    self.reject(name, number, &set.0, why)?;
-                }
-                // From there on nobody can say what is missing.
-                Item::Disordered { since, .. } => {
-                    let index = self.devices.enter(device, self.promise);
-                    self.devices.disordered(index, since);
-                }
+                Came::Lost(_) | Came::Disordered => {}
             }
         }
         Ok(())
-    }
-
-    fn lost(&mut self, device: &Device, since: Timestamp, until: Timestamp, events: Option<u64>) {
-        let index = self.devices.enter(device, self.promise);
-        let since = Some(since);
-        self.devices.lost(
-            index,
-            Loss {
-                since,
-                until,
-                events,
-            },
-        );
     }
 
     fn take(
@@ -457,9 +419,14 @@ impl Import {
         event: NatEvent,
         writer: &mut Writer,
     ) -> Result<(), Failure> {
-        self.told.events += 1;
         let index = self.devices.enter(device, self.promise);
-        if let Some(unkept) = self.devices.take(index, event, None) {
+        let unkept = self.devices.take(index, event, None);
+        self.count(unkept, writer)
+    }
+
+    fn count(&mut self, unkept: Option<Unkept>, writer: &mut Writer) -> Result<(), Failure> {
+        self.told.events += 1;
+        if let Some(unkept) = unkept {
             *self.told.skipped.entry(unkept.to_string()).or_default() += 1;
         }
         if self.devices.batch().len() >= BATCH {

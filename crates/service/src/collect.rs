@@ -55,7 +55,7 @@ use thiserror::Error;
 use datagrams::Datagrams;
 use desk::{Desk, DiskFailed};
 
-pub use devices::{DeviceIndex, Devices, Loss, Promise};
+pub use devices::{Came, DeviceIndex, Devices, Loss, Promise};
 pub use figures::{DeviceFigures, Figures, ListenerFigures};
 pub use form::{Form, FormReader, Line};
 pub use rejects::Rejects;

@@ -11,13 +11,10 @@ use std::{
 
 use portledger_ledger::{Committer, State as Disk, SubmitError, Ticket};
 use portledger_model::{Device, Timestamp};
-use portledger_wire::{
-    NatEvent,
-    flow::{Item, Unit},
-};
+use portledger_wire::{NatEvent, Unkept, flow::Item};
 
 use super::{
-    devices::{DeviceIndex, Devices, Loss},
+    devices::{Came, DeviceIndex, Devices, Loss},
     figures::{DeviceFigures, Figures},
     rejects::Rejects,
     roster::Telling,
@@ -160,10 +157,14 @@ impl Heard {
 
     pub(super) fn event(&mut self, index: DeviceIndex, event: NatEvent, now: Timestamp) {
         let at = event.at.timestamp();
-        let unkept = self.devices.take(index, event, Some(now)).is_some();
+        let unkept = self.devices.take(index, event, Some(now));
+        self.count_event(index, at, unkept);
+    }
+
+    fn count_event(&mut self, index: DeviceIndex, at: Timestamp, unkept: Option<Unkept>) {
         if let Some(figures) = self.figures_of(index) {
             figures.events += 1;
-            figures.unkept += u64::from(unkept);
+            figures.unkept += u64::from(unkept.is_some());
             figures.last_event = figures.last_event.max(Some(at));
         }
     }
@@ -208,38 +209,19 @@ impl Heard {
 
     /// What a session says of what it read.
     pub(super) fn item(&mut self, index: DeviceIndex, now: Timestamp, item: Item, message: &[u8]) {
-        match item {
-            Item::Event { event, .. } => self.event(index, event, now),
-            Item::Rejected { offset, why } => {
-                self.rejected(index, now, &format!("byte {offset}: {why}"), message);
-            }
-            Item::Gap {
-                missing,
-                unit,
-                since,
-                until,
-                ..
-            } => {
+        match self.devices.item(index, item, Some(now)) {
+            Came::Event { at, unkept } => self.count_event(index, at, unkept),
+            Came::Lost(missing) => {
                 if let Some(figures) = self.figures_of(index) {
                     figures.missing += u64::from(missing);
+                    figures.losses += 1;
                 }
-                let events = (unit == Unit::Records).then_some(missing.into());
-                self.lost(index, Some(since), until, events);
             }
-            Item::Restarted { since, until, .. } => self.lost(index, Some(since), until, None),
-            Item::Dropped {
-                template,
-                set,
-                since,
-                until,
-                ..
-            } => {
-                self.lost(index, Some(since), until, None);
-                let reason = format!("data: template {template} never came");
-                self.rejected(index, now, &reason, &set.0);
+            Came::Rejected { reason, set } => {
+                let bytes = set.as_ref().map_or(message, |set| &set.0);
+                self.rejected(index, now, &reason, bytes);
             }
-            // From there on nobody can say what is missing.
-            Item::Disordered { since, .. } => self.devices.disordered(index, since),
+            Came::Disordered => {}
         }
     }
 

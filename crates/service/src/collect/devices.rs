@@ -7,7 +7,10 @@ use std::{
 
 use portledger_ledger::{Error, Ledger, Resume};
 use portledger_model::{Device, Durability, Event, Record, Start, Timestamp};
-use portledger_wire::{EventTime, NatEvent, Pairing, Told, Unkept};
+use portledger_wire::{
+    EventTime, NatEvent, Pairing, Told, Unkept,
+    flow::{Item, Unit, Unread},
+};
 
 /// The devices of which something was told.
 pub struct Devices {
@@ -70,6 +73,29 @@ pub struct Loss {
     pub until: Timestamp,
     /// How many, where that is known.
     pub events: Option<u64>,
+}
+
+/// What a [`Session`](portledger_wire::flow::Session)'s item came to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Came {
+    /// An event of this time.
+    Event {
+        /// By the device's clock.
+        at: Timestamp,
+        /// Why it is nothing a ledger keeps.
+        unkept: Option<Unkept>,
+    },
+    /// So much is missing by the sequence numbers; 0 where nobody can say how much.
+    Lost(u32),
+    /// Something was not understood.
+    Rejected {
+        /// Why, and where in the message.
+        reason: String,
+        /// The bytes, where they are not those of the message that was read.
+        set: Option<Unread>,
+    },
+    /// From here on nobody can say what is missing.
+    Disordered,
 }
 
 impl Devices {
@@ -146,6 +172,73 @@ impl Devices {
         past.pairing.take(event, &mut self.batch).err().or(unkept)
     }
 
+    /// Takes what a device's session says, received at this time where it is heard as it is told.
+    pub fn item(&mut self, index: DeviceIndex, item: Item, received: Option<Timestamp>) -> Came {
+        match item {
+            Item::Event { event, .. } => Came::Event {
+                at: event.at.timestamp(),
+                unkept: self.take(index, event, received),
+            },
+            Item::Rejected { offset, why } => Came::Rejected {
+                reason: format!("byte {offset}: {why}"),
+                set: None,
+            },
+            Item::Gap {
+                missing,
+                unit,
+                since,
+                until,
+                ..
+            } => {
+                let events = (unit == Unit::Records).then_some(missing.into());
+                self.lost(
+                    index,
+                    Loss {
+                        since: Some(since),
+                        until,
+                        events,
+                    },
+                );
+                Came::Lost(missing)
+            }
+            Item::Restarted { since, until, .. } => {
+                self.lost(
+                    index,
+                    Loss {
+                        since: Some(since),
+                        until,
+                        events: None,
+                    },
+                );
+                Came::Lost(0)
+            }
+            Item::Dropped {
+                template,
+                set,
+                since,
+                until,
+                ..
+            } => {
+                self.lost(
+                    index,
+                    Loss {
+                        since: Some(since),
+                        until,
+                        events: None,
+                    },
+                );
+                Came::Rejected {
+                    reason: format!("data: template {template} never came"),
+                    set: Some(set),
+                }
+            }
+            Item::Disordered { since, .. } => {
+                self.disordered(index, since);
+                Came::Disordered
+            }
+        }
+    }
+
     /// Events of a device were lost. Of a device that was not heard yet nothing is claimed anyway.
     pub fn lost(&mut self, index: DeviceIndex, loss: Loss) {
         let Some(past) = self.pasts.get_mut(index.0) else {
@@ -182,7 +275,7 @@ impl Devices {
     }
 
     /// From there on nobody can say what of a device is missing.
-    pub fn disordered(&mut self, index: DeviceIndex, since: Timestamp) {
+    fn disordered(&mut self, index: DeviceIndex, since: Timestamp) {
         if let Some(past) = self.pasts.get_mut(index.0) {
             past.disordered = Some(past.disordered.unwrap_or(since).min(since));
         }
