@@ -104,4 +104,4 @@ pub use read_at::{LocalFile, ReadAt};
 pub use row::{DeviceNumber, Holder, RecordBlock, RecordRow, Resolution, Row, SubscriberNumber};
 pub use segment::{Files, Question, Records, Rows, Segment};
 pub use subscribers::Subscribers;
-pub use write::{FileSummary, RecordWriter, SegmentWriter, Summary};
+pub use write::{FileSummary, Packing, RecordWriter, SegmentWriter, Summary};

@@ -134,6 +134,10 @@ fn nfacctd(told: &Told) -> Result<(Running, u16), Failure> {
     command.arg("-f").arg(file);
     let mut nfacctd = Running::start(&mut command, &told.path("nfacctd.log"))?;
     until_listening(&mut nfacctd, "udp", port)?;
+    // It listens before its plugin does, and what comes in between is in no file.
+    nfacctd.until("the print plugin", LIMIT, |running| {
+        Ok(running.output().contains("Purging cache - END"))
+    })?;
     Ok((nfacctd, port))
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use portledger_model::{Allocation, Block, Device, Record, RecordNumber, Subscriber, Timestamp};
 use portledger_segments::{
-    DeviceNumber, Dictionary, RecordRow, RecordWriter, Resolution, Row, SegmentWriter,
+    DeviceNumber, Dictionary, Packing, RecordRow, RecordWriter, Resolution, Row, SegmentWriter,
     SubscriberNumber,
 };
 
@@ -114,14 +114,14 @@ impl Keeper {
         records: impl Iterator<Item = Result<RecordRow, Error>>,
     ) -> Result<SegmentEntry, Error> {
         let staged = self.stage(day)?;
-        let mut writer =
-            SegmentWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
+        let (dir, key) = (&staged.dir, staged.key.as_ref());
+        let packing = Packing::Loose;
+        let mut writer = SegmentWriter::packed(dir, dictionary, resolution, key, packing)?;
         for row in rows {
             writer.push(*row)?;
         }
         let mut files = writer.finish()?.files;
-        let mut written =
-            RecordWriter::new(&staged.dir, dictionary, resolution, staged.key.as_ref())?;
+        let mut written = RecordWriter::packed(dir, dictionary, resolution, key, packing)?;
         let mut count = 0;
         for record in records {
             written.push(record?)?;

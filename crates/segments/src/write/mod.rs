@@ -10,4 +10,5 @@ pub use records::RecordWriter;
 pub(crate) use segment::sync_dir;
 pub use segment::{FileSummary, SegmentWriter, Summary};
 pub(crate) use sink::Sink;
+pub use table::Packing;
 pub(crate) use table::{Column, TableWriter};

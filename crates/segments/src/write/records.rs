@@ -5,7 +5,7 @@ use std::path::Path;
 use parquet::data_type::ByteArray;
 use portledger_model::{RecordNumber, Timestamp};
 
-use super::{Column, FileSummary, TableWriter, segment::sync_dir};
+use super::{Column, FileSummary, Packing, TableWriter, segment::sync_dir};
 use crate::{
     Dictionary, Error, Key, RecordRow, Resolution,
     layout::{GROUP_ROWS, RECORDS, TEXT_BYTES},
@@ -38,13 +38,27 @@ impl<'a> RecordWriter<'a> {
         resolution: Resolution,
         key: Option<&Key>,
     ) -> Result<Self, Error> {
+        Self::packed(dir, dictionary, resolution, key, Packing::Tight)
+    }
+
+    /// As [`RecordWriter::new`], with the file packed like this.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn packed(
+        dir: &'a Path,
+        dictionary: &'a Dictionary,
+        resolution: Resolution,
+        key: Option<&Key>,
+        packing: Packing,
+    ) -> Result<Self, Error> {
         let devices = dictionary.devices().iter();
         let devices = devices.map(|device| ByteArray::from(device.as_str()));
         Ok(Self {
             dir,
             dictionary,
             resolution,
-            table: TableWriter::create(dir, &RECORDS, resolution, key)?,
+            table: TableWriter::create(dir, &RECORDS, resolution, key, packing)?,
             devices: devices.collect(),
             group: Vec::new(),
             written: 0,

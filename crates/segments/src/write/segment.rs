@@ -5,7 +5,7 @@ use std::{fs::File, path::Path};
 use parquet::data_type::ByteArray;
 use portledger_model::{RecordNumber, Timestamp, Transport};
 
-use super::{Column, TableWriter};
+use super::{Column, Packing, TableWriter};
 use crate::{
     Dictionary, Error, Key, LocalFile, Resolution, Row,
     dictionary::Internal,
@@ -24,6 +24,7 @@ pub struct SegmentWriter<'a> {
     dictionary: &'a Dictionary,
     resolution: Resolution,
     key: Option<&'a Key>,
+    packing: Packing,
     allocations: TableWriter,
     numbers: TableWriter,
     devices: Vec<ByteArray>,
@@ -72,6 +73,20 @@ impl<'a> SegmentWriter<'a> {
         resolution: Resolution,
         key: Option<&'a Key>,
     ) -> Result<Self, Error> {
+        Self::packed(dir, dictionary, resolution, key, Packing::Tight)
+    }
+
+    /// As [`SegmentWriter::new`], with files packed like this.
+    ///
+    /// # Errors
+    /// As there.
+    pub fn packed(
+        dir: &'a Path,
+        dictionary: &'a Dictionary,
+        resolution: Resolution,
+        key: Option<&'a Key>,
+        packing: Packing,
+    ) -> Result<Self, Error> {
         let devices = dictionary.devices().iter();
         let devices = devices.map(|device| ByteArray::from(device.as_str()));
         Ok(Self {
@@ -79,8 +94,9 @@ impl<'a> SegmentWriter<'a> {
             dictionary,
             resolution,
             key,
-            allocations: TableWriter::create(dir, &ALLOCATIONS, resolution, key)?,
-            numbers: TableWriter::create(dir, &NUMBERS, resolution, key)?,
+            packing,
+            allocations: TableWriter::create(dir, &ALLOCATIONS, resolution, key, packing)?,
+            numbers: TableWriter::create(dir, &NUMBERS, resolution, key, packing)?,
             devices: devices.collect(),
             group: Vec::new(),
             subscribers: Vec::new(),
@@ -207,7 +223,8 @@ impl<'a> SegmentWriter<'a> {
         let (allocations, numbers) = (written(&ALLOCATIONS)?, written(&NUMBERS)?);
         files.push(shortcuts::build(self.dir, &allocations, &numbers)?);
         let firsts = firsts(&self.subscribers, self.dictionary.subscribers().len());
-        let table = |layout| TableWriter::create(self.dir, layout, self.resolution, self.key);
+        let table =
+            |layout| TableWriter::create(self.dir, layout, self.resolution, self.key, self.packing);
         files.push(write_subscribers(
             table(&SUBSCRIBERS)?,
             self.dictionary,

@@ -38,6 +38,16 @@ pub(crate) enum Column {
     OptionalTexts(Vec<ByteArray>, Vec<i16>),
 }
 
+/// How small files are made.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Packing {
+    /// For what stays.
+    #[default]
+    Tight,
+    /// Larger files, sooner: for what is merged into something else before long.
+    Loose,
+}
+
 /// Writes one file.
 pub(crate) struct TableWriter {
     layout: &'static Layout,
@@ -55,6 +65,7 @@ impl TableWriter {
         layout: &'static Layout,
         resolution: Resolution,
         key: Option<&Key>,
+        packing: Packing,
     ) -> Result<Self, Error> {
         let sink = Sink::create(&dir.join(layout.file)).map_err(|source| Error::Io {
             file: layout.file,
@@ -63,7 +74,7 @@ impl TableWriter {
         })?;
         let create = || {
             let schema = Arc::new(parse_message_type(&schema(layout, resolution))?);
-            let properties = Arc::new(properties(layout, key)?);
+            let properties = Arc::new(properties(layout, key, packing)?);
             let writer = SerializedFileWriter::new(sink, schema, Arc::clone(&properties))?;
             Ok((writer, properties))
         };
@@ -204,7 +215,11 @@ fn schema(layout: &Layout, resolution: Resolution) -> String {
     text
 }
 
-fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, ParquetError> {
+fn properties(
+    layout: &Layout,
+    key: Option<&Key>,
+    packing: Packing,
+) -> Result<WriterProperties, ParquetError> {
     // Only the number of rows ends a page or a group: what ends it by bytes is out of reach.
     let unreached = layout.page_rows * (TEXT_BYTES + 16) * 2;
     let mut properties = WriterProperties::builder()
@@ -222,7 +237,8 @@ fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, Pa
         if column.bounds {
             properties = properties.set_column_statistics_enabled(path(), EnabledStatistics::Page);
         }
-        properties = properties.set_column_compression(path(), compression(column, key.is_some())?);
+        properties =
+            properties.set_column_compression(path(), compression(column, key.is_some(), packing)?);
         properties = match column.encoding {
             Encoding::Dictionary => properties.set_column_dictionary_enabled(path(), true),
             other => properties.set_column_encoding(path(), encoding(other)),
@@ -239,9 +255,14 @@ fn properties(layout: &Layout, key: Option<&Key>) -> Result<WriterProperties, Pa
 /// Packed deltas that are not left as they are repeat themselves: a higher level finds more of
 /// that, and longer stretches of it, which are unpacked faster. A level above 12 takes three times
 /// as long for a tenth less, which is half of what tags and nonces add: that is for encrypted files.
-fn compression(column: &layout::Column, encrypted: bool) -> Result<Compression, ParquetError> {
+fn compression(
+    column: &layout::Column,
+    encrypted: bool,
+    packing: Packing,
+) -> Result<Compression, ParquetError> {
     let level = match column.encoding {
         _ if column.bare => return Ok(Compression::UNCOMPRESSED),
+        _ if packing == Packing::Loose => 1,
         Encoding::Delta if encrypted => 13,
         Encoding::Delta => 9,
         _ => 3,
