@@ -73,7 +73,7 @@ fn asked(dir: &Path, place: u16, at: Timestamp) -> (Vec<Subscriber>, Vec<GapReas
     let span = Span::new(at, at.after(Duration::from_millis(1)));
     let holders = ledger.holders(external, span).unwrap();
     let holders = holders.into_iter().map(|held| held.block.subscriber);
-    let coverage = ledger.coverage(POOL, span, time(3_600)).unwrap();
+    let coverage = ledger.coverage(POOL, span, time(7_200)).unwrap();
     let gaps = coverage.gaps.into_iter().map(|gap| gap.reason);
     (holders.collect(), gaps.collect())
 }
@@ -412,11 +412,12 @@ fn a_connection_that_broke_is_a_gap_until_the_next() {
         dir.path(),
         settings(&dialects, vec![flows], everybody()),
         |addresses| {
-            for at in [0, 100] {
+            // The second is heard after what it tells first: until then it may have lost more.
+            for (at, place) in [(0, 0), (3_700, 2)] {
                 let mut stream = TcpStream::connect(addresses[0]).unwrap();
                 for message in messages(&[
-                    block(time(at), Phase::Begun, 1, at as u16 / 50),
-                    block(time(at + 10), Phase::Begun, 2, at as u16 / 50 + 1),
+                    block(time(at), Phase::Begun, 1, place),
+                    block(time(at + 10), Phase::Begun, 2, place + 1),
                 ]) {
                     stream.write_all(&message).unwrap();
                 }
@@ -429,6 +430,6 @@ fn a_connection_that_broke_is_a_gap_until_the_next() {
     assert_eq!(figures.devices.len(), 1);
     let (_, gaps) = asked(dir.path(), 0, time(50));
     assert!(gaps.contains(&GapReason::LostOnTheWay), "{gaps:?}");
-    let (_, gaps) = asked(dir.path(), 0, time(105));
+    let (_, gaps) = asked(dir.path(), 0, time(3_705));
     assert_eq!(gaps, [GapReason::HeldBefore]);
 }

@@ -161,7 +161,7 @@ impl Devices {
             &mut self.resumes,
             &mut self.batch,
         )?;
-        past.goes_on(at, &mut self.batch);
+        past.goes_on(received.unwrap_or(at).max(at), &mut self.batch);
         past.last = past.last.max(Some(at));
         past.is_live = received.is_some_and(|received| received <= at.after(ON_THE_WAY));
         let mut unkept = None;
@@ -288,11 +288,16 @@ impl Devices {
         let Some(past) = self.pasts.get_mut(index.0) else {
             return;
         };
+        if past.interrupted.is_some() {
+            past.goes_on(now, &mut self.batch);
+            past.last = past.last.max(Some(now));
+            return;
+        }
         let at = now.before(ON_THE_WAY);
         let is_new = past.last.is_some_and(|last| last.after(ON_THE_WAY) < at);
         if past.is_live && past.disordered.is_none() && is_new {
-            past.goes_on(at, &mut self.batch);
-            past.last = Some(at);
+            past.note_losses(&mut self.batch);
+            past.last = past.last.max(Some(at));
             self.batch.push(Record {
                 at,
                 device: past.device.clone(),
@@ -319,11 +324,11 @@ impl Devices {
 }
 
 impl Past {
-    /// It is heard again, with something of this time: notes what was lost until now.
-    fn goes_on(&mut self, at: Timestamp, batch: &mut Vec<Record>) {
+    /// It is heard again now: notes what may have been lost until then. What it tells first may
+    /// be older, and is no proof that nothing newer was lost.
+    fn goes_on(&mut self, now: Timestamp, batch: &mut Vec<Record>) {
         if let Some(since) = self.interrupted.take() {
-            let until = at.max(since);
-            self.pairing.lost(since, until, None, batch);
+            self.pairing.lost(since, now.max(since), None, batch);
         }
         self.note_losses(batch);
     }
