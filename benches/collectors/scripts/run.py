@@ -144,7 +144,8 @@ class Portledger:
         ]
         took, said = timed(command)
         answer = json.loads(said.stdout)
-        return took, answer["allocations"][0]["subscriber"]["internal"]
+        named = [held["subscriber"]["internal"] for held in answer["allocations"]]
+        return took, named[0] if named else ""
 
 
 class Nfcapd:
@@ -184,7 +185,7 @@ class Nfcapd:
     def look_up(self, question):
         wanted = f"src ip {question['inside']}"
         took, said = timed(["nfdump", "-q", "-R", self.files, "-o", "long", wanted])
-        return took, question["inside"] if question["inside"] in said.stdout else None
+        return took, question["inside"] if question["inside"] in said.stdout else ""
 
 
 class Rsyslog:
@@ -230,7 +231,7 @@ class Rsyslog:
     def look_up(self, question):
         wanted = f"{question['address']}.*\\b{question['first']}\\b"
         took, said = timed(["zgrep", wanted, self.packed])
-        return took, question["inside"] if question["inside"] in said.stdout else None
+        return took, question["inside"] if question["inside"] in said.stdout else ""
 
 
 def question_of(arguments, file):
