@@ -234,7 +234,7 @@ class Rsyslog:
         return took, question["inside"] if question["inside"] in said.stdout else ""
 
 
-def question_of(arguments, file):
+def question_of(arguments):
     """One block that was handed out and is held at a time: from the events as lines."""
     said = run(arguments.sender, "ask", "--events", arguments.events, "--from", arguments.day,
                capture_output=True, text=True)
@@ -256,7 +256,7 @@ def main():
     shutil.rmtree(arguments.work, ignore_errors=True)
     arguments.work.mkdir(parents=True)
     peers = {"portledger": (Portledger, None), "nfcapd": (Nfcapd, "nfcapd"), "rsyslog": (Rsyslog, "rsyslogd")}
-    question = question_of(arguments, None)
+    question = question_of(arguments)
     for name in arguments.peers.split(","):
         peer, program = peers[name]
         if program and not shutil.which(program):

@@ -12,7 +12,7 @@ use std::{
     time::SystemTime,
 };
 
-use portledger_ledger::{Keeper, Options, Writer};
+use portledger_ledger::{Options, Writer};
 use portledger_model::{Device, Realm, Timestamp};
 use portledger_service::collect::{Came, Devices, Form, FormReader, Line, Promise, device_at};
 use portledger_wire::{
@@ -30,6 +30,7 @@ use crate::{
     ledger,
     output::refuse_to_overwrite,
     questions::now,
+    seal,
 };
 use capture::Exporters;
 
@@ -108,14 +109,13 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
     }
     import.devices.finish();
     import.write(&mut writer)?;
-    drop(writer);
     progress.done();
     if let Some((path, rejects)) = &mut import.rejects {
         rejects
             .flush()
             .map_err(|error| unusable(path, "write", &error))?;
     }
-    Keeper::open(&args.ledger.ledger)?.seal(now())?;
+    seal::after_writing(writer);
     import.told.tell(args, import.devices.len());
     Ok(if import.told.is_whole() {
         ExitCode::SUCCESS
@@ -143,13 +143,8 @@ fn form<'d>(
     path: &Path,
 ) -> Result<Form<'d>, Failure> {
     if let Some(name) = name.filter(|name| *name != "auto") {
-        return Form::named(name, dialects).ok_or_else(|| {
-            let known = dialects.iter().map(Dialect::name).collect::<Vec<_>>();
-            Failure::usage(format!(
-                "--format: '{name}' is not known; write auto, json-lines, syslog, or one of {}",
-                known.join(", ")
-            ))
-        });
+        let named = Form::named(name, dialects);
+        return named.map_err(|error| Failure::usage(format!("--format: {error}")));
     }
     let lines = first.iter().map(|line| line.trim_ascii_end());
     let Some((form, read)) = Form::guess(lines, dialects) else {

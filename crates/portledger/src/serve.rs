@@ -29,7 +29,7 @@ use crate::{
 use config::ServeConfig;
 use metrics::Metrics;
 
-/// Records that may wait for the disk: a second's worth at the rate that one machine takes.
+/// Records that may wait for the disk; when there are more, nothing is read.
 const QUEUE: usize = 1 << 20;
 
 /// Keeping the ledger takes a fifth of a core at most.

@@ -19,8 +19,8 @@ use crate::{
 /// Bytes of a block (FIPS 180-4 §1).
 const BLOCK: usize = 64;
 
-/// What SHA-256 begins with (FIPS 180-4 §5.3.3).
-const START: [u32; 8] = [
+/// What SHA-256 begins with (FIPS 180-4 §5.3.3), for [`compress`].
+pub const INITIAL_STATE: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -98,7 +98,7 @@ impl Entries {
                 *lane = blocks.get(begin..*end).unwrap_or_default();
                 begin = *end;
             }
-            let mut states = [START; LANES];
+            let mut states = [INITIAL_STATE; LANES];
             let most = lanes.iter().map(|lane| lane.len()).max().unwrap_or(0);
             for place in 0..most {
                 for (state, lane) in states.iter_mut().zip(&lanes) {
@@ -125,7 +125,7 @@ pub(crate) fn parents(children: &[Hash]) -> Vec<Hash> {
     let (pairs, _) = children.as_chunks::<2>();
     let mut parents = Vec::with_capacity(pairs.len());
     for pairs in pairs.chunks(LANES) {
-        let mut states = [START; LANES];
+        let mut states = [INITIAL_STATE; LANES];
         for (state, [left, right]) in states.iter_mut().zip(pairs) {
             let mut block = [NODE_PREFIX; BLOCK];
             block[1..33].copy_from_slice(left.as_bytes());

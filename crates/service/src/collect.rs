@@ -57,7 +57,7 @@ use desk::{Desk, DiskFailed};
 
 pub use devices::{Came, DeviceIndex, Devices, Loss, Promise};
 pub use figures::{DeviceFigures, Figures, ListenerFigures};
-pub use form::{Form, FormReader, Line};
+pub use form::{Form, FormReader, Line, UnknownForm};
 pub use rejects::Rejects;
 pub use roster::{Known, Roster, Telling, device_at};
 

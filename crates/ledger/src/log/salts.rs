@@ -4,7 +4,7 @@
 //! those of many records take turns ([`portledger_proof::compress`]).
 
 use portledger_model::RecordNumber;
-use portledger_proof::compress;
+use portledger_proof::{INITIAL_STATE, compress};
 
 /// Bytes of a leaf's salt.
 pub(crate) const SALT: usize = 16;
@@ -25,7 +25,7 @@ impl Salts {
             for (byte, key) in block.iter_mut().zip(key) {
                 *byte ^= key;
             }
-            let mut state = START;
+            let mut state = INITIAL_STATE;
             compress(&mut state, &block);
             state
         });
@@ -56,18 +56,6 @@ impl Salts {
 
 /// Salts whose states are held at once.
 const RUN: usize = 16;
-
-/// What SHA-256 begins with (FIPS 180-4 §5.3.3).
-const START: [u32; 8] = [
-    0x6a09_e667,
-    0xbb67_ae85,
-    0x3c6e_f372,
-    0xa54f_f53a,
-    0x510e_527f,
-    0x9b05_688c,
-    0x1f83_d9ab,
-    0x5be0_cd19,
-];
 
 /// The number, after the block of the key.
 fn inner_block(number: u64) -> [u8; BLOCK] {

@@ -14,10 +14,7 @@ use portledger_service::{
     collect::{Form, Known, Listener, Promise, Protocol, Roster, Telling, Transport},
     tls,
 };
-use portledger_wire::{
-    dialect::{Dialect, Dialects},
-    radius::Secret,
-};
+use portledger_wire::{dialect::Dialects, radius::Secret};
 use serde::Deserialize;
 
 use super::wrong;
@@ -151,7 +148,7 @@ struct TellingTable {
     silence: Option<Time>,
 }
 
-/// The kernel's memory for a socket's datagrams: half a second of 3 million records a second.
+/// The kernel's memory for a socket's datagrams, in bytes, where nothing else is said.
 const BUFFER: usize = 64 << 20;
 /// Bytes that are kept aside.
 const REJECTS: u64 = 64 << 20;
@@ -173,16 +170,8 @@ impl ServeConfig {
             .chain(&self.roster.others)
             .filter_map(|t| t.form.as_ref())
         {
-            if Form::named(form, dialects).is_none() {
-                let known = dialects.iter().map(Dialect::name).collect::<Vec<_>>();
-                return Err(wrong(
-                    &self.path,
-                    format!(
-                        "format: '{form}' is not known; write json-lines, syslog, or one of {}",
-                        known.join(", ")
-                    ),
-                ));
-            }
+            Form::named(form, dialects)
+                .map_err(|error| wrong(&self.path, format!("format: {error}")))?;
         }
         Ok(())
     }

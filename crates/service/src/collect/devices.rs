@@ -75,6 +75,16 @@ pub struct Loss {
     pub events: Option<u64>,
 }
 
+impl Loss {
+    const fn between(since: Timestamp, until: Timestamp, events: Option<u64>) -> Self {
+        Self {
+            since: Some(since),
+            until,
+            events,
+        }
+    }
+}
+
 /// What a [`Session`](portledger_wire::flow::Session)'s item came to.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Came {
@@ -191,25 +201,11 @@ impl Devices {
                 ..
             } => {
                 let events = (unit == Unit::Records).then_some(missing.into());
-                self.lost(
-                    index,
-                    Loss {
-                        since: Some(since),
-                        until,
-                        events,
-                    },
-                );
+                self.lost(index, Loss::between(since, until, events));
                 Came::Lost(missing)
             }
             Item::Restarted { since, until, .. } => {
-                self.lost(
-                    index,
-                    Loss {
-                        since: Some(since),
-                        until,
-                        events: None,
-                    },
-                );
+                self.lost(index, Loss::between(since, until, None));
                 Came::Lost(0)
             }
             Item::Dropped {
@@ -219,14 +215,7 @@ impl Devices {
                 until,
                 ..
             } => {
-                self.lost(
-                    index,
-                    Loss {
-                        since: Some(since),
-                        until,
-                        events: None,
-                    },
-                );
+                self.lost(index, Loss::between(since, until, None));
                 Came::Rejected {
                     reason: format!("data: template {template} never came"),
                     set: Some(set),

@@ -7,6 +7,7 @@ use portledger_wire::{
     json_lines,
     syslog::{Clock, ExportError, Message, read_event},
 };
+use thiserror::Error;
 
 /// What lines are written in.
 #[derive(Debug, Clone, Copy)]
@@ -17,6 +18,14 @@ pub enum Form<'d> {
     Syslog,
     /// Another maker's lines.
     Dialect(&'d Dialect),
+}
+
+/// A name that no form has.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("'{name}' is not known; write auto, json-lines, syslog, or one of {known}")]
+pub struct UnknownForm {
+    name: String,
+    known: String,
 }
 
 /// What came of a line.
@@ -31,12 +40,21 @@ pub enum Line {
 }
 
 impl<'d> Form<'d> {
-    /// The form of that name; `None` where there is none.
-    pub fn named(name: &str, dialects: &'d Dialects) -> Option<Self> {
+    /// The form of that name.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub fn named(name: &str, dialects: &'d Dialects) -> Result<Self, UnknownForm> {
         match name {
-            "json-lines" => Some(Self::JsonLines),
-            "syslog" => Some(Self::Syslog),
-            name => dialects.get(name).map(Self::Dialect),
+            "json-lines" => Ok(Self::JsonLines),
+            "syslog" => Ok(Self::Syslog),
+            name => dialects.get(name).map(Self::Dialect).ok_or_else(|| {
+                let known = dialects.iter().map(Dialect::name).collect::<Vec<_>>();
+                UnknownForm {
+                    name: name.to_owned(),
+                    known: known.join(", "),
+                }
+            }),
         }
     }
 

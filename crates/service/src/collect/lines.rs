@@ -180,7 +180,7 @@ impl<'r> Speaker<'r> {
             numbers: Numbers::default(),
         };
         let form = telling.form.as_deref();
-        if let Some(form) = form.and_then(|name| Form::named(name, dialects)) {
+        if let Some(form) = form.and_then(|name| Form::named(name, dialects).ok()) {
             speaker.add(form, now);
         }
         speaker

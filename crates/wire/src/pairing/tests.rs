@@ -1,0 +1,202 @@
+use portledger_model::{Durability, Realm, Start};
+
+use super::*;
+use crate::EventTime;
+
+fn time(secs: i64) -> Timestamp {
+    Timestamp::from_secs(1_790_000_000 + secs)
+}
+
+fn who(host: u8) -> Subscriber {
+    Subscriber::new(Realm::default(), Ipv4Addr::new(100, 64, 0, host).into())
+}
+
+fn holding(phase: Phase, host: Option<u8>, since: Option<i64>) -> Holding {
+    Holding {
+        phase,
+        kind: Kind::Block,
+        subscriber: host.map(who),
+        external: Ipv4Addr::new(203, 0, 113, 7),
+        ports: PortRange::new(1_024, 1_535).unwrap(),
+        transport: None,
+        since: since.map(time),
+    }
+}
+
+fn ports(at: i64, phase: Phase, host: Option<u8>, since: Option<i64>) -> NatEvent {
+    NatEvent {
+        at: EventTime::Told(time(at)),
+        told: Told::Ports(holding(phase, host, since)),
+    }
+}
+
+fn session(at: i64, phase: Phase, host: u8) -> NatEvent {
+    NatEvent {
+        at: EventTime::Told(time(at)),
+        told: Told::Ports(Holding {
+            kind: Kind::Session {
+                internal_port: None,
+                destination: None,
+            },
+            ..holding(phase, Some(host), None)
+        }),
+    }
+}
+
+fn start(at: i64) -> NatEvent {
+    NatEvent {
+        at: EventTime::Told(time(at)),
+        told: Told::Started(Start {
+            clock_error: Duration::ZERO,
+            guard_time: Duration::ZERO,
+            durability: Durability::LogBeforeUse,
+            continues: false,
+            heartbeat: None,
+        }),
+    }
+}
+
+/// What the records say, shortly: what, when, of whom and since when.
+fn paired(events: impl IntoIterator<Item = NatEvent>) -> Vec<String> {
+    let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
+    let mut out = Vec::new();
+    for event in events {
+        pairing.take(event, &mut out).unwrap();
+    }
+    pairing.finish(&mut out);
+    let secs = |at: Timestamp| at.as_micros() / 1_000_000 - 1_790_000_000;
+    let host = |block: &Block| match block.subscriber.internal() {
+        std::net::IpAddr::V4(address) => address.octets()[3],
+        std::net::IpAddr::V6(_) => 0,
+    };
+    let said = out.iter().filter_map(|record| {
+        let at = secs(record.at);
+        Some(match &record.event {
+            Event::Allocated(block) => format!("{at}: {} has it", host(block)),
+            Event::Held { block, since } => {
+                format!("{at}: {} has it since {}", host(block), secs(*since))
+            }
+            Event::Released { block, since } => {
+                format!("{at}: {} had it since {}", host(block), secs(*since))
+            }
+            Event::Lost { since, .. } => format!("{at}: lost since {}", secs(*since)),
+            _ => return None,
+        })
+    });
+    said.collect()
+}
+
+#[test]
+fn a_release_gets_its_beginning() {
+    let events = [
+        ports(1, Phase::Begun, Some(1), None),
+        ports(9, Phase::Ended, None, None),
+    ];
+    assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+}
+
+#[test]
+fn a_release_that_overtakes_its_allocation_still_finds_it() {
+    let events = [
+        ports(9, Phase::Ended, Some(1), None),
+        ports(1, Phase::Begun, Some(1), None),
+    ];
+    assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+}
+
+#[test]
+fn what_was_held_when_the_log_began_was_held_since_then() {
+    let events = [start(5), ports(900, Phase::Ended, Some(1), None)];
+    assert_eq!(paired(events), ["900: 1 had it since 5"]);
+}
+
+#[test]
+fn a_lost_beginning_is_a_gap_and_nobody_is_named_for_it() {
+    let events = [
+        start(0),
+        ports(1, Phase::Begun, Some(1), None),
+        ports(9, Phase::Ended, Some(1), None),
+        ports(900, Phase::Ended, Some(2), None),
+    ];
+    assert_eq!(
+        paired(events),
+        ["1: 1 has it", "9: 1 had it since 1", "900: lost since 9"]
+    );
+}
+
+#[test]
+fn an_interim_record_repairs_a_lost_allocation() {
+    // Juniper's INTERIM says since when.
+    let events = [
+        ports(90, Phase::Held, Some(1), Some(10)),
+        ports(99, Phase::Ended, Some(1), None),
+    ];
+    assert_eq!(
+        paired(events),
+        ["90: 1 has it since 10", "99: 1 had it since 10"]
+    );
+}
+
+#[test]
+fn a_release_that_was_lost_does_not_hide_who_has_the_ports_now() {
+    let events = [
+        ports(1, Phase::Begun, Some(1), None),
+        ports(50, Phase::Begun, Some(2), None),
+        ports(60, Phase::Ended, Some(2), None),
+    ];
+    assert_eq!(
+        paired(events),
+        ["1: 1 has it", "50: 2 has it", "60: 2 had it since 50"]
+    );
+}
+
+#[test]
+fn a_restart_ends_what_was_held() {
+    let events = [
+        ports(1, Phase::Begun, Some(1), None),
+        start(50),
+        ports(60, Phase::Begun, Some(2), None),
+    ];
+    assert_eq!(
+        paired(events),
+        ["1: 1 has it", "50: 1 had it since 1", "60: 2 has it"]
+    );
+}
+
+#[test]
+fn the_same_told_twice_is_one() {
+    let begun = || ports(1, Phase::Begun, Some(1), None);
+    assert_eq!(paired([begun(), begun()]), ["1: 1 has it"]);
+}
+
+#[test]
+fn a_port_is_held_until_its_last_session_ends() {
+    let events = [
+        session(1, Phase::Begun, 1),
+        session(2, Phase::Begun, 1),
+        session(3, Phase::Ended, 1),
+        session(9, Phase::Ended, 1),
+    ];
+    assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+}
+
+#[test]
+fn whom_a_release_without_a_name_means_is_not_guessed() {
+    let events = [
+        start(0),
+        session(1, Phase::Begun, 1),
+        session(2, Phase::Begun, 2),
+        ports(3, Phase::Ended, None, None),
+    ];
+    assert_eq!(
+        paired(events),
+        ["1: 1 has it", "2: 2 has it", "3: lost since 0"]
+    );
+}
+
+#[test]
+fn ports_of_nobody_are_refused() {
+    let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
+    let taken = pairing.take(ports(1, Phase::Begun, None, None), &mut Vec::new());
+    assert_eq!(taken, Err(Unkept::NoSubscriber));
+}
