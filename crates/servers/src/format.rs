@@ -7,6 +7,7 @@ use thiserror::Error;
 
 use crate::{
     fields::{End, Side},
+    lines::{OWN, Own},
     pattern::{
         Element, Escaping, Field, Pattern, TimeForm, Traits, apache,
         nginx::{self, Module},
@@ -25,9 +26,7 @@ pub struct Format {
 #[derive(Debug, Clone)]
 pub(crate) enum Kind {
     Pattern(Arc<Pattern>),
-    ApacheError,
-    Sshd,
-    Csv,
+    Own(&'static Own),
 }
 
 /// Why a format cannot be read.
@@ -93,48 +92,60 @@ pub enum FormatError {
 
 const APACHE_COMBINED: &str = r#"%h %l %u %t "%r" %>s %O "%{Referer}i" "%{User-Agent}i""#;
 
+/// A named format that is a format string.
+struct Named {
+    name: &'static str,
+    about: &'static str,
+    compile: fn() -> Result<Pattern, FormatError>,
+}
+
+const NAMED: &[Named] = &[
+    Named {
+        name: "nginx-combined",
+        about: "nginx's default access log: no port",
+        compile: || nginx::compile(nginx::COMBINED, Module::Http),
+    },
+    Named {
+        name: "nginx-combined-port",
+        about: "nginx's default with $remote_port as the last column",
+        compile: || nginx::compile(&format!("{} $remote_port", nginx::COMBINED), Module::Http),
+    },
+    Named {
+        name: "apache-common",
+        about: "Apache httpd's Common Log Format: no port",
+        compile: || apache::compile(apache::COMMON),
+    },
+    Named {
+        name: "apache-combined",
+        about: "Apache httpd's combined access log: no port",
+        compile: || apache::compile(APACHE_COMBINED),
+    },
+    Named {
+        name: "apache-combined-port",
+        about: "Apache httpd's combined access log with %{remote}p as the last column",
+        compile: || apache::compile(&format!("{APACHE_COMBINED} %{{remote}}p")),
+    },
+    Named {
+        name: "apache-vhost-combined",
+        about: "Apache httpd's combined access log after the virtual host: no port",
+        compile: || apache::compile(&format!("%v:%p {APACHE_COMBINED}")),
+    },
+    Named {
+        name: "apache-vhost-combined-port",
+        about: "the same with %{remote}p as the last column",
+        compile: || apache::compile(&format!("%v:%p {APACHE_COMBINED} %{{remote}}p")),
+    },
+    Named {
+        name: "connection",
+        about: "one connection a line: epoch_ms ip port server_ip server_port request_id",
+        compile: connection,
+    },
+];
+
 /// The formats with a name, and what each is.
-pub fn names() -> &'static [(&'static str, &'static str)] {
-    &[
-        ("nginx-combined", "nginx's default access log: no port"),
-        (
-            "nginx-combined-port",
-            "nginx's default with $remote_port as the last column",
-        ),
-        ("apache-common", "Apache httpd's Common Log Format: no port"),
-        (
-            "apache-combined",
-            "Apache httpd's combined access log: no port",
-        ),
-        (
-            "apache-combined-port",
-            "Apache httpd's combined access log with %{remote}p as the last column",
-        ),
-        (
-            "apache-vhost-combined",
-            "Apache httpd's combined access log after the virtual host: no port",
-        ),
-        (
-            "apache-vhost-combined-port",
-            "the same with %{remote}p as the last column",
-        ),
-        (
-            "apache-error",
-            "Apache httpd's error log, which has [client address:port] by default; needs a zone",
-        ),
-        (
-            "sshd",
-            "OpenSSH through journald, rsyslog or -E; needs a zone where its lines have none",
-        ),
-        (
-            "connection",
-            "one connection a line: epoch_ms ip port server_ip server_port request_id",
-        ),
-        (
-            "csv",
-            "a table with a header: address, port, time and, where known, transport and destination",
-        ),
-    ]
+pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
+    let named = NAMED.iter().map(|named| (named.name, named.about));
+    named.chain(OWN.iter().map(|own| (own.name, own.about)))
 }
 
 impl Format {
@@ -143,34 +154,16 @@ impl Format {
     /// # Errors
     /// When no format has the name.
     pub fn named(name: &str) -> Result<Self, FormatError> {
-        let kind = match name {
-            "nginx-combined" => pattern(nginx::compile(nginx::COMBINED, Module::Http)?),
-            "nginx-combined-port" => {
-                let text = format!("{} $remote_port", nginx::COMBINED);
-                pattern(nginx::compile(&text, Module::Http)?)
-            }
-            "apache-common" => pattern(apache::compile(apache::COMMON)?),
-            "apache-combined" => pattern(apache::compile(APACHE_COMBINED)?),
-            "apache-combined-port" => {
-                pattern(apache::compile(&format!("{APACHE_COMBINED} %{{remote}}p"))?)
-            }
-            "apache-vhost-combined" => {
-                pattern(apache::compile(&format!("%v:%p {APACHE_COMBINED}"))?)
-            }
-            "apache-vhost-combined-port" => pattern(apache::compile(&format!(
-                "%v:%p {APACHE_COMBINED} %{{remote}}p"
-            ))?),
-            "connection" => pattern(connection()?),
-            "apache-error" => Kind::ApacheError,
-            "sshd" => Kind::Sshd,
-            "csv" => Kind::Csv,
-            _ => {
-                let known: Vec<_> = names().iter().map(|(name, _)| *name).collect();
-                return Err(FormatError::Name {
-                    name: name.to_owned(),
-                    known: known.join(", "),
-                });
-            }
+        let kind = if let Some(named) = NAMED.iter().find(|named| named.name == name) {
+            pattern((named.compile)()?)
+        } else if let Some(own) = OWN.iter().find(|own| own.name == name) {
+            Kind::Own(own)
+        } else {
+            let known: Vec<_> = names().map(|(name, _)| name).collect();
+            return Err(FormatError::Name {
+                name: name.to_owned(),
+                known: known.join(", "),
+            });
         };
         Ok(Self {
             name: name.into(),
@@ -239,7 +232,7 @@ impl Format {
     pub fn has_port(&self) -> bool {
         match &self.kind {
             Kind::Pattern(pattern) => pattern.has_port(),
-            Kind::ApacheError | Kind::Sshd | Kind::Csv => true,
+            Kind::Own(_) => true,
         }
     }
 }

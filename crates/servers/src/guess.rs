@@ -55,7 +55,6 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
         return Err(GuessError::Empty);
     }
     let mut candidates: Vec<(Format, usize)> = names()
-        .iter()
         .filter_map(|(name, _)| {
             let format = Format::named(name).ok()?;
             let fitting = fitting(&format, &lines)?;
@@ -68,7 +67,7 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
     }
     match candidates.as_slice() {
         [] => Err(GuessError::Nothing {
-            known: listed(names().iter().map(|(name, _)| *name)),
+            known: listed(names().map(|(name, _)| name)),
         }),
         [(format, fitting)] => Ok(Guess {
             format: format.clone(),

@@ -31,19 +31,17 @@
 #![forbid(unsafe_code)]
 
 mod address;
-mod apache_error;
 pub mod config;
 mod connections;
-mod csv;
 mod fields;
 mod format;
 mod guess;
+mod lines;
 mod options;
 mod packet;
 mod pattern;
 mod reader;
 mod reading;
-mod sshd;
 #[cfg(test)]
 mod testing;
 mod time;

@@ -1,21 +1,31 @@
 //! Lines in, sightings out.
 
+use std::sync::Arc;
+
 use portledger_model::Moment;
 
 use crate::{
     Counts, Format, Options, Reading, Rejection, Skip,
-    csv::Table,
     fields::{Fault, Found},
     format::Kind,
+    lines::Lines,
+    pattern::Pattern,
 };
 
 /// Reads the lines of one log.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Reader {
     format: Format,
     options: Options,
-    table: Table,
+    way: Way,
     counts: Counts,
+}
+
+/// How the lines are read.
+#[derive(Debug)]
+enum Way {
+    Pattern(Arc<Pattern>),
+    Own(Box<dyn Lines>),
 }
 
 /// What a format's own reader says of a line.
@@ -24,10 +34,14 @@ pub(crate) type Outcome = Result<Result<Found, Skip>, Fault>;
 impl Reader {
     /// For one log whose lines are of `format`.
     pub fn new(format: Format, options: Options) -> Self {
+        let way = match &format.kind {
+            Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern)),
+            Kind::Own(own) => Way::Own((own.start)()),
+        };
         Self {
             format,
             options,
-            table: Table::default(),
+            way,
             counts: Counts::default(),
         }
     }
@@ -38,11 +52,9 @@ impl Reader {
         let outcome = if line.iter().all(u8::is_ascii_whitespace) {
             Ok(Err(Skip::Blank))
         } else {
-            match &self.format.kind {
-                Kind::Pattern(pattern) => pattern.read(line, number, &self.options).map(Ok),
-                Kind::ApacheError => crate::apache_error::read(line, number, &self.options),
-                Kind::Sshd => crate::sshd::read(line, number, &self.options),
-                Kind::Csv => self.table.read(line, number, &self.options),
+            match &mut self.way {
+                Way::Pattern(pattern) => pattern.read(line, number, &self.options).map(Ok),
+                Way::Own(own) => own.read(line, number, &self.options),
             }
         };
         let reading = match outcome {

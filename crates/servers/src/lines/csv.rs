@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use portledger_model::{Moment, Transport};
 
+use super::Lines;
 use crate::{
     Options, Reason, Skip, address,
     fields::{Fault, Fields, Side, Times},
@@ -12,8 +13,8 @@ use crate::{
 };
 
 /// A table: its header once it was read.
-#[derive(Debug, Clone, Default)]
-pub(crate) struct Table {
+#[derive(Debug, Default)]
+pub(super) struct Table {
     header: Option<Header>,
 }
 
@@ -109,8 +110,8 @@ const NAMES: &[(Column, &[&str])] = &[
     ),
 ];
 
-impl Table {
-    pub(crate) fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
+impl Lines for Table {
+    fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
         if line.starts_with(b"#") {
             return Ok(Err(Skip::Blank));
         }

@@ -6,18 +6,40 @@
 
 use portledger_model::{Moment, Transport};
 
+use super::{Lines, syslog};
 use crate::{
     Options, Reason, Skip, address,
     fields::{Fields, Side, Times},
     reader::Outcome,
-    time::{Epoch, Pieces, parse::Cursor},
 };
 
-pub(crate) fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
-    let mut fields = Fields::over(Some(Transport::Tcp));
-    let Some((message, timed)) = header(line, &mut fields.end)? else {
-        return Ok(Err(Skip::OtherProgram));
-    };
+/// Reads the lines of sshd alone, `sshd -E`'s without a header included.
+#[derive(Debug)]
+pub(super) struct Sshd;
+
+impl Lines for Sshd {
+    fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
+        let mut fields = Fields::over(Some(Transport::Tcp));
+        // `sshd -E` writes neither time nor name.
+        let Some(header) = syslog::header(line, &mut fields.end)? else {
+            return message(line, fields, false, line, number, options);
+        };
+        if !header.is_of(PROGRAMS) {
+            return Ok(Err(Skip::OtherProgram));
+        }
+        message(header.message, fields, true, line, number, options)
+    }
+}
+
+/// What a message of sshd's says, whose time is in `fields` already.
+pub(super) fn message(
+    message: &[u8],
+    mut fields: Fields,
+    timed: bool,
+    line: &[u8],
+    number: u64,
+    options: &Options,
+) -> Outcome {
     let at = line.len() - message.len();
     let message = without_decoration(message);
     let (seen, moment) = match client(message) {
@@ -43,85 +65,8 @@ pub(crate) fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
     fields.sighting(times, options, number).map(Ok)
 }
 
-/// What stands before sshd's own words: the message, and whether a time stands before it. `None`
-/// is another program's line.
-fn header<'a>(
-    line: &'a [u8],
-    pieces: &mut Pieces,
-) -> Result<Option<(&'a [u8], bool)>, crate::fields::Fault> {
-    let mut cursor = Cursor::new(line, priority(line));
-    match cursor.peek() {
-        // RFC 5424 §6: `1 ` is the version.
-        Some(byte) if byte.is_ascii_digit() => {
-            let structured = cursor.rest().starts_with(b"1 ");
-            if structured {
-                cursor.at += 2;
-            }
-            if time(&mut cursor, pieces).is_none() {
-                let expected = "2026-11-21T10:53:22+01:00 or Nov 21 10:53:22";
-                return Err((cursor.at.min(line.len()), Reason::Time { expected }));
-            }
-            if structured {
-                return Ok(structured_message(cursor.rest()).map(|message| (message, true)));
-            }
-        }
-        // `sshd -E` writes neither time nor name.
-        _ if cursor.clone().traditional(&mut Pieces::default()).is_none() => {
-            return Ok(Some((line, false)));
-        }
-        _ => {
-            let _ = cursor.traditional(pieces);
-        }
-    }
-    Ok(named_message(cursor.rest()).map(|message| (message, true)))
-}
-
-/// The length of a `<38>` in front (RFC 5424 §6.2.1).
-fn priority(line: &[u8]) -> usize {
-    let mut cursor = Cursor::new(line, 0);
-    let read = cursor
-        .byte(b'<')
-        .and_then(|()| cursor.number())
-        .and_then(|_| cursor.byte(b'>'));
-    read.map_or(0, |()| cursor.at)
-}
-
-fn time(cursor: &mut Cursor<'_>, pieces: &mut Pieces) -> Option<()> {
-    if cursor.bytes.get(cursor.at + 4) == Some(&b'-') {
-        cursor.iso(pieces)
-    } else {
-        let epoch: Epoch = cursor.epoch()?;
-        pieces.epoch = Some(epoch);
-        Some(())
-    }
-}
-
-/// ` host sshd[123]: message`.
-fn named_message(rest: &[u8]) -> Option<&[u8]> {
-    let rest = rest.strip_prefix(b" ")?;
-    let rest = rest.get(memchr::memchr(b' ', rest)? + 1..)?;
-    let end = memchr::memmem::find(rest, b": ")?;
-    let tag = rest.get(..end)?;
-    let program = tag.split(|byte| *byte == b'[').next()?;
-    is_sshd(program).then(|| rest.get(end + 2..)).flatten()
-}
-
-/// ` host sshd 123 - - message` (RFC 5424 §6).
-fn structured_message(rest: &[u8]) -> Option<&[u8]> {
-    let mut parts = rest.strip_prefix(b" ")?.splitn(6, |byte| *byte == b' ');
-    let program = parts.nth(1)?;
-    let message = parts.nth(3)?;
-    is_sshd(program).then_some(message)
-}
-
 /// OpenSSH 9.8 and 10.0 moved a connection's work to programs of their own.
-fn is_sshd(program: &[u8]) -> bool {
-    let program = program
-        .rsplit(|byte| *byte == b'/')
-        .next()
-        .unwrap_or(program);
-    matches!(program, b"sshd" | b"sshd-session" | b"sshd-auth")
-}
+pub(super) const PROGRAMS: &[&[u8]] = &[b"sshd", b"sshd-session", b"sshd-auth"];
 
 /// Without the level in front and the `[preauth]` behind.
 fn without_decoration(message: &[u8]) -> &[u8] {
@@ -429,6 +374,7 @@ mod tests {
             "Dec 31 10:53:22 host sshd-session[812]: ",
             "<38>Nov 21 05:53:22 host sshd[812]: ",
             "<38>1 2026-11-21T10:53:22.5Z host sshd 812 - - ",
+            r#"<38>1 2026-11-21T10:53:22.5Z host sshd 812 - [meta a="x\] y"][b] "#,
             "1795258402.123456 host sshd[812]: ",
             "",
             "error: ",

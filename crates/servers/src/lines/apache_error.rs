@@ -2,6 +2,7 @@
 
 use portledger_model::{Moment, Transport};
 
+use super::Lines;
 use crate::{
     Options, Reason, Skip, address,
     fields::{Fields, Side, Times},
@@ -11,7 +12,17 @@ use crate::{
 
 const CLIENT: &[u8] = b"[client ";
 
-pub(crate) fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
+/// Reads Apache's error log.
+#[derive(Debug)]
+pub(super) struct ApacheError;
+
+impl Lines for ApacheError {
+    fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
+        read(line, number, options)
+    }
+}
+
+fn read(line: &[u8], number: u64, options: &Options) -> Outcome {
     let mut fields = Fields::over(Some(Transport::Tcp));
     fields.time_at = 1;
     let mut cursor = Cursor::new(line, 0);

@@ -1,0 +1,137 @@
+//! What stands before a program's own words in a syslog line, in each form that files have.
+
+use crate::{
+    Reason,
+    fields::Fault,
+    time::{Epoch, Pieces, parse::Cursor},
+};
+
+/// Who wrote a line, and what.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Header<'a> {
+    /// The program's name, without its folders: `postfix/smtpd` is that of Postfix's smtpd.
+    pub(super) program: &'a [u8],
+    /// The process, where it is told: lines of one session have the same.
+    pub(super) process: Option<&'a [u8]>,
+    /// The program's own words.
+    pub(super) message: &'a [u8],
+}
+
+impl Header<'_> {
+    /// Whether one of these programs wrote it, from whatever folder it was started.
+    pub(super) fn is_of(&self, programs: &[&[u8]]) -> bool {
+        let name = self.program.rsplit(|byte| *byte == b'/').next();
+        programs.iter().any(|program| {
+            *program == self.program || (!program.contains(&b'/') && Some(*program) == name)
+        })
+    }
+}
+
+/// Reads the header, and the time into `pieces`: RFC 5424, RFC 3164, or what rsyslog and journald
+/// write in between. `None` where a line has no header at all, as from a program that writes its
+/// own file.
+pub(super) fn header<'a>(line: &'a [u8], pieces: &mut Pieces) -> Result<Option<Header<'a>>, Fault> {
+    let mut cursor = Cursor::new(line, priority(line));
+    match cursor.peek() {
+        // RFC 5424 §6: `1 ` is the version.
+        Some(byte) if byte.is_ascii_digit() => {
+            let structured = cursor.rest().starts_with(b"1 ");
+            if structured {
+                cursor.at += 2;
+            }
+            if time(&mut cursor, pieces).is_none() {
+                let expected = "2026-11-21T10:53:22+01:00 or Nov 21 10:53:22";
+                return Err((cursor.at.min(line.len()), Reason::Time { expected }));
+            }
+            if structured {
+                return Ok(Some(structured_message(cursor.rest())));
+            }
+        }
+        _ if cursor.clone().traditional(&mut Pieces::default()).is_none() => return Ok(None),
+        _ => {
+            let _ = cursor.traditional(pieces);
+        }
+    }
+    Ok(Some(named_message(cursor.rest())))
+}
+
+/// The length of a `<38>` in front (RFC 5424 §6.2.1).
+fn priority(line: &[u8]) -> usize {
+    let mut cursor = Cursor::new(line, 0);
+    let read = cursor
+        .byte(b'<')
+        .and_then(|()| cursor.number())
+        .and_then(|_| cursor.byte(b'>'));
+    read.map_or(0, |()| cursor.at)
+}
+
+fn time(cursor: &mut Cursor<'_>, pieces: &mut Pieces) -> Option<()> {
+    if cursor.bytes.get(cursor.at + 4) == Some(&b'-') {
+        cursor.iso(pieces)
+    } else {
+        let epoch: Epoch = cursor.epoch()?;
+        pieces.epoch = Some(epoch);
+        Some(())
+    }
+}
+
+/// Of a line that names no program.
+const NOBODY: Header<'static> = Header {
+    program: b"",
+    process: None,
+    message: b"",
+};
+
+/// ` host sshd[123]: message`.
+fn named_message(rest: &[u8]) -> Header<'_> {
+    let read = || {
+        let rest = rest.strip_prefix(b" ")?;
+        let rest = rest.get(memchr::memchr(b' ', rest)? + 1..)?;
+        let end = memchr::memmem::find(rest, b": ")?;
+        let tag = rest.get(..end)?;
+        let mut parts = tag.splitn(2, |byte| *byte == b'[');
+        Some(Header {
+            program: parts.next()?,
+            process: parts.next().and_then(|text| text.strip_suffix(b"]")),
+            message: rest.get(end + 2..)?,
+        })
+    };
+    read().unwrap_or(NOBODY)
+}
+
+/// ` host sshd 123 - - message` (RFC 5424 §6).
+fn structured_message(rest: &[u8]) -> Header<'_> {
+    let read = || {
+        let mut parts = rest.strip_prefix(b" ")?.splitn(5, |byte| *byte == b' ');
+        let program = parts.nth(1)?;
+        let process = parts.next().filter(|process| *process != b"-");
+        let message = behind_structured_data(parts.nth(1)?)?;
+        // RFC 5424 §6.4: UTF-8 may say so.
+        let message = message.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(message);
+        Some(Header {
+            program,
+            process,
+            message,
+        })
+    };
+    read().unwrap_or(NOBODY)
+}
+
+/// RFC 5424 §6.3: `-`, or elements in brackets, whose values have `]` behind a backslash only.
+fn behind_structured_data(rest: &[u8]) -> Option<&[u8]> {
+    if let Some(message) = rest.strip_prefix(b"- ") {
+        return Some(message);
+    }
+    let mut at = 0;
+    while rest.get(at) == Some(&b'[') {
+        loop {
+            let hit = at + memchr::memchr2(b']', b'\\', rest.get(at..)?)?;
+            if rest.get(hit) == Some(&b']') {
+                at = hit + 1;
+                break;
+            }
+            at = hit + 2;
+        }
+    }
+    rest.get(at..)?.strip_prefix(b" ")
+}
