@@ -6,6 +6,7 @@ use portledger_model::{Moment, Transport};
 use thiserror::Error;
 
 use crate::{
+    Recorded,
     fields::{End, Side},
     lines::{OWN, Own},
     pattern::{
@@ -226,6 +227,15 @@ impl Format {
     /// The name, or the format string with its server before it: what [`Format::parse`] takes.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What every line of a format string says; `None` where lines are read by code of their own,
+    /// and what they say depends on the server's settings.
+    pub fn recorded(&self) -> Option<Recorded> {
+        match &self.kind {
+            Kind::Pattern(pattern) => Some(pattern.recorded()),
+            Kind::Own(_) => None,
+        }
     }
 
     /// Whether lines of this format can carry the port of the address they carry.

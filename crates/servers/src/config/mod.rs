@@ -6,7 +6,7 @@
 
 mod apache;
 mod nginx;
-mod nginx_syntax;
+pub mod nginx_syntax;
 
 use std::{fmt, sync::Arc};
 

@@ -6,27 +6,44 @@ use super::{ConfigError, DEEPEST, Include, Place};
 
 /// A directive with its words, and its block where it has one.
 #[derive(Debug)]
-pub(super) struct Directive {
-    pub(super) words: Vec<String>,
-    pub(super) place: Place,
-    pub(super) block: Option<Vec<Directive>>,
+pub struct Directive {
+    /// Its name and what follows, without quotes.
+    pub words: Vec<String>,
+    /// Where its name stands.
+    pub place: Place,
+    /// The directives between its braces.
+    pub block: Option<Vec<Directive>>,
 }
 
 impl Directive {
-    pub(super) fn is(&self, name: &str) -> bool {
+    /// Whether it has this name.
+    pub fn is(&self, name: &str) -> bool {
         self.word(0) == name
     }
 
-    pub(super) fn word(&self, index: usize) -> &str {
+    /// The word of this number, the name being 0; empty where there is none.
+    pub fn word(&self, index: usize) -> &str {
         self.words.get(index).map_or("", String::as_str)
     }
 
-    pub(super) fn block(&self) -> &[Self] {
+    /// The directives between its braces; none where it has no block.
+    pub fn block(&self) -> &[Self] {
         self.block.as_deref().unwrap_or_default()
     }
 }
 
 /// Reads a file's directives, with those of the files it includes in the place of the include.
+///
+/// # Errors
+/// When the text is no nginx configuration, or an include cannot be followed.
+pub fn directives(
+    file: &str,
+    text: &str,
+    include: Include<'_>,
+) -> Result<Vec<Directive>, ConfigError> {
+    parse(file, text, include, 0)
+}
+
 pub(super) fn parse(
     file: &str,
     text: &str,

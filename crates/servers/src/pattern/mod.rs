@@ -12,8 +12,9 @@ use memchr::memmem::Finder;
 use portledger_model::{Moment, Transport};
 
 use crate::{
-    FormatError,
+    FormatError, Recorded,
     fields::{End, Side, Times},
+    recorded,
     time::{Supplies, strftime::Strftime},
 };
 
@@ -171,6 +172,17 @@ impl Pattern {
             traits,
             has_port,
         })
+    }
+
+    /// What every line says.
+    pub(crate) fn recorded(&self) -> Recorded {
+        let fields = || {
+            self.steps.iter().filter_map(|step| match step {
+                Step::Value(field, _) => Some(field),
+                _ => None,
+            })
+        };
+        recorded::of_fields(fields, self.times, self.traits.transport, self.has_port)
     }
 
     /// Whether lines carry the port of the address they carry.

@@ -1,6 +1,9 @@
 //! Times in the form that a strftime text describes: Apache's `%{…}t`.
 
+use std::time::Duration;
+
 use super::{Pieces, Supplies, Written, parse::Cursor};
+use crate::WrittenZone;
 
 /// A compiled strftime text.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -68,6 +71,25 @@ impl Strftime {
                 _ => Supplies::NOTHING,
             })
         })
+    }
+
+    /// How it writes the zone. A name is no offset.
+    pub(crate) fn zone(&self) -> WrittenZone {
+        if self.items.contains(&Item::Epoch) {
+            WrittenZone::Utc
+        } else if self.items.contains(&Item::Offset) {
+            WrittenZone::Offset
+        } else {
+            WrittenZone::Local
+        }
+    }
+
+    /// Its step.
+    pub(crate) fn step(&self) -> Duration {
+        let is_to_the_second = [Item::Second, Item::Epoch]
+            .iter()
+            .any(|item| self.items.contains(item));
+        Duration::from_secs(if is_to_the_second { 1 } else { 60 })
     }
 
     /// Reads a time in this form.
