@@ -29,6 +29,7 @@ pub mod machine;
 mod maturity;
 pub mod measure;
 mod records;
+pub mod report;
 pub mod server;
 #[cfg(test)]
 mod testing;

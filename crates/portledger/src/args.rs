@@ -1,5 +1,7 @@
 //! The command line.
 
+mod servers;
+
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
@@ -7,6 +9,7 @@ use portledger_identity::sessions::Field;
 use portledger_ledger::Calendar;
 use portledger_model::{Timestamp, Transport};
 
+pub(crate) use self::servers::{AuditArgs, FixArgs, GuideArgs, Servers};
 use crate::{config::parse_duration, identity::form::Format, questions::parse_case};
 
 /// Who held this shared address and port at that time?
@@ -33,6 +36,16 @@ pub(crate) enum Command {
     Sightings(SightingsArgs),
     /// Say who it was for every sighting in a server's log or a capture
     Trace(TraceArgs),
+    /// Say what the servers on this machine record of who connects, by the maturity model
+    ///
+    /// Source address and port, the time's zone and step, transport and destination port; what
+    /// hides the client; which programs read the logs. Reads the server's own dump of its
+    /// configuration where it has one, else its files, and changes nothing.
+    Audit(AuditArgs),
+    /// Show the change that gets the source port logged, and with --apply make it
+    Fix(FixArgs),
+    /// Print the why and the how for one server
+    Guide(GuideArgs),
     /// Take another device's log files into the ledger
     ///
     /// Lines of many makers' NATs, our own JSON lines and syslog, and captures of IPFIX, NetFlow v9

@@ -5,10 +5,13 @@
 #![allow(clippy::print_stdout, clippy::print_stderr)]
 
 mod args;
+mod audit;
 mod checkpoint;
 mod config;
 mod demo;
 mod failure;
+mod fix;
+mod guide;
 mod identity;
 mod import;
 mod init;
@@ -42,6 +45,9 @@ fn main() -> ExitCode {
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Audit(args) => audit::run(&args),
+        Command::Fix(args) => fix::run(&args),
+        Command::Guide(args) => guide::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Questions(args) => questions::show::run(&args),

@@ -109,13 +109,17 @@ impl Ended {
     }
 }
 
+/// The program, in a test's folder; what the test puts into `bin` there comes before what is
+/// installed.
 fn program(folder: &Path) -> Command {
+    let path = std::env::var("PATH").unwrap_or_default();
     let mut command = Command::new(env!("CARGO_BIN_EXE_portledger"));
     command
         .current_dir(folder)
         .env_remove("PORTLEDGER_LEDGER")
         .env_remove("PORTLEDGER_CASE")
         .env_remove("PORTLEDGER_IDENTITIES")
+        .env("PATH", format!("{}:{path}", folder.join("bin").display()))
         .env("TZ", "UTC");
     command
 }
