@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::{
-    Facts, Finding, Instance, Log, LookError, Machine, Maturity, Records, Rule, Server,
+    Clock, Facts, Finding, Instance, Log, LookError, Machine, Maturity, Records, Rule, Server,
     WrittenZone,
+    clock::clock,
     measure::{self, Measured},
 };
 
@@ -21,6 +22,8 @@ pub struct Audited {
     pub logs: Vec<AuditedLog>,
     /// How far it is.
     pub maturity: Maturity,
+    /// What keeps the machine's clock, and how well.
+    pub clock: Clock,
     /// What stands out, gravest first.
     pub findings: Vec<Finding>,
     /// What is known of the server anywhere.
@@ -79,6 +82,8 @@ pub fn audit(
             }
         })
         .collect();
+    let clock = clock(machine);
+    findings.extend(clock.finding());
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.rule.severity()));
     Ok(Audited {
         server: &facts.name,
@@ -86,6 +91,7 @@ pub fn audit(
         config,
         maturity: maturity(facts, &logs),
         logs,
+        clock,
         findings,
         facts,
     })

@@ -23,6 +23,7 @@
 
 mod audit;
 mod change;
+mod clock;
 mod facts;
 mod finding;
 pub mod machine;
@@ -37,6 +38,7 @@ mod text;
 
 pub use audit::{Audited, AuditedLog, audit};
 pub use change::{Change, CommandLine, Edit};
+pub use clock::Clock;
 pub use facts::{Evidence, Facts, Verdict};
 pub use finding::{Finding, Rule, Severity};
 pub use machine::Machine;

@@ -35,6 +35,9 @@ pub trait Machine {
     /// configuration, its version, a clock's state.
     fn run(&self, program: &str, arguments: &[&str]) -> Option<Output>;
 
+    /// The same with text on the program's standard input: a log's reader that is tried on lines.
+    fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Option<Output>;
+
     /// What time it is.
     fn now(&self) -> Timestamp;
 }

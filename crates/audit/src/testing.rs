@@ -73,6 +73,13 @@ impl Machine for Image {
         self.programs.get(&command).cloned()
     }
 
+    /// What was said to be printed for this input: its first line is a part of the command.
+    fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Option<Output> {
+        let first = input.lines().next().unwrap_or_default();
+        self.run(program, &[arguments, &["<", first]].concat())
+            .or_else(|| self.run(program, arguments))
+    }
+
     fn now(&self) -> Timestamp {
         "2026-11-29T12:00:00Z".parse().unwrap()
     }

@@ -2,7 +2,7 @@
 
 use std::{
     fs::{self, File},
-    io::{self, Read as _, Seek as _, SeekFrom},
+    io::{self, Read as _, Seek as _, SeekFrom, Write as _},
     path::{Component, Path, PathBuf},
     process::{Command, Stdio},
     thread,
@@ -161,7 +161,14 @@ impl Machine for Live {
         if self.root.is_some() {
             return None;
         }
-        run(program, arguments).ok()
+        run(program, arguments, "").ok()
+    }
+
+    fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Option<Output> {
+        if self.root.is_some() {
+            return None;
+        }
+        run(program, arguments, input).ok()
     }
 
     fn now(&self) -> Timestamp {
@@ -169,21 +176,28 @@ impl Machine for Live {
     }
 }
 
-/// Starts a program with nothing to read, and waits for its end, but not for ever.
+/// Starts a program, gives it its input, and waits for its end, but not for ever.
 ///
 /// # Errors
 /// When it is not there, cannot be started, or does not end.
-pub(crate) fn run(program: &str, arguments: &[&str]) -> io::Result<Output> {
+pub(crate) fn run(program: &str, arguments: &[&str], input: &str) -> io::Result<Output> {
     let path = std::env::var("PATH").unwrap_or_default();
     let mut child = Command::new(program)
         .args(arguments)
         // Servers live where only root's path leads.
         .env("PATH", format!("{path}:/usr/local/sbin:/usr/sbin:/sbin"))
         .env("LC_ALL", "C")
-        .stdin(Stdio::null())
+        .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .spawn()?;
+    let (mut stdin, input) = (child.stdin.take(), input.to_owned());
+    // A program that does not read on is no reason to wait: its pipe breaks when it ends.
+    thread::spawn(move || {
+        stdin
+            .as_mut()
+            .map(|stdin| stdin.write_all(input.as_bytes()))
+    });
     let reader = |stream: Option<Box<dyn io::Read + Send>>| {
         thread::spawn(move || {
             let mut bytes = Vec::new();

@@ -65,7 +65,7 @@ impl Order<'_> {
             };
         };
         let arguments: Vec<&str> = arguments.iter().map(String::as_str).collect();
-        match machine::run(program, &arguments) {
+        match machine::run(program, &arguments, "") {
             Ok(output) if output.succeeded => Ok(()),
             Ok(output) => Err(format!(
                 "'{check}' says: {}",
