@@ -34,6 +34,7 @@ pub mod nat;
 pub mod prerequisite;
 pub mod process;
 pub mod servers;
+pub mod survey;
 pub mod topology;
 pub mod trace;
 pub mod truth;

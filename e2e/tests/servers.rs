@@ -1,0 +1,49 @@
+//! Real servers: audited right as they come, changed by `fix --apply`, and read back after it.
+#![forbid(unsafe_code)]
+
+use portledger_e2e::survey::{self, Counted, Surveyed, VISITS};
+use portledger_e2e::{Failure, prerequisite};
+
+/// A server whose default has no port, and which a setting makes log it for every connection.
+fn logs_it_once_fixed(name: &str) -> Result<(), Failure> {
+    let Some(server) = there(name)? else {
+        return Ok(());
+    };
+    let outcome = survey::survey(server)?;
+    assert_eq!(outcome.default.named, 0, "{outcome:#?}");
+    assert_eq!(outcome.before["maturity"], "feasible", "{outcome:#?}");
+    assert_eq!(outcome.fix["applied"], true, "{outcome:#?}");
+    assert_eq!(outcome.fixed, EVERY_ONE, "{outcome:#?}");
+    assert!(
+        ["manageable", "accessible"]
+            .iter()
+            .any(|maturity| outcome.after["maturity"] == *maturity),
+        "{outcome:#?}"
+    );
+    let refusal = survey::refuses_a_mistake(server)?;
+    assert!(refusal.is_none_or(|problem| problem.contains("nothing was changed")));
+    Ok(())
+}
+
+/// Every visit is named, and nothing else.
+const EVERY_ONE: Counted = Counted {
+    visits: VISITS as usize,
+    named: VISITS as usize,
+    wrong: 0,
+};
+
+/// The server of this name, where its programs are here.
+fn there(name: &str) -> Result<Option<&'static dyn Surveyed>, Failure> {
+    let Some(server) = survey::all()
+        .into_iter()
+        .find(|server| server.name() == name)
+    else {
+        return Err(Failure::Missing(format!("no survey of {name}")));
+    };
+    Ok(prerequisite::met_with_portledger(server.programs())?.then_some(server))
+}
+
+#[test]
+fn nginx() -> Result<(), Failure> {
+    logs_it_once_fixed("nginx")
+}
