@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     Recorded,
     fields::{End, Side},
-    lines::{OWN, Own},
+    lines::{OWN, Own, Prefixed, proftpd},
     pattern::{
         Element, Escaping, Field, Pattern, TimeForm, Traits, apache, cloud, envoy, haproxy,
         lighttpd,
@@ -34,6 +34,8 @@ pub(crate) enum Kind {
     /// The same behind what syslog puts before it, or without.
     Syslog(Arc<Pattern>),
     Own(&'static Own),
+    /// A `log_line_prefix`, and PostgreSQL's own words behind it.
+    Postgresql(Arc<Prefixed>),
 }
 
 /// Why a format cannot be read.
@@ -57,12 +59,12 @@ pub enum FormatError {
     },
     /// The format has no client address.
     #[error(
-        "the format writes no client address, so its lines say nothing of who connected: it needs $remote_addr (nginx), %h or %a (Apache and its like), %>a (Squid), %ci (HAProxy) or %DOWNSTREAM_REMOTE_ADDRESS% (Envoy)"
+        "the format writes no client address, so its lines say nothing of who connected: it needs $remote_addr (nginx), %h or %a (Apache and its like, ProFTPD), %>a (Squid), %ci (HAProxy), %DOWNSTREAM_REMOTE_ADDRESS% (Envoy), or %r or %h (PostgreSQL)"
     )]
     NoAddress,
     /// The format has no time.
     #[error(
-        "the format writes no time, and without one a port says nothing: it needs $time_iso8601 or $msec (nginx), %t (Apache and its like), %ts.%03tu (Squid), %tr or %t (HAProxy) or %START_TIME% (Envoy)"
+        "the format writes no time, and without one a port says nothing: it needs $time_iso8601 or $msec (nginx), %t (Apache and its like, ProFTPD), %ts.%03tu (Squid), %tr or %t (HAProxy), %START_TIME% (Envoy) or %m (PostgreSQL)"
     )]
     NoTime,
     /// The format has a time without a part of the date or of the hour.
@@ -240,24 +242,33 @@ const NAMED: &[Named] = &[
 ];
 
 /// A server with format strings: what stands before the colon, and how they are compiled.
-type Server = (&'static str, fn(&str) -> Result<Pattern, FormatError>);
+type Server = (&'static str, fn(&str) -> Result<Kind, FormatError>);
 
 const SERVERS: &[Server] = &[
-    ("nginx", |string| nginx::compile(string, Module::Http)),
-    ("apache", apache::compile),
-    ("tomcat", tomcat::compile),
-    ("lighttpd", lighttpd::compile),
-    ("squid", squid::compile),
-    ("varnishncsa", varnish::compile),
-    ("envoy", envoy::compile),
-    (HAPROXY, haproxy::compile),
+    ("nginx", |string| {
+        nginx::compile(string, Module::Http).map(pattern)
+    }),
+    ("apache", |string| apache::compile(string).map(pattern)),
+    ("tomcat", |string| tomcat::compile(string).map(pattern)),
+    ("lighttpd", |string| lighttpd::compile(string).map(pattern)),
+    ("squid", |string| squid::compile(string).map(pattern)),
+    ("varnishncsa", |string| {
+        varnish::compile(string).map(pattern)
+    }),
+    ("envoy", |string| envoy::compile(string).map(pattern)),
+    // HAProxy writes to syslog.
+    ("haproxy", |string| {
+        Ok(Kind::Syslog(haproxy::compile(string)?.into()))
+    }),
+    ("postgresql", |string| {
+        Ok(Kind::Postgresql(Prefixed::compile(string)?.into()))
+    }),
+    ("proftpd", |string| proftpd::compile(string).map(pattern)),
 ];
-
-const HAPROXY: &str = "haproxy";
 
 /// Every server that has format strings, for people.
 pub(crate) const SERVER_NAMES: &str =
-    "nginx, apache, tomcat, lighttpd, squid, varnishncsa, envoy, haproxy";
+    "nginx, apache, tomcat, lighttpd, squid, varnishncsa, envoy, haproxy, postgresql, proftpd";
 
 /// The formats with a name, and what each is.
 pub fn names() -> impl Iterator<Item = (&'static str, &'static str)> {
@@ -292,7 +303,7 @@ impl Format {
 
     /// A format by its name, or by a server's own format string after the server's name and a
     /// colon: `nginx:`, `apache:`, `tomcat:`, `lighttpd:`, `squid:`, `varnishncsa:`, `envoy:`,
-    /// `haproxy:`.
+    /// `haproxy:`, `postgresql:`, `proftpd:`.
     ///
     /// # Errors
     /// When no format has the name, or the format string gives no address or no time or cannot be
@@ -304,14 +315,9 @@ impl Format {
         let Some((_, compile)) = SERVERS.iter().find(|(name, _)| *name == server) else {
             return Self::named(text);
         };
-        let kind = match (server, pattern(compile(string)?)) {
-            // HAProxy writes to syslog.
-            (HAPROXY, Kind::Pattern(pattern)) => Kind::Syslog(pattern),
-            (_, kind) => kind,
-        };
         Ok(Self {
             name: text.into(),
-            kind,
+            kind: compile(string)?,
             moment_unknown: false,
             clock: Duration::ZERO,
         })
@@ -352,7 +358,7 @@ impl Format {
     pub(crate) fn any_of(first: &Self, others: &[Self]) -> Self {
         let pattern = |format: &Self| match &format.kind {
             Kind::Pattern(pattern) => Some(Arc::clone(pattern)),
-            Kind::Syslog(_) | Kind::Own(_) => None,
+            Kind::Syslog(_) | Kind::Own(_) | Kind::Postgresql(_) => None,
         };
         let times = |format: &Self| pattern(format).map(|pattern| pattern.times());
         let mut name = first.name.to_string();
@@ -378,7 +384,8 @@ impl Format {
     /// and what they say depends on the server's settings.
     pub fn recorded(&self) -> Option<Recorded> {
         match &self.kind {
-            Kind::Pattern(pattern) => Some(pattern.recorded()),
+            Kind::Pattern(pattern) | Kind::Syslog(pattern) => Some(pattern.recorded()),
+            Kind::Postgresql(prefixed) => Some(prefixed.recorded()),
             Kind::Own(_) => None,
         }
     }
@@ -388,6 +395,7 @@ impl Format {
         match &self.kind {
             Kind::Pattern(pattern) | Kind::Syslog(pattern) => pattern.has_port(),
             Kind::Own(_) => true,
+            Kind::Postgresql(prefixed) => prefixed.has_port(),
         }
     }
 }

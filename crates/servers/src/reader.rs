@@ -8,7 +8,7 @@ use crate::{
     Counts, Format, Options, Reading, Rejection, Skip,
     fields::{Fault, Found},
     format::Kind,
-    lines::{BehindSyslog, Lines},
+    lines::{BehindSyslog, Lines, Prefixed},
     pattern::{Pattern, behind_clock},
 };
 
@@ -38,6 +38,7 @@ impl Reader {
             Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern)),
             Kind::Syslog(pattern) => Way::Own(Box::new(BehindSyslog::new(Arc::clone(pattern)))),
             Kind::Own(own) => Way::Own((own.start)()),
+            Kind::Postgresql(prefixed) => Way::Own(Box::new(Prefixed::clone(prefixed))),
         };
         Self {
             format,

@@ -228,7 +228,7 @@ impl Pattern {
                 _ => None,
             })
         };
-        recorded::of_fields(fields, self.times, self.traits.transport, self.has_port)
+        recorded::of_fields(fields, self.times, self.traits, self.has_port)
     }
 
     /// Of which moments its times are.
