@@ -2,14 +2,12 @@
 
 use std::{fmt, sync::Arc};
 
-use portledger_model::{Moment, Transport};
 use thiserror::Error;
 
 use crate::{
-    fields::{End, Side},
     lines::{OWN, Own},
     pattern::{
-        Element, Escaping, Field, Pattern, TimeForm, Traits, apache,
+        Pattern, apache,
         nginx::{self, Module},
     },
 };
@@ -135,11 +133,6 @@ const NAMED: &[Named] = &[
         about: "the same with %{remote}p as the last column",
         compile: || apache::compile(&format!("%v:%p {APACHE_COMBINED} %{{remote}}p")),
     },
-    Named {
-        name: "connection",
-        about: "one connection a line: epoch_ms ip port server_ip server_port request_id",
-        compile: connection,
-    },
 ];
 
 /// The formats with a name, and what each is.
@@ -245,30 +238,4 @@ impl fmt::Display for Format {
 
 fn pattern(pattern: Pattern) -> Kind {
     Kind::Pattern(Arc::new(pattern))
-}
-
-/// `epoch_ms ip port server_ip server_port request_id`: the log beside one that must not change.
-fn connection() -> Result<Pattern, FormatError> {
-    let fields = [
-        Field::Time(TimeForm::EpochMillis, End::End),
-        Field::Address(Side::Remote),
-        Field::Port(Side::Remote),
-        Field::ServerAddress,
-        Field::ServerPort,
-        Field::Text,
-    ];
-    let mut elements = Vec::new();
-    for field in fields {
-        if !elements.is_empty() {
-            elements.push(Element::Literal(b" ".to_vec()));
-        }
-        elements.push(Element::Field(field));
-    }
-    let places: Vec<usize> = (0..elements.len()).collect();
-    let traits = Traits {
-        escaping: Escaping::None,
-        end: Moment::Logged,
-        transport: Some(Transport::Tcp),
-    };
-    Pattern::new(elements, &places, traits)
 }

@@ -32,14 +32,16 @@
 
 mod address;
 pub mod config;
+pub mod connection_log;
 mod connections;
 mod fields;
 mod format;
 mod guess;
 mod lines;
 mod options;
-mod packet;
+pub mod packet;
 mod pattern;
+pub mod proxy_protocol;
 mod reader;
 mod reading;
 #[cfg(test)]

@@ -1,6 +1,7 @@
 //! Lines that no format string describes: a file each server, or each kind of table.
 
 mod apache_error;
+mod connection;
 mod csv;
 mod sshd;
 mod syslog;
@@ -30,6 +31,11 @@ pub(crate) struct Own {
 
 /// All of them.
 pub(crate) const OWN: &[Own] = &[
+    Own {
+        name: "connection",
+        about: "one connection a line, as portledger watch writes it: epoch_ms ip port server_ip server_port request_id",
+        start: || Box::new(connection::Connection::new()),
+    },
     Own {
         name: "apache-error",
         about: "Apache httpd's error log, which has [client address:port] by default; needs a zone",
