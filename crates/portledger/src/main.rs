@@ -13,6 +13,7 @@ mod identity;
 mod import;
 mod init;
 mod input;
+mod joining;
 mod keeping;
 mod ledger;
 mod nat;
@@ -26,6 +27,7 @@ mod sightings;
 mod stats;
 mod trace;
 mod verify;
+mod watch;
 mod who;
 
 use std::process::ExitCode;
@@ -42,6 +44,7 @@ fn main() -> ExitCode {
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
         Command::Trace(args) => trace::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Questions(args) => questions::show::run(&args),

@@ -14,7 +14,10 @@ use std::{
     ffi::CString,
     hash::BuildHasher,
     io,
-    sync::atomic::{AtomicBool, Ordering},
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    },
     time::Duration,
 };
 
@@ -103,11 +106,11 @@ pub enum WatchError {
 #[derive(Debug, Default)]
 pub struct Control {
     /// End.
-    pub stop: AtomicBool,
+    pub stop: Arc<AtomicBool>,
     /// Tell the figures.
-    pub report: AtomicBool,
+    pub report: Arc<AtomicBool>,
     /// Open the log's file anew.
-    pub reopen: AtomicBool,
+    pub reopen: Arc<AtomicBool>,
 }
 
 /// The figures.

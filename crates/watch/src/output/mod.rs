@@ -47,6 +47,12 @@ pub struct Written {
     pub rotated: u64,
 }
 
+/// What this machine calls itself.
+pub fn host_name() -> String {
+    let names = rustix::system::uname();
+    names.nodename().to_string_lossy().into_owned()
+}
+
 /// A place for the log. What cannot be written is counted and said in the log as soon as that can
 /// be written again.
 pub trait Output {
