@@ -111,6 +111,15 @@ pub fn keep_only_net_admin() -> Result<Held, PrivilegeError> {
     keep_only(CapabilitySet::NET_ADMIN)
 }
 
+/// Gives up, for good, every right but CAP_NET_RAW (where it is held at all), before packet sockets
+/// are opened.
+///
+/// # Errors
+/// Where other threads run, or the kernel refuses.
+pub fn keep_only_net_raw() -> Result<Held, PrivilegeError> {
+    keep_only(CapabilitySet::NET_RAW)
+}
+
 /// Gives up, for good, every right, once the device is open.
 ///
 /// # Errors

@@ -1,6 +1,7 @@
 //! The command line.
 
 mod servers;
+mod watch;
 
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
@@ -11,6 +12,7 @@ use portledger_model::{Timestamp, Transport};
 
 pub(crate) use self::servers::{AuditArgs, FixArgs, GuideArgs, Servers};
 use crate::{config::parse_duration, identity::form::Format, questions::parse_case};
+pub(crate) use watch::{Joining, WatchArgs};
 
 /// Who held this shared address and port at that time?
 #[derive(Debug, Parser)]
@@ -46,6 +48,15 @@ pub(crate) enum Command {
     Fix(FixArgs),
     /// Print the why and the how for one server
     Guide(GuideArgs),
+    /// Record who connects, from which port and when, beside a server that cannot
+    ///
+    /// Each inbound connection's endpoints, transport and exact time, from the kernel, without
+    /// touching the server. What was lost or left out is said in the log itself. It says `ready` on
+    /// standard error once it watches. SIGTERM or SIGINT stops it cleanly; SIGHUP opens the file
+    /// anew; SIGUSR1 prints its figures as one JSON object on standard output, as does its end.
+    /// 'sightings' and 'trace' read the log, and with --connections give other logs' lines the port
+    /// that they lack.
+    Watch(WatchArgs),
     /// Take another device's log files into the ledger
     ///
     /// Lines of many makers' NATs, our own JSON lines and syslog, and captures of IPFIX, NetFlow v9
@@ -274,6 +285,8 @@ pub(crate) struct ForgetArgs {
 pub(crate) struct SightingsArgs {
     #[command(flatten)]
     pub(crate) reading: Reading,
+    #[command(flatten)]
+    pub(crate) joining: Joining,
     /// Print JSON: one object a line
     #[arg(long)]
     pub(crate) json: bool,
@@ -306,11 +319,14 @@ pub(crate) struct TraceArgs {
     pub(crate) reading: Reading,
     #[command(flatten)]
     pub(crate) asking: Asking,
+    #[command(flatten)]
+    pub(crate) joining: Joining,
     /// Put the log's clock right: how far it is ahead, such as 90s (or -90s: behind); auto to find
     /// that from the sightings; auto-drift to find it where the clock ran too fast or too slow
     #[arg(
         long,
         value_name = "DURATION|auto|auto-drift",
+        conflicts_with = "connections",
         allow_hyphen_values = true
     )]
     pub(crate) offset: Option<String>,

@@ -19,7 +19,12 @@ use portledger_servers::{
     ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip,
 };
 
-use crate::{args::Reading, failure::Failure, output::refuse_to_overwrite, questions::now};
+use crate::{
+    args::{Joining, Reading},
+    failure::Failure,
+    output::refuse_to_overwrite,
+    questions::now,
+};
 pub(crate) use progress::Progress;
 pub(crate) use source::Lines;
 use source::{Source, Stream};
@@ -93,21 +98,23 @@ pub(crate) fn tell_reasons(
     }
 }
 
-/// Reads every file once, in order, handing each sighting to `sighted`. A line that cannot be read
-/// stops nothing; a sighting that cannot be handled stops all.
-pub(crate) fn read(
-    args: &Reading,
-    mut sighted: impl FnMut(Sighting) -> Result<(), Failure>,
-) -> Result<Summary, Failure> {
-    Inputs::open(args, Passes::One)?.read(Pass::LAST, &mut sighted)
-}
-
 /// How often the files will be read.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Passes {
     One,
     /// What can be read once only is put aside on disk, in a file without a name.
     Several,
+}
+
+impl Passes {
+    /// A connection log is read for the lines' addresses, which are read first.
+    pub(crate) fn for_joining(args: &Joining) -> Self {
+        if args.connections.is_empty() {
+            Self::One
+        } else {
+            Self::Several
+        }
+    }
 }
 
 /// One reading of all files.
@@ -163,7 +170,8 @@ impl<'a> Inputs<'a> {
         })
     }
 
-    /// Reads every file, in order, handing each sighting to `sighted`.
+    /// Reads every file, in order, handing each sighting to `sighted`. A line that cannot be read
+    /// stops nothing; a sighting that cannot be handled stops all.
     pub(crate) fn read(
         &mut self,
         pass: Pass,

@@ -16,6 +16,7 @@ mod identity;
 mod import;
 mod init;
 mod input;
+mod joining;
 mod keeping;
 mod ledger;
 mod nat;
@@ -29,6 +30,7 @@ mod sightings;
 mod stats;
 mod trace;
 mod verify;
+mod watch;
 mod who;
 
 use std::process::ExitCode;
@@ -48,6 +50,7 @@ fn main() -> ExitCode {
         Command::Audit(args) => audit::run(&args),
         Command::Fix(args) => fix::run(&args),
         Command::Guide(args) => guide::run(&args),
+        Command::Watch(args) => watch::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Serve(args) => serve::run(&args),
         Command::Questions(args) => questions::show::run(&args),

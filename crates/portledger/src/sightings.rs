@@ -7,21 +7,41 @@ use std::{
 
 use portledger_model::Sighting;
 
-use crate::{args::SightingsArgs, failure::Ended, input};
+use crate::{
+    args::SightingsArgs,
+    failure::Ended,
+    input::{Inputs, Pass, Passes},
+    joining::{self, Joins, With},
+};
 
 pub(crate) fn run(args: &SightingsArgs) -> Ended {
     let mut output = BufWriter::new(io::stdout().lock());
-    let summary = input::read(&args.reading, |sighting| {
+    let passes = Passes::for_joining(&args.joining);
+    let mut inputs = Inputs::open(&args.reading, passes)?;
+    let mut joins = Joins::read(&args.joining, &mut inputs)?;
+    let summary = inputs.read(Pass::LAST, &mut |mut sighting| {
+        let joined = joins.as_mut().and_then(|joins| joins.fill(&mut sighting));
         if args.json {
-            serde_json::to_writer(&mut output, &sighting)?;
+            let with = With {
+                object: &sighting,
+                connection: joined.as_ref(),
+            };
+            serde_json::to_writer(&mut output, &with)?;
             output.write_all(b"\n")?;
         } else {
-            writeln!(output, "{}", line(&sighting))?;
+            write!(output, "{}", line(&sighting))?;
+            if let Some(joined) = &joined {
+                write!(output, "  {}", joining::text(joined))?;
+            }
+            output.write_all(b"\n")?;
         }
         Ok(())
     })?;
     output.flush()?;
     summary.tell();
+    if let Some(joins) = &joins {
+        joins.tell();
+    }
     Ok(if summary.is_whole() {
         ExitCode::SUCCESS
     } else {

@@ -10,6 +10,7 @@ use std::{
 
 use portledger_model::Sighting;
 use portledger_trace::{CHUNK, Options, Outcome, SameActor, Tally, trace_all};
+use portledger_watch::join::Joined;
 use serde_json::{Value, json};
 
 use crate::{
@@ -17,6 +18,7 @@ use crate::{
     failure::{Ended, Failure},
     identity::join::Identities,
     input::{Inputs, Pass, Passes, Summary},
+    joining::{self, Joins, With},
     ledger,
     questions::{self, Asker},
 };
@@ -31,6 +33,7 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     let question = json!({
         "files": questions::files(&args.reading.files),
         "offset": args.offset,
+        "connections": questions::files(&args.joining.connections),
         "same_actor": args.same_actor,
         "identities": asking.identities.is_some(),
         "within_ms": u64::try_from(asking.within.as_millis()).unwrap_or(u64::MAX),
@@ -42,9 +45,10 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     let passes = if wanted.is_found() {
         Passes::Several
     } else {
-        Passes::One
+        Passes::for_joining(&args.joining)
     };
     let mut inputs = Inputs::open(&args.reading, passes)?;
+    let mut joins = Joins::read(&args.joining, &mut inputs)?;
     let options = Options {
         within: asking.within,
         asked_at,
@@ -56,13 +60,26 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     };
     let mut identities = Identities::of_those_who_may(asking);
     let mut output = BufWriter::new(io::stdout().lock());
-    let read = in_chunks(&mut inputs, Pass::LAST, |sightings| {
+    let read = in_chunks(&mut inputs, Pass::LAST, |mut sightings| {
+        let said: Vec<Option<Joined>> = match &mut joins {
+            Some(joins) => sightings.iter_mut().map(|one| joins.fill(one)).collect(),
+            None => Vec::new(),
+        };
+        let mut said = said.into_iter();
         for outcome in trace_all(&ledger, sightings, options) {
-            let outcome = outcome?;
+            let (outcome, said) = (outcome?, said.next().flatten());
             found.tally.add(&outcome);
             match &mut found.actor {
                 Some(actor) => actor.add(&outcome),
-                None => write(&mut output, &outcome, &mut identities, asking.json)?,
+                None => {
+                    write(
+                        &mut output,
+                        &outcome,
+                        said.as_ref(),
+                        &mut identities,
+                        asking.json,
+                    )?;
+                }
             }
         }
         Ok(())
@@ -85,6 +102,9 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     };
     output.flush()?;
     summary.tell();
+    if let Some(joins) = &joins {
+        joins.tell();
+    }
     eprintln!("portledger: {}", found.tally);
     Ok(status)
 }
@@ -128,6 +148,7 @@ fn in_chunks(
 fn write(
     output: &mut impl io::Write,
     outcome: &Outcome,
+    said: Option<&Joined>,
     identities: &mut Identities,
     json: bool,
 ) -> Result<(), Failure> {
@@ -135,15 +156,26 @@ fn write(
         Outcome::Answered(answer) => {
             let joined = identities.of(answer);
             if json {
-                serde_json::to_writer(&mut *output, &joined)?;
+                let with = With {
+                    object: &joined,
+                    connection: said,
+                };
+                serde_json::to_writer(&mut *output, &with)?;
                 output.write_all(b"\n")?;
             } else {
                 // Its text begins with the sighting's place.
                 writeln!(output, "{}", joined.text())?;
+                if let Some(said) = said {
+                    writeln!(output, "  {}\n", joining::text(said))?;
+                }
             }
         }
         Outcome::Refused(_) if json => {
-            serde_json::to_writer(&mut *output, outcome)?;
+            let with = With {
+                object: outcome,
+                connection: said,
+            };
+            serde_json::to_writer(&mut *output, &with)?;
             output.write_all(b"\n")?;
         }
         Outcome::Refused(refusal) => writeln!(output, "{refusal}\n")?,

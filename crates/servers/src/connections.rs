@@ -3,7 +3,7 @@
 
 use std::{
     collections::{HashMap, HashSet, VecDeque},
-    net::{IpAddr, Ipv4Addr},
+    net::IpAddr,
     time::Duration,
 };
 
@@ -21,7 +21,7 @@ pub struct ConnectionOptions {
     pub file: String,
     /// The servers' addresses: only what others begin with them is seen. Where none are given,
     /// whoever sends first is the initiator.
-    pub servers: HashSet<Ipv4Addr>,
+    pub servers: HashSet<IpAddr>,
     /// How long a UDP flow or an ICMP identifier is quiet before its next packet begins another.
     pub quiet: Duration,
     /// How long a TCP connection may be quiet before it is forgotten.
@@ -78,7 +78,7 @@ impl Connections {
         }
     }
 
-    /// Looks at packet `number` (from 1), which was captured at `at`: an IPv4 packet without its
+    /// Looks at packet `number` (from 1), which was captured at `at`: an IP packet without its
     /// link layer, perhaps cut short after the transport's first bytes.
     pub fn packet(&mut self, number: u64, at: Timestamp, packet: &[u8]) -> Reading {
         let reading = match parse(packet) {
@@ -109,7 +109,7 @@ impl Connections {
     }
 
     /// The flow that the packet begins, as its initiator sees it, and of which moment that is.
-    fn see(&mut self, packet: &Packet, at: Timestamp) -> Result<(Key, Moment), Skip> {
+    fn see(&mut self, packet: &Packet<'_>, at: Timestamp) -> Result<(Key, Moment), Skip> {
         let key = self.oriented(packet);
         let moment = match (packet.kind, self.live(key, at)) {
             // RFC 9293 §3.4: a new connection has a new initial sequence number, a repeated SYN
@@ -127,7 +127,7 @@ impl Connections {
                 return Err(Skip::KnownConnection);
             }
             (Kind::Reset | Kind::Reply, None) => return Err(Skip::NotBeginning),
-            (Kind::Syn(_) | Kind::SynAck | Kind::Data, None) => {
+            (Kind::Syn(_) | Kind::SynAck | Kind::Segment(_) | Kind::Datagram, None) => {
                 self.begin(key, None, at);
                 // The first datagram of a flow opens it; a TCP segment is from its midst.
                 match key.transport {
@@ -150,12 +150,12 @@ impl Connections {
     /// The packet's key with the initiator first: as the kind of packet tells, else as the flow is
     /// known, else as it was sent. In the midst of a TCP connection that says nothing of who began
     /// it: there a server is taken to be the one that did not.
-    fn oriented(&self, packet: &Packet) -> Key {
+    fn oriented(&self, packet: &Packet<'_>) -> Key {
         let (sent, reversed) = (packet.key, packet.key.reversed());
         match packet.kind {
             Kind::Syn(_) => sent,
             Kind::SynAck | Kind::Reply => reversed,
-            Kind::Data | Kind::Reset => {
+            Kind::Segment(_) | Kind::Datagram | Kind::Reset => {
                 if self.flows.contains_key(&sent) {
                     sent
                 } else if self.flows.contains_key(&reversed)
@@ -228,11 +228,11 @@ impl Connections {
                 file: self.options.file.clone(),
                 line: number,
             },
-            address: IpAddr::V4(key.initiator.0),
+            address: key.initiator.0,
             port: Some(key.initiator.1),
             transport: Some(key.transport),
             destination: Destination {
-                address: Some(IpAddr::V4(key.responder.0)),
+                address: Some(key.responder.0),
                 port: match key.transport {
                     Transport::Tcp | Transport::Udp => Some(key.responder.1),
                     Transport::Icmp => None,

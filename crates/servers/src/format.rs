@@ -2,16 +2,13 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use portledger_model::Moment;
 use thiserror::Error;
 
 use crate::{
     Recorded,
-    fields::{End, Side},
     lines::{OWN, Own, Prefixed, proftpd},
     pattern::{
-        Element, Escaping, Field, Pattern, TimeForm, Traits, apache, cloud, envoy, haproxy,
-        lighttpd,
+        Pattern, apache, cloud, envoy, haproxy, lighttpd,
         nginx::{self, Module},
         squid, tomcat, traefik, varnish,
     },
@@ -234,11 +231,6 @@ const NAMED: &[Named] = &[
         about: "Amazon's Classic Load Balancer, with address:port",
         compile: cloud::elb,
     },
-    Named {
-        name: "connection",
-        about: "one connection a line: epoch_ms ip port server_ip server_port request_id",
-        compile: connection,
-    },
 ];
 
 /// A server with format strings: what stands before the colon, and how they are compiled.
@@ -408,30 +400,4 @@ impl fmt::Display for Format {
 
 fn pattern(pattern: Pattern) -> Kind {
     Kind::Pattern(Arc::new(pattern))
-}
-
-/// `epoch_ms ip port server_ip server_port request_id`: the log beside one that must not change.
-fn connection() -> Result<Pattern, FormatError> {
-    let fields = [
-        Field::Time(TimeForm::EpochMillis, End::End),
-        Field::Address(Side::Remote),
-        Field::Port(Side::Remote),
-        Field::ServerAddress,
-        Field::ServerPort,
-        Field::Text,
-    ];
-    let mut elements = Vec::new();
-    for field in fields {
-        if !elements.is_empty() {
-            elements.push(Element::Literal(b" ".to_vec()));
-        }
-        elements.push(Element::Field(field));
-    }
-    let places: Vec<usize> = (0..elements.len()).collect();
-    let traits = Traits {
-        escaping: Escaping::None,
-        end: Moment::Logged,
-        ..Traits::HTTP
-    };
-    Pattern::new(elements, &places, traits)
 }

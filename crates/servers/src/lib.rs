@@ -32,6 +32,7 @@
 
 mod address;
 pub mod config;
+pub mod connection_log;
 mod connections;
 mod fields;
 mod format;
@@ -39,8 +40,9 @@ mod forwarded;
 mod guess;
 mod lines;
 mod options;
-mod packet;
+pub mod packet;
 mod pattern;
+pub mod proxy_protocol;
 mod reader;
 mod reading;
 mod recorded;

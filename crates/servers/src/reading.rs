@@ -27,6 +27,10 @@ pub enum Skip {
     OtherProgram,
     /// A line of the server that names no remote endpoint.
     NoClient,
+    /// A connection log's word of when it was complete.
+    Mark,
+    /// A connection log's word of connections that are not in it.
+    LeftOut,
     /// A packet of a connection that was seen before.
     KnownConnection,
     /// A packet that ends or answers a connection which was not seen.
@@ -46,6 +50,8 @@ impl fmt::Display for Skip {
             Self::Header => "the header of the table",
             Self::OtherProgram => "of another program",
             Self::NoClient => "names no client's endpoint",
+            Self::Mark => "when the connection log was complete",
+            Self::LeftOut => "connections that the log left out",
             Self::KnownConnection => "of a connection seen before",
             Self::NotBeginning => "the end of or the answer to what was not seen",
             Self::NotServerBound => "not on the way to a server",
@@ -137,7 +143,7 @@ pub enum Reason {
         /// Which column.
         missing: &'static str,
     },
-    /// A packet that is not IPv4 or whose headers are cut short.
+    /// A packet that is not IP or whose headers are cut short.
     #[error("not a whole {header} header")]
     Packet {
         /// Which header.
@@ -164,7 +170,7 @@ impl Reason {
             Self::Columns { .. } => "wrong number of columns",
             Self::OpenQuote => "quoted field without an end",
             Self::HeaderColumn { .. } => "header without a needed column",
-            Self::Packet { .. } => "packet cut short or not IPv4",
+            Self::Packet { .. } => "packet cut short or not IP",
         }
     }
 }

@@ -2,6 +2,7 @@
 
 mod apache_error;
 mod caddy;
+mod connection;
 mod csv;
 mod database;
 mod directory;
@@ -53,6 +54,11 @@ use programs::Syslog;
 
 /// All of them.
 pub(crate) const OWN: &[Own] = &[
+    Own {
+        name: "connection",
+        about: "one connection a line, as portledger watch writes it: epoch_ms ip port server_ip server_port request_id",
+        start: || Box::new(connection::Connection::new()),
+    },
     Own {
         name: "apache-error",
         about: "Apache httpd's error log, which has [client address:port] by default; needs a zone",
