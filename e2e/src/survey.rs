@@ -7,8 +7,15 @@
 //!                    a mistake in the configuration ─► fix --apply  refused, nothing changed
 //! ```
 
+mod apache;
 pub mod client;
+mod dovecot;
+mod haproxy;
 mod nginx;
+mod openssh;
+mod postfix;
+mod postgresql;
+mod syslog;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -68,7 +75,15 @@ pub trait Surveyed: Sync {
 /// Every server that can be surveyed here.
 #[must_use]
 pub fn all() -> Vec<&'static dyn Surveyed> {
-    vec![&nginx::Nginx]
+    vec![
+        &apache::Apache,
+        &nginx::Nginx,
+        &postfix::Postfix,
+        &dovecot::Dovecot,
+        &postgresql::Postgresql,
+        &openssh::Openssh,
+        &haproxy::Haproxy,
+    ]
 }
 
 /// A folder, a port to listen on, and where programs are found.

@@ -18,7 +18,7 @@ pub struct Clock {
 }
 
 /// Asks whatever keeps the clock.
-pub fn clock(machine: &dyn Machine) -> Clock {
+pub(crate) fn clock(machine: &dyn Machine) -> Clock {
     chrony(machine)
         .or_else(|| ntp(machine))
         .or_else(|| timesyncd(machine))
