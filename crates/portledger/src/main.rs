@@ -23,6 +23,7 @@ mod nat;
 mod output;
 mod proof;
 mod questions;
+mod report;
 mod retain;
 mod seal;
 mod serve;
@@ -46,6 +47,7 @@ fn main() -> ExitCode {
         Command::Nat(NatCommand::Replay(args)) => nat::replay::run(&args),
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Fix(args) => fix::run(&args),

@@ -42,5 +42,10 @@ fn read_with(format: &str, mut options: Options, lines: &[&str]) -> String {
         text += &show(&reader.line(line.as_bytes(), number));
         text += "\n";
     }
+    if let Some(reading) = reader.end() {
+        text += "at the end: ";
+        text += &show(&reading);
+        text += "\n";
+    }
     text
 }

@@ -120,6 +120,17 @@ pub(super) fn the_only(
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TwoEndpoints;
 
+/// The first bytes of a text, as many as what is looked for in it may be long: so that a line on
+/// which the search begins at many places takes no longer than its length.
+pub(super) fn first(text: &[u8], most: usize) -> &[u8] {
+    text.get(..most).unwrap_or(text)
+}
+
+/// The last bytes of a text, likewise.
+pub(super) fn last(text: &[u8], most: usize) -> &[u8] {
+    text.get(text.len().saturating_sub(most)..).unwrap_or(text)
+}
+
 /// What follows `words` in `text`, where it has them.
 pub(super) fn after<'a>(text: &'a [u8], words: &[u8]) -> Option<&'a [u8]> {
     let at = memchr::memmem::find(text, words)?;

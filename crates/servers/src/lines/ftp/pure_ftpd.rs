@@ -3,7 +3,7 @@
 use portledger_model::Moment;
 
 use super::super::{
-    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, the_only},
+    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, last, the_only},
     programs::{Known, Program},
     syslog::Header,
 };
@@ -34,7 +34,7 @@ impl Program for PureFtpd {
         }
         // A user's name may look like the whole of it.
         let host = |end: usize| {
-            let before = message.get(..end)?;
+            let before = last(message.get(..end)?, 256);
             let behind = message.get(end + 2..)?;
             LEVELS
                 .iter()

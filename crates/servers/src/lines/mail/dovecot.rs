@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use portledger_model::{Destination, Moment, Timestamp};
 
 use super::super::{
-    entry::{Endpoint, Entry, NO_CLIENT},
+    entry::{Endpoint, Entry, NO_CLIENT, first, last},
     programs::{Known, Program},
     syslog::Header,
 };
@@ -103,7 +103,7 @@ fn value<'a>(elements: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// `: passdb(user,192.0.2.1,<session>): unknown user`: a login that failed, named by nobody else.
 fn authentication(rest: &[u8], entry: Entry<'_>) -> Outcome {
     let told = |at: usize| {
-        let before = rest.get(..at)?;
+        let before = last(rest.get(..at)?, LONGEST_PLACE);
         let open = memchr::memrchr(b'<', before)?;
         let session = Session::decode(before.get(open + 1..)?)?;
         let before = before.get(..open)?.strip_suffix(b",")?;
@@ -120,6 +120,9 @@ fn authentication(rest: &[u8], entry: Entry<'_>) -> Outcome {
         (Some(_), None) => entry.no_endpoint(MISMATCH),
     }
 }
+
+/// An address, a process and a session's id are no longer together.
+const LONGEST_PLACE: usize = 128;
 
 /// The services behind a login, whose lines begin `imap(user)<pid><session>: `.
 const SERVICES: &[&[u8]] = &[
@@ -143,7 +146,7 @@ fn later(entry: Entry<'_>) -> Outcome {
     }
     // A user's name and a mailbox's may look like the session's place.
     let told = |at: usize| {
-        let rest = message.get(at + 2..)?;
+        let rest = first(message.get(at + 2..)?, LONGEST_PLACE);
         let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
         let rest = rest.get(digits..)?.strip_prefix(b"><")?;
         let end = memchr::memmem::find(rest, b">: ")?;
