@@ -1,6 +1,6 @@
 //! What a line gave, on its way to a sighting.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
 use portledger_model::{Destination, Moment, Sighting, Source, Transport};
 
@@ -104,16 +104,51 @@ impl Fields {
         options: &Options,
         line: u64,
     ) -> Result<Found, Fault> {
-        let (side, address) = self.client()?;
-        let written = self.ports[side as usize];
         let timed = self
             .timed(times, options)
-            .map_err(|reason| (self.time_at, reason))?;
+            .map_err(|reason| (self.time_at, reason));
+        self.timed_sighting(timed, options, line)
+    }
+
+    /// The same where the format's one time is in whole seconds and names `instant`.
+    #[inline]
+    pub(crate) fn sighting_at(
+        &self,
+        times: Times,
+        instant: Instant,
+        options: &Options,
+        line: u64,
+    ) -> Result<Found, Fault> {
+        let (moment, lasted) = match times {
+            Times::End(moment) | Times::None(moment) => {
+                (moment, self.duration.map(|(duration, _)| duration))
+            }
+            // Of a start in whole seconds no end can be told.
+            Times::Start | Times::Both => (Moment::RequestStart, None),
+        };
+        let timed = Timed {
+            instant,
+            moment,
+            lasted,
+        };
+        self.timed_sighting(Ok(timed), options, line)
+    }
+
+    #[inline]
+    fn timed_sighting(
+        &self,
+        timed: Result<Timed, Fault>,
+        options: &Options,
+        line: u64,
+    ) -> Result<Found, Fault> {
+        let (side, address) = self.client()?;
+        let written = self.ports[side as usize];
+        let timed = timed?;
         Ok(Found {
             port_zero: written == Some(0),
             sighting: Sighting {
                 source: Source {
-                    file: options.file.clone(),
+                    file: Arc::clone(&options.file),
                     line,
                 },
                 address,

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use portledger_model::Moment;
+use portledger_model::{Moment, Timestamp};
 
 use crate::{
-    Counts, Format, Options, Reading, Rejection, Skip,
+    Counts, Format, Options, Reading, Reason, Rejection, Skip,
     fields::{Fault, Found},
     format::Kind,
     lines::Lines,
     pattern::Pattern,
+    time::recent::Recent,
 };
 
 /// Reads the lines of one log.
@@ -24,7 +25,7 @@ pub struct Reader {
 /// How the lines are read.
 #[derive(Debug)]
 enum Way {
-    Pattern(Arc<Pattern>),
+    Pattern(Arc<Pattern>, Recent),
     Own(Box<dyn Lines>),
 }
 
@@ -35,7 +36,7 @@ impl Reader {
     /// For one log whose lines are of `format`.
     pub fn new(format: Format, options: Options) -> Self {
         let way = match &format.kind {
-            Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern)),
+            Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern), Recent::default()),
             Kind::Own(own) => Way::Own((own.start)()),
         };
         Self {
@@ -53,25 +54,47 @@ impl Reader {
             Ok(Err(Skip::Blank))
         } else {
             match &mut self.way {
-                Way::Pattern(pattern) => pattern.read(line, number, &self.options).map(Ok),
+                Way::Pattern(pattern, recent) => {
+                    let found = pattern.read(line, number, &self.options, recent);
+                    found.map(Ok)
+                }
                 Way::Own(own) => own.read(line, number, &self.options),
             }
         };
-        let reading = match outcome {
+        match outcome {
             Ok(Ok(mut found)) => {
                 if self.format.moment_unknown {
                     found.sighting.moment = Moment::Logged;
                 }
+                self.counts.sightings += 1;
                 self.counts.port_zero += u64::from(found.port_zero);
                 Reading::Sighting(found.sighting)
             }
-            Ok(Err(skip)) => Reading::Skipped(skip),
-            Err((at, reason)) => Reading::Rejected(Rejection {
+            Ok(Err(skip)) => self.counted(Reading::Skipped(skip)),
+            Err((at, reason)) => self.counted(Reading::Rejected(Rejection {
                 line: number,
                 column: at + 1,
                 reason,
-            }),
-        };
+            })),
+        }
+    }
+
+    /// Counts what is no line of the log but a part of one, `length` bytes long: none of it is
+    /// believed, since what a port lost of its digits is another port.
+    pub fn cut(&mut self, length: usize, number: u64) -> Reading {
+        self.counted(Reading::Rejected(Rejection {
+            line: number,
+            column: length + 1,
+            reason: Reason::Cut,
+        }))
+    }
+
+    /// Says when the lines that follow were written at the latest: [`Options::reference`].
+    pub fn written_by(&mut self, time: Timestamp) {
+        self.options.reference = Some(time);
+    }
+
+    fn counted(&mut self, reading: Reading) -> Reading {
         self.counts.add(&reading);
         reading
     }

@@ -1,6 +1,7 @@
 //! Line formats as a row of literal text and fields, and the checks that make them readable.
 
 pub(crate) mod apache;
+mod fast;
 pub(crate) mod nginx;
 mod scan;
 #[cfg(test)]
@@ -120,6 +121,8 @@ pub(crate) struct Pattern {
     times: Times,
     traits: Traits,
     has_port: bool,
+    /// Whether its one time is `21/Nov/2026:10:53:22 +0100`.
+    is_common_log: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -165,7 +168,13 @@ impl Pattern {
             fields().any(|field| *field == Field::Port(*side))
                 && fields().any(|field| *field == Field::Address(*side))
         });
+        let mut timed = fields().filter(|field| matches!(field, Field::Time(..)));
+        let is_common_log = matches!(
+            (timed.next(), timed.next()),
+            (Some(Field::Time(TimeForm::CommonLog, _)), None)
+        );
         Ok(Self {
+            is_common_log,
             times: times(fields, traits.end)?,
             steps: steps(elements, traits.escaping),
             traits,

@@ -20,12 +20,34 @@ use crate::{
     time::{
         Epoch, Fraction,
         parse::{Cursor, fraction},
+        recent::Recent,
     },
 };
 
 impl Pattern {
-    /// Reads a line without its end-of-line.
-    pub(crate) fn read(&self, line: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
+    /// Reads a line without its end-of-line. `recent` is of the lines of the same log before it.
+    #[inline]
+    pub(crate) fn read(
+        &self,
+        line: &[u8],
+        number: u64,
+        options: &Options,
+        recent: &mut Recent,
+    ) -> Result<Found, Fault> {
+        match self.read_plainly(line, number, options, recent) {
+            Some(found) => Ok(found),
+            None => self.scan(line, number, options),
+        }
+    }
+
+    /// Reads any line, plain or not.
+    #[cold]
+    pub(super) fn scan(
+        &self,
+        line: &[u8],
+        number: u64,
+        options: &Options,
+    ) -> Result<Found, Fault> {
         let mut fields = Fields::over(self.traits.transport);
         let mut opened = Vec::new();
         self.matches(0, line, 0, &mut fields, &mut opened)?;
@@ -166,7 +188,7 @@ impl Pattern {
         }
     }
 
-    fn region_end(&self, line: &[u8], at: usize) -> usize {
+    pub(super) fn region_end(&self, line: &[u8], at: usize) -> usize {
         match self.traits.escaping {
             Escaping::Backslash => bare_quote(line, at).unwrap_or(line.len()),
             Escaping::None => line.len(),
@@ -198,7 +220,7 @@ struct Open {
 
 /// Whether only an address will do for an address, since it decides where free text ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Strict {
+pub(super) enum Strict {
     Yes,
     No,
 }
@@ -217,7 +239,7 @@ fn next_hit(until: &Finder<'_>, line: &[u8], from: usize, last: usize) -> Option
 }
 
 /// The first quote at or after `at` that no backslash escapes.
-fn bare_quote(line: &[u8], at: usize) -> Option<usize> {
+pub(super) fn bare_quote(line: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     loop {
         let hit = at + memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
@@ -228,7 +250,7 @@ fn bare_quote(line: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn value(
+pub(super) fn value(
     field: &Field,
     stop: Option<u8>,
     line: &[u8],
@@ -284,7 +306,8 @@ fn value(
 }
 
 /// The end of text without spaces and quotes, or of the line.
-fn token_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
+#[inline]
+pub(super) fn token_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
     let rest = line.get(at..).unwrap_or_default();
     let ends = |byte: &u8| matches!(*byte, b' ' | b'"' | b'\t') || Some(*byte) == stop;
     at + rest.iter().position(ends).unwrap_or(rest.len())
