@@ -69,7 +69,7 @@ impl Numbers {
     /// A fifth of the clients come over IPv6.
     fn address(&mut self) -> IpAddr {
         let number = self.next();
-        if number % 5 == 0 {
+        if number.is_multiple_of(5) {
             let high = u128::from(number) << 32;
             let number = (0x2001_0db8_u128 << 96) | high & !(0xFFFF_FFFF_u128 << 96) | 0x1234;
             Ipv6Addr::from(number).into()

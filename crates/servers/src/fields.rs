@@ -1,6 +1,6 @@
 //! What a line gave, on its way to a sighting.
 
-use std::{sync::Arc, time::Duration};
+use std::{ops::Range, sync::Arc, time::Duration};
 
 use portledger_model::{Destination, Moment, Sighting, Source, Transport};
 
@@ -34,10 +34,12 @@ pub(crate) enum End {
 }
 
 /// What a line gave.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Fields {
     addresses: [Option<(address::Written, usize)>; 3],
     ports: [Option<u16>; 3],
+    /// Where they stand, in lines of a pattern.
+    pub(crate) port_places: [Range<usize>; 3],
     pub(crate) destination: Destination,
     pub(crate) start: Pieces,
     pub(crate) end: Pieces,
@@ -54,6 +56,7 @@ pub(crate) type Step = Duration;
 pub(crate) type Fault = (usize, Reason);
 
 /// A sighting, and whether its port was written as 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) sighting: Sighting,
     pub(crate) port_zero: bool,

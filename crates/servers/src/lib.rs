@@ -42,6 +42,7 @@ mod packet;
 mod pattern;
 mod reader;
 mod reading;
+mod strip;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -52,3 +53,4 @@ pub use guess::{Guess, GuessError, guess};
 pub use options::Options;
 pub use reader::Reader;
 pub use reading::{Counts, Reading, Reason, Rejection, Skip};
+pub use strip::{Strip, StripError};

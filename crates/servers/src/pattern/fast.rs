@@ -112,35 +112,43 @@ impl Walk<'_> {
 
     /// The one place at which the free text that begins at `at` may end: where `until` stands, and
     /// the steps after it match. Nothing where there are several.
-    fn end_of_free_text(
-        &mut self,
-        until: &[u8],
-        at: usize,
-        steps: Range<usize>,
-    ) -> Option<usize> {
+    fn end_of_free_text(&mut self, until: &[u8], at: usize, steps: Range<usize>) -> Option<usize> {
         let last = self.pattern.region_end(self.line, at);
         let mut hits = hits(until, self.line, at, last)?;
         let first = hits.next()?;
         let Some(second) = hits.next() else {
             return Some(first);
         };
+        let next = self.pattern.steps.get(steps.end);
         let steps = self.pattern.steps.get(steps)?;
+        // What a wrong place leaves in the fields is none of the line's.
+        let before = self.fields.clone();
         let mut end = None;
         for hit in [first, second].into_iter().chain(hits) {
             self.tried += 1;
             if self.tried > MOST_TRIED {
                 return None;
             }
-            let matches = steps
+            let matched = steps
                 .iter()
-                .try_fold(hit, |at, step| self.step(step, at, Strict::Yes))
-                .is_some();
-            if matches && end.replace(hit).is_some() {
-                return None;
+                .try_fold(hit, |at, step| self.step(step, at, Strict::Yes));
+            match (end, matched) {
+                (None, Some(_)) => end = Some(hit),
+                (Some(_), Some(after)) if self.may_go_on(next, after) => return None,
+                _ => {}
             }
         }
-        // What other places left in the fields is written over by the same steps.
+        self.fields = before;
         end
+    }
+
+    /// Whether the free text that begins at `at`, if one begins there, ends anywhere.
+    fn may_go_on(&self, step: Option<&Step>, at: usize) -> bool {
+        let Some(Step::Open { until, .. }) = step else {
+            return true;
+        };
+        let last = self.pattern.region_end(self.line, at);
+        hits(until.needle(), self.line, at, last).is_some_and(|mut hits| hits.next().is_some())
     }
 }
 
@@ -161,7 +169,11 @@ fn hits<'a>(
     let lead = text.iter().position(|byte| *byte != b' ').unwrap_or(0);
     let hits = memchr::memchr_iter(*text.get(lead)?, window)
         .filter_map(move |hit| hit.checked_sub(lead))
-        .filter(move |hit| window.get(*hit..).is_some_and(|rest| rest.starts_with(text)))
+        .filter(move |hit| {
+            window
+                .get(*hit..)
+                .is_some_and(|rest| rest.starts_with(text))
+        })
         .map(move |hit| at + hit)
         .filter(move |hit| *hit <= last);
     Some(hits)

@@ -1,6 +1,7 @@
 //! Line formats as a row of literal text and fields, and the checks that make them readable.
 
 pub(crate) mod apache;
+pub(crate) mod cut;
 mod fast;
 pub(crate) mod nginx;
 mod scan;

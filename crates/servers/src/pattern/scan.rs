@@ -42,22 +42,23 @@ impl Pattern {
 
     /// Reads any line, plain or not.
     #[cold]
-    pub(super) fn scan(
-        &self,
-        line: &[u8],
-        number: u64,
-        options: &Options,
-    ) -> Result<Found, Fault> {
+    pub(super) fn scan(&self, line: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
+        self.all_fields(line, Fields::says_the_same)?
+            .sighting(self.times, options, number)
+    }
+
+    /// The fields of a line all of whose readings are the `same`.
+    pub(super) fn all_fields(&self, line: &[u8], same: Same) -> Result<Fields, Fault> {
         let mut fields = Fields::over(self.traits.transport);
         let mut opened = Vec::new();
         self.matches(0, line, 0, &mut fields, &mut opened)?;
         let mut budget = MOST_TRIED;
         if let Some(open) = opened.first()
-            && self.has_other_reading(&opened, line, &fields, &mut budget)
+            && self.has_other_reading(&opened, line, &fields, same, &mut budget)
         {
             return Err((open.at, Reason::Ambiguous));
         }
-        fields.sighting(self.times, options, number)
+        Ok(fields)
     }
 
     /// Reads all steps from `first` on. Notes the free texts that may end later than they were
@@ -79,6 +80,7 @@ impl Pattern {
                     at,
                     end: at,
                     region_end: self.region_end(line, at),
+                    before: fields.clone(),
                 };
                 let end;
                 (open.end, end) = self.first_match(&open, until, line, fields)?;
@@ -109,6 +111,8 @@ impl Pattern {
                 Ok(end) => return Ok((hit, end)),
                 Err(why) => fault = fault.or(Some(why)),
             }
+            // What a wrong place left in the fields is none of the line's.
+            fields.clone_from(&open.before);
             from = hit + 1;
         }
         Err(fault.unwrap_or_else(|| (open.at, self.expected(open.first))))
@@ -120,6 +124,7 @@ impl Pattern {
         opened: &[Open],
         line: &[u8],
         fields: &Fields,
+        same: Same,
         budget: &mut usize,
     ) -> bool {
         for open in opened {
@@ -133,13 +138,13 @@ impl Pattern {
                 }
                 *budget -= 1;
                 from = hit + 1;
-                let (mut other, mut again) = (*fields, Vec::new());
+                let (mut other, mut again) = (open.before.clone(), Vec::new());
                 let read = self
                     .run(open, line, hit, &mut other)
                     .and_then(|end| self.matches(open.next, line, end, &mut other, &mut again));
                 if read.is_ok()
-                    && (!other.says_the_same(fields)
-                        || self.has_other_reading(&again, line, fields, budget))
+                    && (!same(&other, fields)
+                        || self.has_other_reading(&again, line, fields, same, budget))
                 {
                     return true;
                 }
@@ -203,6 +208,9 @@ impl Pattern {
     }
 }
 
+/// Whether two readings come to the same.
+pub(super) type Same = fn(&Fields, &Fields) -> bool;
+
 /// How many other ends of free text are looked at, so that no line takes long: one with more is
 /// refused as if it said something else by one of them.
 const MOST_TRIED: usize = 64;
@@ -216,6 +224,8 @@ struct Open {
     end: usize,
     /// The last byte at which the text may end.
     region_end: usize,
+    /// What the line gave before it.
+    before: Fields,
 }
 
 /// Whether only an address will do for an address, since it decides where free text ends.
@@ -285,7 +295,10 @@ pub(super) fn value(
             }
             fields.set_address(*side, written, at);
         }
-        Field::Port(side) => fields.set_port(*side, port(text).ok_or((at, Reason::Port))?),
+        Field::Port(side) => {
+            fields.set_port(*side, port(text).ok_or((at, Reason::Port))?);
+            fields.port_places[*side as usize] = at..end;
+        }
         Field::ServerAddress => match Written::read(text) {
             Written::Ip(address) => fields.destination.address = Some(address),
             Written::Nothing | Written::Unix => {}

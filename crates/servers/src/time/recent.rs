@@ -63,12 +63,9 @@ fn midnight(text: &[u8], second: i64) -> Option<i64> {
     cursor.common_log(&mut pieces)?;
     // Years near the end of what can be counted may lack a part of their last day.
     let year = pieces.year.filter(|year| (1970..3000).contains(year));
-    let (Some(_), None, Some(Written::Offset { seconds }), true) = (
-        year,
-        pieces.fraction,
-        pieces.zone,
-        cursor.at == text.len(),
-    ) else {
+    let (Some(_), None, Some(Written::Offset { seconds }), true) =
+        (year, pieces.fraction, pieces.zone, cursor.at == text.len())
+    else {
         return None;
     };
     Some(pieces.at_offset(seconds).ok()?.as_micros() / MICROS - second)
