@@ -1,6 +1,8 @@
 //! Sightings from files: logs in any known format, and captures.
 
 mod definition;
+mod lines;
+mod packed;
 mod progress;
 mod source;
 
@@ -19,9 +21,10 @@ use portledger_servers::{
     ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip,
 };
 
-use crate::{args::Reading, failure::Failure, output::refuse_to_overwrite, questions::now};
+use crate::{args::Reading, failure::Failure, output::refuse_to_overwrite};
+pub(crate) use definition::format as configured;
+pub(crate) use lines::{Lines, Part};
 pub(crate) use progress::Progress;
-pub(crate) use source::Lines;
 use source::{Source, Stream};
 
 /// What reading came to, besides the sightings.
@@ -33,7 +36,7 @@ pub(crate) struct Summary {
     rejected: BTreeMap<&'static str, u64>,
     /// The first few rejections, to be shown.
     examples: Vec<String>,
-    /// Captures that broke off.
+    /// Files that broke off.
     broken: Vec<String>,
 }
 
@@ -243,12 +246,20 @@ impl OnePass<'_> {
         let name = lines.path.display().to_string();
         let mut options = Options::new(name.clone());
         options.zone = self.zone.cloned();
-        options.reference = Some(now());
         let mut reader = Reader::new(format, options);
         let mut number = 0;
         while let Some(line) = lines.next()? {
-            number += 1;
-            match reader.line(&line, number) {
+            number += u64::from(line.part != Part::Rest);
+            reader.written_by(line.written_by);
+            let reading = match line.part {
+                Part::Whole => reader.line(line.bytes, number),
+                Part::Begin => reader.cut(line.bytes.len(), number),
+                Part::Rest => {
+                    keep(&mut self.rejects, line.bytes)?;
+                    continue;
+                }
+            };
+            match reading {
                 Line::Sighting(sighting) => {
                     sighted(sighting)?;
                 }
@@ -257,16 +268,23 @@ impl OnePass<'_> {
                     if self.summary.examples.len() < EXAMPLES {
                         self.summary.examples.push(format!("{name}: {rejection}"));
                     }
-                    if let Some((path, rejects)) = &mut self.rejects {
-                        let written = rejects.write_all(&line);
-                        written.map_err(|error| unusable(path, "write", &error))?;
-                    }
+                    keep(&mut self.rejects, line.bytes)?;
                 }
             }
         }
         self.summary.add(reader.counts());
+        self.summary.broken.extend(lines.broken());
         Ok(())
     }
+}
+
+/// Puts a line that could not be read aside, where that is asked for.
+fn keep(rejects: &mut Option<&mut (PathBuf, BufWriter<File>)>, line: &[u8]) -> Result<(), Failure> {
+    let Some((path, rejects)) = rejects else {
+        return Ok(());
+    };
+    let written = rejects.write_all(line);
+    written.map_err(|error| unusable(path, "write", &error))
 }
 
 pub(crate) fn parse_zone(text: &str) -> Result<TimeZone, Failure> {

@@ -24,6 +24,7 @@ mod seal;
 mod serve;
 mod sightings;
 mod stats;
+mod strip;
 mod trace;
 mod verify;
 mod who;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Nat(NatCommand::Replay(args)) => nat::replay::run(&args),
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
+        Command::Strip(args) => strip::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Serve(args) => serve::run(&args),

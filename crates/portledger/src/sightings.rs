@@ -10,9 +10,12 @@ use portledger_model::Sighting;
 use crate::{args::SightingsArgs, failure::Ended, input};
 
 pub(crate) fn run(args: &SightingsArgs) -> Ended {
-    let mut output = BufWriter::new(io::stdout().lock());
+    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut count = 0_u64;
     let summary = input::read(&args.reading, |sighting| {
-        if args.json {
+        if args.count {
+            count += 1;
+        } else if args.json {
             serde_json::to_writer(&mut output, &sighting)?;
             output.write_all(b"\n")?;
         } else {
@@ -20,6 +23,9 @@ pub(crate) fn run(args: &SightingsArgs) -> Ended {
         }
         Ok(())
     })?;
+    if args.count {
+        writeln!(output, "{count}")?;
+    }
     output.flush()?;
     summary.tell();
     Ok(if summary.is_whole() {
