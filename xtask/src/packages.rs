@@ -11,7 +11,9 @@ use crate::command;
 
 /// A program the tests start, and the package it comes in.
 const NEEDED: &[(&str, &str)] = &[
+    ("analog", "analog"),
     ("apache2", "apache2"),
+    ("/usr/lib/cgi-bin/awstats.pl", "awstats"),
     // libFuzzer is C++.
     ("c++", "g++"),
     ("conntrack", "conntrack"),
@@ -19,6 +21,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("dig", "bind9-dnsutils"),
     ("dnsmasq", "dnsmasq-base"),
     ("ethtool", "ethtool"),
+    ("fail2ban-regex", "fail2ban"),
+    ("goaccess", "goaccess"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
     ("ncat", "ncat"),

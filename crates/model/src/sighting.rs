@@ -1,8 +1,8 @@
 //! A remote endpoint seen at a time.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, sync::Arc, time::Duration};
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use crate::{Millis, Timestamp, Transport};
 
@@ -39,8 +39,9 @@ pub struct Sighting {
 /// Where a sighting was read.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
 pub struct Source {
-    /// The file, as it was named; `-` for standard input.
-    pub file: String,
+    /// The file, as it was named; `-` for standard input. All sightings of it share the name.
+    #[serde(serialize_with = "text")]
+    pub file: Arc<str>,
     /// The line, or the packet of a capture, from 1.
     pub line: u64,
 }
@@ -82,9 +83,13 @@ pub enum Moment {
     Logged,
 }
 
+fn text<S: Serializer>(text: &Arc<str>, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(text)
+}
+
 /// The form of `sightings --json`.
 impl Serialize for Sighting {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct as _;
 
         let mut object = serializer.serialize_struct("Sighting", 11)?;

@@ -43,6 +43,12 @@ pub(crate) enum Command {
     /// line. A sighting without a port, a time or what else the form needs makes none, which is said
     /// on standard error, and the exit status is 1.
     Report(ReportArgs),
+    /// Take the client's port out of a log's lines, for programs that read only the format without
+    ///
+    /// A pipe: `tail -F access.log | portledger strip --format nginx-combined-port | …`. Each line
+    /// is written as the server would have written it in the format without the port. A line that
+    /// is not of the format passes as it is, and is counted on standard error.
+    Strip(StripArgs),
     /// Say who it was for every sighting in a server's log or a capture
     Trace(TraceArgs),
     /// Say what the servers on this machine record of who connects, by the maturity model
@@ -297,6 +303,26 @@ pub(crate) struct SightingsArgs {
     /// Print JSON: one object a line
     #[arg(long)]
     pub(crate) json: bool,
+    /// Print only how many there are
+    #[arg(long, conflicts_with = "json")]
+    pub(crate) count: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct StripArgs {
+    /// Logs, packed or not; standard input where none is given
+    #[arg(value_name = "FILE")]
+    pub(crate) files: Vec<PathBuf>,
+    /// The format that the lines have: a known format's name (nginx-combined-port), or the server's
+    /// own format string after nginx: or apache:
+    #[arg(long, value_name = "FORMAT", required_unless_present = "config")]
+    pub(crate) format: Option<String>,
+    /// The server's configuration, to read the log's format from
+    #[arg(long, value_name = "PATH", conflicts_with = "format")]
+    pub(crate) config: Option<PathBuf>,
+    /// The log's path as the configuration has it, where the lines come on standard input
+    #[arg(long, value_name = "PATH", requires = "config")]
+    pub(crate) log: Option<PathBuf>,
 }
 
 /// What reading a log needs.

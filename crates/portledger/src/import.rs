@@ -26,7 +26,7 @@ use serde_json::json;
 use crate::{
     args::ImportArgs,
     failure::{Ended, Failure},
-    input::{Lines, Progress, create, parse_zone, tell_reasons, unusable},
+    input::{Lines, Part, Progress, create, parse_zone, tell_reasons, unusable},
     ledger,
     output::refuse_to_overwrite,
     questions::now,
@@ -176,10 +176,10 @@ fn facts(path: &Path) -> Result<Option<fs::Metadata>, Failure> {
 fn texts(path: &Path) -> Result<Vec<Vec<u8>>, Failure> {
     let mut texts = Vec::new();
     if path.as_os_str() != "-" {
-        let file = fs::File::open(path).map_err(|error| unusable(path, "read", &error))?;
+        let bytes = Lines::open(path, &Progress::default())?.into_bytes();
         let name = path.display().to_string();
         // Where it breaks off is told when it is imported.
-        capture::datagrams(&name, file, |datagram| {
+        capture::datagrams(&name, bytes, |datagram| {
             if datagram.is_text() {
                 texts.push(datagram.payload.to_vec());
             }
@@ -212,7 +212,7 @@ struct Summary {
     skipped: BTreeMap<String, u64>,
     rejected: BTreeMap<String, u64>,
     examples: Vec<String>,
-    /// Captures that broke off.
+    /// Files that broke off.
     broken: Vec<String>,
 }
 
@@ -287,9 +287,21 @@ impl Import {
         let name = lines.path.display().to_string();
         let mut number = 0_u64;
         while let Some(line) = lines.next()? {
-            number += 1;
-            self.line(&name, number, &line, &mut reader, writer)?;
+            match line.part {
+                Part::Whole => {
+                    number += 1;
+                    self.line(&name, number, line.bytes, &mut reader, writer)?;
+                }
+                Part::Begin => {
+                    number += 1;
+                    self.told.lines += 1;
+                    let why = "only a part of a line".to_owned();
+                    self.reject(&name, number, line.bytes, why)?;
+                }
+                Part::Rest => {}
+            }
         }
+        self.told.broken.extend(lines.broken());
         Ok(())
     }
 

@@ -1,6 +1,8 @@
 //! Sightings from files: logs in any known format, and captures.
 
 mod definition;
+mod lines;
+mod packed;
 mod progress;
 mod source;
 
@@ -23,10 +25,10 @@ use crate::{
     args::{Joining, Reading},
     failure::Failure,
     output::refuse_to_overwrite,
-    questions::now,
 };
+pub(crate) use definition::format as configured;
+pub(crate) use lines::{Lines, Part};
 pub(crate) use progress::Progress;
-pub(crate) use source::Lines;
 use source::{Source, Stream};
 
 /// What reading came to, besides the sightings.
@@ -38,7 +40,7 @@ pub(crate) struct Summary {
     rejected: BTreeMap<&'static str, u64>,
     /// The first few rejections, to be shown.
     examples: Vec<String>,
-    /// Captures that broke off.
+    /// Files that broke off.
     broken: Vec<String>,
 }
 
@@ -251,21 +253,31 @@ impl OnePass<'_> {
         let name = lines.path.display().to_string();
         let mut options = Options::new(name.clone());
         options.zone = self.zone.cloned();
-        options.reference = Some(now());
         let mut reader = Reader::new(format, options);
         let mut number = 0;
         while let Some(line) = lines.next()? {
-            number += 1;
-            self.line(&name, reader.line(&line, number), &line, sighted)?;
+            number += u64::from(line.part != Part::Rest);
+            reader.written_by(line.written_by);
+            let reading = match line.part {
+                Part::Whole => reader.line(line.bytes, number),
+                Part::Begin => reader.cut(line.bytes.len(), number),
+                Part::Rest => {
+                    keep(&mut self.rejects, line.bytes)?;
+                    continue;
+                }
+            };
+            self.take(&name, reading, line.bytes, sighted)?;
         }
         if let Some(reading) = reader.end() {
-            self.line(&name, reading, b"", sighted)?;
+            self.take(&name, reading, b"", sighted)?;
         }
         self.summary.add(reader.counts());
+        self.summary.broken.extend(lines.broken());
         Ok(())
     }
 
-    fn line(
+    /// Hands a sighting on, keeps what was rejected.
+    fn take(
         &mut self,
         name: &str,
         reading: Line,
@@ -281,14 +293,20 @@ impl OnePass<'_> {
                 if self.summary.examples.len() < EXAMPLES {
                     self.summary.examples.push(format!("{name}: {rejection}"));
                 }
-                if let Some((path, rejects)) = &mut self.rejects {
-                    let written = rejects.write_all(line);
-                    written.map_err(|error| unusable(path, "write", &error))?;
-                }
+                keep(&mut self.rejects, line)?;
             }
         }
         Ok(())
     }
+}
+
+/// Puts a line that could not be read aside, where that is asked for.
+fn keep(rejects: &mut Option<&mut (PathBuf, BufWriter<File>)>, line: &[u8]) -> Result<(), Failure> {
+    let Some((path, rejects)) = rejects else {
+        return Ok(());
+    };
+    let written = rejects.write_all(line);
+    written.map_err(|error| unusable(path, "write", &error))
 }
 
 pub(crate) fn parse_zone(text: &str) -> Result<TimeZone, Failure> {

@@ -29,6 +29,7 @@ mod seal;
 mod serve;
 mod sightings;
 mod stats;
+mod strip;
 mod trace;
 mod verify;
 mod watch;
@@ -48,6 +49,7 @@ fn main() -> ExitCode {
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
         Command::Report(args) => report::run(&args),
+        Command::Strip(args) => strip::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Audit(args) => audit::run(&args),
         Command::Fix(args) => fix::run(&args),

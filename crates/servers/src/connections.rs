@@ -4,6 +4,7 @@
 use std::{
     collections::{HashMap, HashSet, VecDeque},
     net::IpAddr,
+    sync::Arc,
     time::Duration,
 };
 
@@ -18,7 +19,7 @@ use crate::{
 #[derive(Debug, Clone)]
 pub struct ConnectionOptions {
     /// The capture's name, for [`Source`].
-    pub file: String,
+    pub file: Arc<str>,
     /// The servers' addresses: only what others begin with them is seen. Where none are given,
     /// whoever sends first is the initiator.
     pub servers: HashSet<IpAddr>,
@@ -34,7 +35,7 @@ pub struct ConnectionOptions {
 impl ConnectionOptions {
     /// For a capture of this name: every server, 60 s for UDP and ICMP, 2 h 4 min for TCP
     /// (RFC 5382 §5, REQ-5: what a NAT holds an idle connection for), a million connections.
-    pub fn new(file: impl Into<String>) -> Self {
+    pub fn new(file: impl Into<Arc<str>>) -> Self {
         Self {
             file: file.into(),
             servers: HashSet::new(),
@@ -225,7 +226,7 @@ impl Connections {
     fn sighting(&self, key: Key, moment: Moment, number: u64, at: Timestamp) -> Sighting {
         Sighting {
             source: Source {
-                file: self.options.file.clone(),
+                file: Arc::clone(&self.options.file),
                 line: number,
             },
             address: key.initiator.0,

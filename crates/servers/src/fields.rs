@@ -1,6 +1,6 @@
 //! What a line gave, on its way to a sighting.
 
-use std::{net::IpAddr, time::Duration};
+use std::{net::IpAddr, ops::Range, sync::Arc, time::Duration};
 
 use portledger_model::{Destination, Moment, Sighting, Source, Transport};
 
@@ -35,7 +35,7 @@ pub(crate) enum End {
 }
 
 /// What a line gave.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Fields {
     addresses: [Option<(address::Written, usize)>; 3],
     ports: [Option<u16>; 3],
@@ -43,6 +43,8 @@ pub(crate) struct Fields {
     headers: [Option<(usize, usize)>; Header::ALL.len()],
     /// Whether these matter: some proxy is trusted.
     pub(crate) looks_behind: bool,
+    /// Where they stand, in lines of a pattern.
+    pub(crate) port_places: [Range<usize>; 3],
     pub(crate) destination: Destination,
     pub(crate) start: Pieces,
     pub(crate) end: Pieces,
@@ -59,6 +61,7 @@ pub(crate) type Step = Duration;
 pub(crate) type Fault = (usize, Reason);
 
 /// A sighting, and whether its port was written as 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Found {
     pub(crate) sighting: Sighting,
     pub(crate) port_zero: bool,
@@ -135,20 +138,56 @@ impl Fields {
         options: &Options,
         line: u64,
     ) -> Result<Found, Fault> {
+        let timed = self
+            .timed(times, options)
+            .map_err(|reason| (self.time_at, reason));
+        self.timed_sighting(timed, options, line)
+    }
+
+    /// The same where the format's one time is in whole seconds and names `instant`.
+    #[inline]
+    pub(crate) fn sighting_at(
+        &self,
+        times: Times,
+        instant: Instant,
+        options: &Options,
+        line: u64,
+    ) -> Result<Found, Fault> {
+        let (moment, lasted) = match times {
+            Times::End(moment) | Times::None(moment) => {
+                (moment, self.duration.map(|(duration, _)| duration))
+            }
+            // Of a start in whole seconds no end can be told.
+            Times::Start(moment) => (moment, None),
+            Times::Both => (Moment::RequestStart, None),
+        };
+        let timed = Timed {
+            instant,
+            moment,
+            lasted,
+        };
+        self.timed_sighting(Ok(timed), options, line)
+    }
+
+    #[inline]
+    fn timed_sighting(
+        &self,
+        timed: Result<Timed, Fault>,
+        options: &Options,
+        line: u64,
+    ) -> Result<Found, Fault> {
         let (side, address) = self.client(&options.trust)?;
         if options.trust.is_proxy(address) {
             let at = self.addresses[side as usize].map_or(0, |(_, at)| at);
             return Err((at, Reason::BehindProxy));
         }
         let written = self.ports[side as usize];
-        let timed = self
-            .timed(times, options)
-            .map_err(|reason| (self.time_at, reason))?;
+        let timed = timed?;
         Ok(Found {
             port_zero: written == Some(0),
             sighting: Sighting {
                 source: Source {
-                    file: options.file.clone(),
+                    file: Arc::clone(&options.file),
                     line,
                 },
                 address,

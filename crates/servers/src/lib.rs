@@ -50,6 +50,7 @@ mod reader;
 mod reading;
 mod recorded;
 pub mod report;
+mod strip;
 #[cfg(test)]
 mod testing;
 mod time;
@@ -62,3 +63,4 @@ pub use options::Options;
 pub use reader::Reader;
 pub use reading::{Counts, Reading, Reason, Rejection, Skip};
 pub use recorded::{Recorded, WrittenZone};
+pub use strip::{Strip, StripError};

@@ -1,5 +1,7 @@
 //! What a reader is told beside the format.
 
+use std::sync::Arc;
+
 use jiff::tz::TimeZone;
 use portledger_model::Timestamp;
 
@@ -9,7 +11,7 @@ use crate::Trust;
 #[derive(Debug, Clone)]
 pub struct Options {
     /// The file's name, for [`portledger_model::Source`].
-    pub file: String,
+    pub file: Arc<str>,
     /// The zone of times that are written without one. `None` leaves such times unknown:
     /// [`portledger_model::Zone::Missing`].
     pub zone: Option<TimeZone>,
@@ -26,7 +28,7 @@ pub struct Options {
 
 impl Options {
     /// For a file of this name, without a zone and a reference time.
-    pub fn new(file: impl Into<String>) -> Self {
+    pub fn new(file: impl Into<Arc<str>>) -> Self {
         Self {
             file: file.into(),
             zone: None,

@@ -2,14 +2,15 @@
 
 use std::sync::Arc;
 
-use portledger_model::Moment;
+use portledger_model::{Moment, Timestamp};
 
 use crate::{
-    Counts, Format, Options, Reading, Rejection, Skip,
+    Counts, Format, Options, Reading, Reason, Rejection, Skip,
     fields::{Fault, Found},
     format::Kind,
     lines::{BehindSyslog, Lines, Prefixed},
     pattern::{Pattern, behind_clock},
+    time::recent::Recent,
 };
 
 /// Reads the lines of one log.
@@ -26,7 +27,7 @@ pub struct Reader {
 /// How the lines are read.
 #[derive(Debug)]
 enum Way {
-    Pattern(Arc<Pattern>),
+    Pattern(Arc<Pattern>, Recent),
     Own(Box<dyn Lines>),
 }
 
@@ -37,7 +38,7 @@ impl Reader {
     /// For one log whose lines are of `format`.
     pub fn new(format: Format, options: Options) -> Self {
         let way = match &format.kind {
-            Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern)),
+            Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern), Recent::default()),
             Kind::Syslog(pattern) => Way::Own(Box::new(BehindSyslog::new(Arc::clone(pattern)))),
             Kind::Own(own) => Way::Own((own.start)()),
             Kind::Postgresql(prefixed) => Way::Own(Box::new(Prefixed::clone(prefixed))),
@@ -59,7 +60,10 @@ impl Reader {
             Ok(Err(Skip::Blank))
         } else {
             match &mut self.way {
-                Way::Pattern(pattern) => pattern.read(line, number, &self.options).map(Ok),
+                Way::Pattern(pattern, recent) => {
+                    let found = pattern.read(line, number, &self.options, recent);
+                    found.map(Ok)
+                }
                 Way::Own(own) => own.read(line, number, &self.options),
             }
         };
@@ -70,29 +74,48 @@ impl Reader {
     /// no line that ends them. `None` where nothing is left to say.
     pub fn end(&mut self) -> Option<Reading> {
         let outcome = match &mut self.way {
-            Way::Pattern(_) => None,
+            Way::Pattern(..) => None,
             Way::Own(own) => own.end(&self.options),
         };
         outcome.map(|outcome| self.reading(outcome))
     }
 
     fn reading(&mut self, outcome: Outcome) -> Reading {
-        let reading = match outcome {
+        match outcome {
             Ok(Ok(mut found)) => {
                 if self.format.moment_unknown {
                     found.sighting.moment = Moment::Logged;
                 }
                 behind_clock(&mut found.sighting, self.format.clock);
+                self.counts.sightings += 1;
                 self.counts.port_zero += u64::from(found.port_zero);
                 Reading::Sighting(found.sighting)
             }
-            Ok(Err(skip)) => Reading::Skipped(skip),
-            Err((at, reason)) => Reading::Rejected(Rejection {
+            Ok(Err(skip)) => self.counted(Reading::Skipped(skip)),
+            Err((at, reason)) => self.counted(Reading::Rejected(Rejection {
                 line: self.number,
                 column: at + 1,
                 reason,
-            }),
-        };
+            })),
+        }
+    }
+
+    /// Counts what is no line of the log but a part of one, `length` bytes long: none of it is
+    /// believed, since what a port lost of its digits is another port.
+    pub fn cut(&mut self, length: usize, number: u64) -> Reading {
+        self.counted(Reading::Rejected(Rejection {
+            line: number,
+            column: length + 1,
+            reason: Reason::Cut,
+        }))
+    }
+
+    /// Says when the lines that follow were written at the latest: [`Options::reference`].
+    pub fn written_by(&mut self, time: Timestamp) {
+        self.options.reference = Some(time);
+    }
+
+    fn counted(&mut self, reading: Reading) -> Reading {
         self.counts.add(&reading);
         reading
     }
@@ -108,7 +131,7 @@ impl Reader {
     }
 }
 
-fn without_end(line: &[u8]) -> &[u8] {
+pub(crate) fn without_end(line: &[u8]) -> &[u8] {
     let line = line.strip_suffix(b"\n").unwrap_or(line);
     line.strip_suffix(b"\r").unwrap_or(line)
 }

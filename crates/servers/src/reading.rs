@@ -90,6 +90,9 @@ pub enum Reason {
         "the line can be read in two ways, since the format has client-chosen text without quotes around it"
     )]
     Ambiguous,
+    /// A part of a line: the file breaks off in it, or it is too long for one.
+    #[error("only a part of a line: the file breaks off here, or the line is too long to be one")]
+    Cut,
     /// Nothing stands where the client's address should.
     #[error("no client address")]
     NoAddress,
@@ -158,6 +161,7 @@ impl Reason {
             Self::Literal { .. } | Self::Value { .. } => "not of this format",
             Self::Trailing => "longer than the format",
             Self::Ambiguous => "readable in two ways",
+            Self::Cut => "part of a line",
             Self::NoAddress => "no client address",
             Self::UnixSocket => "UNIX domain socket",
             Self::HostName => "host name instead of an address",

@@ -3,7 +3,7 @@
 //! other endpoints.
 #![allow(clippy::unwrap_used)]
 
-use portledger_servers::{Counts, Format, Options, Reader, Reading};
+use portledger_servers::{Counts, Format, Options, Reader, Reading, Strip};
 
 struct Read {
     ports: Vec<Option<u16>>,
@@ -115,4 +115,32 @@ fn apache_errors_have_the_client() {
 #[test]
 fn sshd_lines_have_the_client() {
     insta::assert_snapshot!(read("sshd", include_bytes!("fixtures/sshd.log")).text);
+}
+
+/// What the servers wrote, up to the last space: the port is the last column.
+#[test]
+fn real_lines_lose_their_port_and_nothing_else() {
+    let logs: [(&str, &str); 3] = [
+        (
+            "nginx-combined-port",
+            include_str!("fixtures/nginx-combined-port.log"),
+        ),
+        (
+            "apache-combined-port",
+            include_str!("fixtures/apache-combined-port.log"),
+        ),
+        (
+            "apache-vhost-combined-port",
+            include_str!("fixtures/apache-vhost-combined-port.log"),
+        ),
+    ];
+    for (name, log) in logs {
+        let strip = Strip::new(&Format::named(name).unwrap()).unwrap();
+        for line in log.split_inclusive('\n') {
+            let mut stripped = Vec::new();
+            assert!(strip.line(line.as_bytes(), &mut stripped), "{name}: {line}");
+            let expected = line.rsplit_once(' ').unwrap().0.to_owned() + "\n";
+            assert_eq!(String::from_utf8(stripped).unwrap(), expected, "{name}");
+        }
+    }
 }

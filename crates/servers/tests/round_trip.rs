@@ -4,7 +4,7 @@
 use std::{fmt::Write as _, net::IpAddr, time::Duration};
 
 use portledger_model::{Moment, Sighting, Timestamp};
-use portledger_servers::{Format, Options, Reader, Reading, guess, names};
+use portledger_servers::{Format, Options, Reader, Reading, Strip, guess, names};
 use proptest::prelude::*;
 
 /// A field of a format string and what a server writes for it.
@@ -187,6 +187,34 @@ proptest! {
             prop_assert_eq!(sighting.at, Some(Timestamp::from_millis(millis)));
             prop_assert_eq!((sighting.moment, sighting.lasted), (Moment::RequestStart, None));
         }
+    }
+
+    /// Byte for byte what the server would have written in the format without the port, wherever
+    /// that stands and whatever clients write.
+    #[test]
+    fn without_its_port_a_line_is_of_the_format_without_it(
+        record in record(), pieces in pieces(), split in 0_usize..6, nginx: bool, crlf: bool,
+    ) {
+        let split = split.min(pieces.len());
+        let (before, after) = pieces.split_at(split);
+        let rest = Record { texts: record.texts.get(split..).unwrap().to_vec(), ..record.clone() };
+        let ((format_before, line_before), (format_after, line_after)) =
+            (middle(before, &record, nginx), middle(after, &rest, nginx));
+        let (server, address, time, port) = if nginx {
+            ("nginx", "$remote_addr", "$msec", "$remote_port")
+        } else {
+            ("apache", "%h", "%{sec}t", "%{remote}p")
+        };
+        let end = if crlf { "\r\n" } else { "\n" };
+        let format = format!("{server}:{address} {time}{format_before} {port}{format_after}");
+        let seconds = record.millis / 1_000;
+        let line = |port: &str| format!("{} {seconds}{line_before}{port}{line_after}{end}", record.address);
+        let strip = Strip::new(&Format::parse(&format).unwrap()).unwrap();
+        let mut stripped = Vec::new();
+        let with_port = line(&format!(" {}", record.port));
+        let is_stripped = strip.line(with_port.as_bytes(), &mut stripped);
+        prop_assert!(is_stripped, "{}", with_port);
+        prop_assert_eq!(String::from_utf8(stripped).unwrap(), line(""));
     }
 
     /// Where quotes are not escaped a client may make a line unreadable, but never another's.

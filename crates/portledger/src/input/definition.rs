@@ -10,7 +10,7 @@ use portledger_servers::{Format, config};
 use crate::failure::Failure;
 
 /// The format in which the server at `config` writes `log`.
-pub(super) fn format(config: &Path, log: &Path) -> Result<Format, Failure> {
+pub(crate) fn format(config: &Path, log: &Path) -> Result<Format, Failure> {
     let name = config.display().to_string();
     let text = fs::read(config)
         .map_err(|error| Failure::failed(format!("{name}: cannot read it: {error}")))?;

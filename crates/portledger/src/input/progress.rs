@@ -7,7 +7,7 @@ use std::{
 
 use indicatif::{ProgressBar, ProgressStyle};
 
-use super::Pass;
+use super::{Pass, packed::Bytes};
 
 /// How much of a total that is known, or how much only.
 const BAR: &str = "{spinner} {bar:30} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left {msg}";
@@ -47,7 +47,7 @@ impl Progress {
     }
 
     /// Counts what is read from `input`.
-    pub(super) fn of(&self, input: impl Read + 'static) -> Box<dyn Read> {
+    pub(super) fn of(&self, input: impl Read + 'static) -> Bytes {
         Box::new(self.bar.wrap_read(input))
     }
 

@@ -1,22 +1,25 @@
 //! A file to be read, once or several times, and what it is.
 
 use std::{
-    collections::VecDeque,
     fs::File,
-    io::{self, BufRead as _, BufReader, Read, Seek as _, SeekFrom},
+    io::{self, Read as _, Seek as _, SeekFrom},
     path::Path,
 };
 
+use portledger_model::Timestamp;
 use portledger_servers::{Format, GuessError, guess};
 
-use super::{Passes, definition, progress::Progress, unusable};
+use super::{
+    Passes, definition,
+    lines::{self, Lines},
+    packed::Bytes,
+    progress::Progress,
+    unusable,
+};
 use crate::{args::Reading, failure::Failure};
 
 /// How many lines a format is guessed from.
 const GUESSED_FROM: usize = 50;
-
-/// How much of what is read at a time.
-const BUFFER: usize = 1 << 16;
 
 /// An open file and what it is.
 pub(super) struct Source<'a> {
@@ -40,18 +43,13 @@ enum Kind {
 struct Again {
     file: File,
     length: u64,
+    written: Option<Timestamp>,
 }
 
 /// A source from its beginning.
 pub(super) enum Stream<'a> {
-    Capture {
-        path: &'a Path,
-        bytes: BufReader<Box<dyn Read>>,
-    },
-    Log {
-        lines: Lines<'a>,
-        format: Format,
-    },
+    Capture { path: &'a Path, bytes: Bytes },
+    Log { lines: Lines<'a>, format: Format },
     Empty,
 }
 
@@ -67,11 +65,10 @@ impl<'a> Source<'a> {
             Passes::One => None,
             Passes::Several => Some(Again::open(path)?),
         };
-        let bytes = match &again {
-            Some(again) => again.rewound(path)?,
-            None => open(path)?,
+        let mut lines = match &again {
+            Some(again) => again.lines(path, progress)?,
+            None => Lines::open(path, progress)?,
         };
-        let mut lines = Lines::of(path, progress.of(bytes));
         let kind = if lines.is_capture()? {
             Kind::Capture
         } else {
@@ -89,10 +86,7 @@ impl<'a> Source<'a> {
     pub(super) fn stream(&mut self, progress: &Progress) -> Result<Stream<'a>, Failure> {
         let lines = match (self.begun.take(), &self.again) {
             (Some(begun), _) => begun,
-            (None, Some(again)) => {
-                let bytes = again.rewound(self.path)?;
-                Lines::of(self.path, progress.of(bytes))
-            }
+            (None, Some(again)) => again.lines(self.path, progress)?,
             (None, None) => return Ok(Stream::Empty),
         };
         Ok(match &self.kind {
@@ -112,18 +106,29 @@ impl<'a> Source<'a> {
 impl Again {
     fn open(path: &Path) -> Result<Self, Failure> {
         if path.as_os_str() != "-" {
-            let file = File::open(path).map_err(|error| unusable(path, "read", &error))?;
-            let facts = file.metadata();
-            let facts = facts.map_err(|error| unusable(path, "read", &error))?;
-            if facts.is_file() {
-                let length = facts.len();
-                return Ok(Self { file, length });
+            let opened = || {
+                let file = File::open(path)?;
+                let (length, written) = (file.metadata()?.len(), lines::written(&file)?);
+                Ok((file, length, written))
+            };
+            let opened = opened().map_err(|error| unusable(path, "read", &error))?;
+            if let (file, length, written @ Some(_)) = opened {
+                return Ok(Self {
+                    file,
+                    length,
+                    written,
+                });
             }
         }
         let set_aside = || {
             let mut file = tempfile::tempfile()?;
-            let length = io::copy(&mut open_plainly(path)?, &mut file)?;
-            Ok(Self { file, length })
+            let (mut bytes, written) = lines::open(path)?;
+            let length = io::copy(&mut bytes, &mut file)?;
+            Ok(Self {
+                file,
+                length,
+                written,
+            })
         };
         set_aside().map_err(|error: io::Error| {
             Failure::failed(format!(
@@ -133,13 +138,14 @@ impl Again {
         })
     }
 
-    fn rewound(&self, path: &Path) -> Result<Box<dyn Read>, Failure> {
+    fn lines<'a>(&self, path: &'a Path, progress: &Progress) -> Result<Lines<'a>, Failure> {
         let begin = || {
             let mut file = self.file.try_clone()?;
             file.seek(SeekFrom::Start(0))?;
-            Ok(Box::new(file.take(self.length)) as Box<dyn Read>)
+            Ok(file.take(self.length))
         };
-        begin().map_err(|error| unusable(path, "read", &error))
+        let bytes = begin().map_err(|error| unusable(path, "read", &error))?;
+        Lines::of(path, progress.of(bytes), self.written)
     }
 }
 
@@ -169,86 +175,4 @@ fn format(args: &Reading, path: &Path, lines: &mut Lines<'_>) -> Result<Option<F
         }
         Err(error) => Err(Failure::usage(format!("{}: {error}", path.display()))),
     }
-}
-
-/// The lines of a log, of any bytes, with their ends.
-pub(crate) struct Lines<'a> {
-    pub(crate) path: &'a Path,
-    input: BufReader<Box<dyn Read>>,
-    /// Lines read already to guess from.
-    ahead: VecDeque<Vec<u8>>,
-}
-
-impl<'a> Lines<'a> {
-    /// The lines of a file, or of standard input.
-    pub(crate) fn open(path: &'a Path, progress: &Progress) -> Result<Self, Failure> {
-        Ok(Self::of(path, progress.of(open(path)?)))
-    }
-
-    fn of(path: &'a Path, bytes: Box<dyn Read>) -> Self {
-        Self {
-            path,
-            input: BufReader::with_capacity(BUFFER, bytes),
-            ahead: VecDeque::new(),
-        }
-    }
-
-    /// Whether it is a capture and has no lines. Asked first.
-    pub(crate) fn is_capture(&mut self) -> Result<bool, Failure> {
-        let begin = self.input.fill_buf();
-        let begin = begin.map_err(|error| unusable(self.path, "read", &error))?;
-        Ok(is_capture(begin))
-    }
-
-    /// The bytes that are still to be read.
-    pub(crate) fn into_bytes(self) -> BufReader<Box<dyn Read>> {
-        self.input
-    }
-
-    pub(crate) fn next(&mut self) -> Result<Option<Vec<u8>>, Failure> {
-        if let Some(line) = self.ahead.pop_front() {
-            return Ok(Some(line));
-        }
-        let mut line = Vec::new();
-        let read = self.input.read_until(b'\n', &mut line);
-        let read = read.map_err(|error| unusable(self.path, "read", &error))?;
-        Ok((read > 0).then_some(line))
-    }
-
-    /// The next lines, at most so many, which stay to be read.
-    pub(crate) fn look_ahead(&mut self, lines: usize) -> Result<Vec<Vec<u8>>, Failure> {
-        let mut ahead = VecDeque::new();
-        while ahead.len() < lines
-            && let Some(line) = self.next()?
-        {
-            ahead.push_back(line);
-        }
-        self.ahead.clone_from(&ahead);
-        Ok(ahead.into())
-    }
-}
-
-/// The magic numbers of pcap, in both orders and both resolutions, and of pcapng.
-fn is_capture(begin: &[u8]) -> bool {
-    matches!(
-        begin.first_chunk::<4>(),
-        Some(
-            [0xD4, 0xC3, 0xB2, 0xA1]
-                | [0xA1, 0xB2, 0xC3, 0xD4]
-                | [0x4D, 0x3C, 0xB2, 0xA1]
-                | [0xA1, 0xB2, 0x3C, 0x4D]
-                | [0x0A, 0x0D, 0x0D, 0x0A]
-        )
-    )
-}
-
-fn open(path: &Path) -> Result<Box<dyn Read>, Failure> {
-    open_plainly(path).map_err(|error| unusable(path, "read", &error))
-}
-
-fn open_plainly(path: &Path) -> io::Result<Box<dyn Read>> {
-    if path.as_os_str() == "-" {
-        return Ok(Box::new(io::stdin().lock()));
-    }
-    Ok(Box::new(File::open(path)?))
 }

@@ -10,15 +10,22 @@ use crate::{
     fields::{End, Side},
     pattern::{Element, Escaping, Field, Pattern, TimeForm, Traits},
     reader::Outcome,
+    time::recent::Recent,
 };
 
 /// Reads a connection log.
 #[derive(Debug)]
-pub(super) struct Connection(Result<Pattern, FormatError>);
+pub(super) struct Connection {
+    pattern: Result<Pattern, FormatError>,
+    recent: Recent,
+}
 
 impl Connection {
     pub(super) fn new() -> Self {
-        Self(pattern())
+        Self {
+            pattern: pattern(),
+            recent: Recent::default(),
+        }
     }
 }
 
@@ -40,10 +47,10 @@ impl Lines for Connection {
             Ok(Entry::Connection(_)) | Err(NotEntry::Other) => {}
         }
         // The pattern is a constant, and a test reads with it.
-        let Ok(pattern) = &self.0 else {
+        let Ok(pattern) = &self.pattern else {
             return Ok(Err(Skip::NoClient));
         };
-        let mut found = pattern.read(line, number, options)?;
+        let mut found = pattern.read(line, number, options, &mut self.recent)?;
         if let Ok(Entry::Connection(record)) = entry {
             found.sighting.transport = Some(record.transport);
             found.sighting.moment = Moment::Connect;

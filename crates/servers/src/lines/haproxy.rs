@@ -32,7 +32,7 @@ impl Lines for BehindSyslog {
     fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
         match own_words(line) {
             Some((words, _)) => behind(line, words, |words| {
-                self.pattern.read(words, number, options)
+                self.pattern.scan(words, number, options)
             })
             .map(Ok),
             None => Ok(Err(Skip::OtherProgram)),
@@ -66,7 +66,7 @@ impl HaProxy {
     fn read_own(&self, words: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
         let mut furthest = (0, Reason::NoAddress);
         for pattern in &self.patterns {
-            match pattern.read(words, number, options) {
+            match pattern.scan(words, number, options) {
                 Ok(found) => return Ok(found),
                 Err(fault) if fault.0 >= furthest.0 => furthest = fault,
                 Err(_) => {}

@@ -2,7 +2,9 @@
 
 pub(crate) mod apache;
 pub(crate) mod cloud;
+pub(crate) mod cut;
 pub(crate) mod envoy;
+mod fast;
 pub(crate) mod haproxy;
 pub(crate) mod lighttpd;
 pub(crate) mod nginx;
@@ -156,6 +158,8 @@ pub(crate) struct Pattern {
     times: Times,
     traits: Traits,
     has_port: bool,
+    /// Whether its one time is `21/Nov/2026:10:53:22 +0100`.
+    is_common_log: bool,
 }
 
 #[derive(Debug, Clone)]
@@ -212,7 +216,13 @@ impl Pattern {
             let has = |wanted: Field| fields().any(|field| *field == wanted);
             has(Field::Endpoint(*side)) || has(Field::Port(*side)) && has(Field::Address(*side))
         });
+        let mut timed = fields().filter(|field| matches!(field, Field::Time(..)));
+        let is_common_log = matches!(
+            (timed.next(), timed.next()),
+            (Some(Field::Time(TimeForm::CommonLog, _)), None)
+        );
         Ok(Self {
+            is_common_log,
             times: times(fields, traits)?,
             steps: steps(elements, traits.escaping),
             traits,

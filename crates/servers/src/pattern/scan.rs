@@ -22,22 +22,30 @@ use crate::{
     time::{
         Epoch, Fraction, Written as Zone,
         parse::{Cursor, fraction},
+        recent::Recent,
     },
 };
 
 impl Pattern {
-    /// Reads a line without its end-of-line.
-    pub(crate) fn read(&self, line: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
-        let mut fields = Fields::over(self.traits.transport);
-        fields.looks_behind = options.trust.is_any();
-        let mut opened = Vec::new();
-        self.matches(0, line, 0, &mut fields, &mut opened)?;
-        let mut budget = Budget::default();
-        if let Some(open) = opened.first()
-            && self.has_other_reading(&opened, line, &fields, &mut budget)
-        {
-            return Err((open.at, Reason::Ambiguous));
+    /// Reads a line without its end-of-line. `recent` is of the lines of the same log before it.
+    #[inline]
+    pub(crate) fn read(
+        &self,
+        line: &[u8],
+        number: u64,
+        options: &Options,
+        recent: &mut Recent,
+    ) -> Result<Found, Fault> {
+        match self.read_plainly(line, number, options, recent) {
+            Some(found) => Ok(found),
+            None => self.scan(line, number, options),
         }
+    }
+
+    /// Reads any line, plain or not.
+    #[cold]
+    pub(crate) fn scan(&self, line: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
+        let mut fields = self.all_fields(line, Fields::says_the_same, options)?;
         if fields.looks_behind {
             fields.look_behind(&self.headers(line, &fields), &options.trust);
         }
@@ -49,6 +57,26 @@ impl Pattern {
         let mut found = fields.sighting(self.times, options, number)?;
         behind_clock(&mut found.sighting, self.traits.clock);
         Ok(found)
+    }
+
+    /// The fields of a line all of whose readings are the `same`.
+    pub(super) fn all_fields(
+        &self,
+        line: &[u8],
+        same: Same,
+        options: &Options,
+    ) -> Result<Fields, Fault> {
+        let mut fields = Fields::over(self.traits.transport);
+        fields.looks_behind = options.trust.is_any();
+        let mut opened = Vec::new();
+        self.matches(0, line, 0, &mut fields, &mut opened)?;
+        let mut budget = Budget::default();
+        if let Some(open) = opened.first()
+            && self.has_other_reading(&opened, line, &fields, same, &mut budget)
+        {
+            return Err((open.at, Reason::Ambiguous));
+        }
+        Ok(fields)
     }
 
     /// The headers that name a client, as they were before the server wrote them.
@@ -90,6 +118,7 @@ impl Pattern {
                     at,
                     end: at,
                     region_end: self.region_end(line, at),
+                    before: fields.clone(),
                 };
                 let end;
                 (open.end, end) = self.first_match(&open, until, line, fields)?;
@@ -120,6 +149,8 @@ impl Pattern {
                 Ok(end) => return Ok((hit, end)),
                 Err(why) => fault = fault.or(Some(why)),
             }
+            // What a wrong place left in the fields is none of the line's.
+            fields.clone_from(&open.before);
             from = hit + 1;
         }
         Err(fault.unwrap_or_else(|| (open.at, self.expected(open.first))))
@@ -131,6 +162,7 @@ impl Pattern {
         opened: &[Open],
         line: &[u8],
         fields: &Fields,
+        same: Same,
         budget: &mut Budget,
     ) -> bool {
         for open in opened {
@@ -143,7 +175,7 @@ impl Pattern {
                     return true;
                 }
                 from = hit + 1;
-                let (mut other, mut again) = (*fields, Vec::new());
+                let (mut other, mut again) = (open.before.clone(), Vec::new());
                 let Ok(end) = self.run(open, line, hit, &mut other) else {
                     continue;
                 };
@@ -152,8 +184,8 @@ impl Pattern {
                 }
                 let read = self.matches(open.next, line, end, &mut other, &mut again);
                 if read.is_ok()
-                    && (!other.says_the_same(fields)
-                        || self.has_other_reading(&again, line, fields, budget))
+                    && (!same(&other, fields)
+                        || self.has_other_reading(&again, line, fields, same, budget))
                 {
                     return true;
                 }
@@ -204,13 +236,7 @@ impl Pattern {
                 fields.set_header(*header, begin, at);
                 Ok(at)
             }
-            Step::Spaces => Ok(at
-                + line
-                    .get(at..)
-                    .unwrap_or_default()
-                    .iter()
-                    .take_while(|byte| **byte == b' ')
-                    .count()),
+            Step::Spaces => Ok(spaces_end(line, at)),
             Step::Rest => Ok(line.len()),
             Step::End if at == line.len() => Ok(at),
             Step::End => Err((at, Reason::Trailing)),
@@ -219,12 +245,12 @@ impl Pattern {
         }
     }
 
-    fn region_end(&self, line: &[u8], at: usize) -> usize {
+    pub(super) fn region_end(&self, line: &[u8], at: usize) -> usize {
         self.quote(line, at).unwrap_or(line.len())
     }
 
     /// The first quote at or after `at` that no client can have written, where there is such.
-    fn quote(&self, line: &[u8], at: usize) -> Option<usize> {
+    pub(super) fn quote(&self, line: &[u8], at: usize) -> Option<usize> {
         match self.traits.escaping {
             Escaping::Backslash => bare_quote(line, at),
             Escaping::NoQuotes => Some(at + memchr::memchr(b'"', line.get(at..)?)?),
@@ -240,6 +266,9 @@ impl Pattern {
         }
     }
 }
+
+/// Whether two readings come to the same.
+pub(super) type Same = fn(&Fields, &Fields) -> bool;
 
 /// How many other ends of free text are looked at, and how many of these are read to the end of
 /// the line, so that no line takes long: one with more is refused as if it said something else by
@@ -290,11 +319,13 @@ struct Open {
     end: usize,
     /// The last byte at which the text may end.
     region_end: usize,
+    /// What the line gave before it.
+    before: Fields,
 }
 
 /// Whether only an address will do for an address, since it decides where free text ends.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Strict {
+pub(super) enum Strict {
     Yes,
     No,
 }
@@ -313,7 +344,7 @@ fn next_hit(until: &Finder<'_>, line: &[u8], from: usize, last: usize) -> Option
 }
 
 /// The first quote at or after `at` that no backslash escapes.
-fn bare_quote(line: &[u8], at: usize) -> Option<usize> {
+pub(super) fn bare_quote(line: &[u8], at: usize) -> Option<usize> {
     let mut at = at;
     loop {
         let hit = at + memchr::memchr2(b'"', b'\\', line.get(at..)?)?;
@@ -324,7 +355,7 @@ fn bare_quote(line: &[u8], at: usize) -> Option<usize> {
     }
 }
 
-fn value(
+pub(super) fn value(
     field: &Field,
     stop: Option<u8>,
     line: &[u8],
@@ -359,7 +390,10 @@ fn value(
             }
             fields.set_address(*side, written, at);
         }
-        Field::Port(side) => fields.set_port(*side, port(text).ok_or((at, Reason::Port))?),
+        Field::Port(side) => {
+            fields.set_port(*side, port(text).ok_or((at, Reason::Port))?);
+            fields.port_places[*side as usize] = at..end;
+        }
         Field::Endpoint(side) => match address::endpoint(text) {
             Some((address, port)) => {
                 fields.set_address(*side, Written::Ip(address), at);
@@ -398,8 +432,15 @@ fn value(
     Ok(end)
 }
 
+/// The first byte at or after `at` that is no space.
+pub(super) fn spaces_end(line: &[u8], at: usize) -> usize {
+    let rest = line.get(at..).unwrap_or_default();
+    at + rest.iter().take_while(|byte| **byte == b' ').count()
+}
+
 /// The end of text without spaces and quotes, or of the line.
-fn token_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
+#[inline]
+pub(super) fn token_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
     let rest = line.get(at..).unwrap_or_default();
     let ends = |byte: &u8| matches!(*byte, b' ' | b'"' | b'\t') || Some(*byte) == stop;
     at + rest.iter().position(ends).unwrap_or(rest.len())

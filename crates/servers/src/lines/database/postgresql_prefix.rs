@@ -136,7 +136,7 @@ impl Lines for Prefixed {
         if line.starts_with(b"\t") {
             return Ok(Err(Skip::NoClient));
         }
-        match self.pattern.read(line, number, options) {
+        match self.pattern.scan(line, number, options) {
             // Of a process that serves nobody the prefix has nothing there, and of a client through
             // a UNIX domain socket a word.
             Err((at, Reason::Literal { .. } | Reason::HostName | Reason::NoAddress))
