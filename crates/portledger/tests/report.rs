@@ -22,7 +22,16 @@ const LOG: &str = "\
 const REPORTER: &str = "Example Org <abuse@example.org>";
 
 fn report(place: &Place, form: &str, kind: &str, more: &[&str]) -> Ended {
-    let args = ["report", "mail.log", "--form", form, "--type", kind, "--reporter", REPORTER];
+    let args = [
+        "report",
+        "mail.log",
+        "--form",
+        form,
+        "--type",
+        kind,
+        "--reporter",
+        REPORTER,
+    ];
     place.run(&[&args[..], more].concat())
 }
 
@@ -38,8 +47,16 @@ fn what_is_reported_reads_back_as_it_was_seen() {
     place.write("mail.log", LOG);
     for (form, kind) in [("arf", "abuse"), ("xarf", "login_attack")] {
         let ended = report(&place, form, kind, &[]).with_status(1);
-        assert!(ended.stderr.contains("2 reports, 1 refused"), "{}", ended.stderr);
-        assert!(ended.stderr.contains("mail.log:3: no source port"), "{}", ended.stderr);
+        assert!(
+            ended.stderr.contains("2 reports, 1 refused"),
+            "{}",
+            ended.stderr
+        );
+        assert!(
+            ended.stderr.contains("mail.log:3: no source port"),
+            "{}",
+            ended.stderr
+        );
         place.write("reports", &ended.stdout);
         assert_eq!(ports(&place, "reports"), [49_152, 49_152], "{form}");
     }
