@@ -85,23 +85,17 @@ fn postfix_with_port_logging_and_postscreen() {
 
 #[test]
 fn sendmail_with_the_recipe_of_rfc_7768() {
-    let v4 = [49_000, 49_001, 49_002, 49_003, 2026, 49_005, 49_006];
-    let log = fixture!("sendmail.log");
-    let read = read("sendmail", log);
+    let read = read("sendmail", fixture!("sendmail.log"));
+    let v4 = [49_000, 49_001, 49_002, 49_003, 2026, 49_005, 49_006].map(|port| (V4, Some(port)));
+    let v6 = [49_007, 49_008].map(|port| (V6, Some(port)));
     // `connect from` stands above the line that has the port.
-    let ports: Vec<_> = read.seen.into_iter().filter_map(|(_, port)| port).collect();
-    let mut told: Vec<u16> = v4
-        .into_iter()
-        .filter(|port| has(log, &format!(".{port}\n")))
+    let without = [(V4, None), (V6, None)];
+    let expected = [&v4[..], &v6, &without].concat().into_iter();
+    let expected: BTreeSet<_> = expected
+        .map(|(address, port)| (address.to_owned(), port))
         .collect();
-    told.sort_unstable();
-    assert_eq!(ports, told);
-    assert_eq!(told.len(), 7);
+    assert_eq!(read.seen, expected);
     assert_eq!(read.counts.rejected, []);
-}
-
-fn has(log: &[u8], text: &str) -> bool {
-    memchr::memmem::find(log, text.as_bytes()).is_some()
 }
 
 #[test]
@@ -363,7 +357,7 @@ fn a_huge_line_takes_no_longer_than_its_length() {
     ];
     for piece in pieces {
         for head in heads {
-            let line = format!("{head}{}", piece.repeat((1 << 20) / piece.len()));
+            let line = format!("{head}{}", piece.repeat((1 << 17) / piece.len()));
             for (name, _) in names() {
                 let mut reader = Reader::new(Format::named(name).unwrap(), Options::new("x"));
                 let _ = reader.line(line.as_bytes(), 1);

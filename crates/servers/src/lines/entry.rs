@@ -105,14 +105,15 @@ impl Entry<'_> {
 /// The entry names no client.
 pub(super) const NO_CLIENT: Outcome = Ok(Err(Skip::NoClient));
 
-/// The one endpoint that all of these are; `Err` where a client's own text made up another.
+/// The one endpoint that stands at all of the places where one may stand; `Err` where a client's own
+/// text made up another, or where one place has none: the genuine one may be what cannot be read.
 pub(super) fn the_only(
-    mut endpoints: impl Iterator<Item = Endpoint>,
+    mut places: impl Iterator<Item = Option<Endpoint>>,
 ) -> Result<Option<Endpoint>, TwoEndpoints> {
-    let first = endpoints.next();
-    match first {
-        Some(first) if endpoints.any(|other| other != first) => Err(TwoEndpoints),
-        first => Ok(first),
+    match places.next() {
+        None => Ok(None),
+        Some(first) if places.any(|other| other != first) => Err(TwoEndpoints),
+        Some(first) => Ok(first),
     }
 }
 

@@ -146,8 +146,8 @@ const ESTABLISH: &[u8] = b" * establish * ";
 
 /// Every address at whose end the connection was established: one, unless the client wrote one
 /// into its CONNECT_DATA.
-fn establishments(message: &[u8]) -> impl Iterator<Item = Endpoint> {
-    memchr::memmem::find_iter(message, ADDRESS).filter_map(move |at| {
+fn establishments(message: &[u8]) -> impl Iterator<Item = Option<Endpoint>> {
+    memchr::memmem::find_iter(message, ADDRESS).map(move |at| {
         let rest = message.get(at + ADDRESS.len()..)?;
         // `tcps` is TCP with TLS.
         let rest = rest.strip_prefix(b"s").unwrap_or(rest);

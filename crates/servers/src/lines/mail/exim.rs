@@ -146,8 +146,8 @@ fn message(mut entry: Entry<'_>) -> Outcome {
         };
     }
     const HOST: &[u8] = b" H=";
-    let hosts = memchr::memmem::find_iter(message, HOST)
-        .filter_map(|at| host(message.get(at + HOST.len()..)?));
+    let hosts =
+        memchr::memmem::find_iter(message, HOST).map(|at| host(message.get(at + HOST.len()..)?));
     match the_only(hosts) {
         Ok(Some(endpoint)) => ambiguous_or(entry, endpoint, Moment::Logged),
         Ok(None) => NO_CLIENT,

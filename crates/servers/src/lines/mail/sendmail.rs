@@ -93,8 +93,8 @@ fn named(words: &[u8]) -> Result<Option<Endpoint>, TwoEndpoints> {
     ];
     if is_of_client.iter().any(|before| words.starts_with(before)) {
         const RELAY: &[u8] = b"relay=";
-        let all = memchr::memmem::find_iter(words, RELAY)
-            .filter_map(|at| relay(words.get(at + RELAY.len()..)?));
+        let all =
+            memchr::memmem::find_iter(words, RELAY).map(|at| relay(words.get(at + RELAY.len()..)?));
         return the_only(all);
     }
     for before in [
