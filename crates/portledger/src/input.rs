@@ -18,7 +18,7 @@ use jiff::tz::TimeZone;
 use portledger_dataplane::capture::{Reader as CaptureReader, ip_packet};
 use portledger_model::Sighting;
 use portledger_servers::{
-    ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip,
+    ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip, Trust,
 };
 
 use crate::{
@@ -139,6 +139,8 @@ impl Pass {
 /// The files, open, each with its format.
 pub(crate) struct Inputs<'a> {
     zone: Option<TimeZone>,
+    trust: Trust,
+    port_field: Option<&'a str>,
     rejects: Option<(PathBuf, BufWriter<File>)>,
     progress: Progress,
     sources: Vec<Source<'a>>,
@@ -166,6 +168,11 @@ impl<'a> Inputs<'a> {
         let sources = sources.collect::<Result<_, _>>()?;
         Ok(Self {
             zone,
+            trust: Trust {
+                proxies: args.trusted_proxies.clone(),
+                headers: args.trusted_headers.clone(),
+            },
+            port_field: args.port_field.as_deref(),
             rejects,
             progress,
             sources,
@@ -182,6 +189,8 @@ impl<'a> Inputs<'a> {
         self.progress.begin(pass);
         let mut reading = OnePass {
             zone: self.zone.as_ref(),
+            trust: &self.trust,
+            port_field: self.port_field,
             rejects: self.rejects.as_mut().filter(|_| pass.last),
             summary: Summary::default(),
         };
@@ -205,6 +214,8 @@ impl<'a> Inputs<'a> {
 
 struct OnePass<'a> {
     zone: Option<&'a TimeZone>,
+    trust: &'a Trust,
+    port_field: Option<&'a str>,
     rejects: Option<&'a mut (PathBuf, BufWriter<File>)>,
     summary: Summary,
 }
@@ -253,6 +264,8 @@ impl OnePass<'_> {
         let name = lines.path.display().to_string();
         let mut options = Options::new(name.clone());
         options.zone = self.zone.cloned();
+        options.trust = self.trust.clone();
+        options.port_field = self.port_field.map(str::to_owned);
         let mut reader = Reader::new(format, options);
         let mut number = 0;
         while let Some(line) = lines.next()? {
