@@ -19,6 +19,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("dig", "bind9-dnsutils"),
     ("dnsmasq", "dnsmasq-base"),
     ("ethtool", "ethtool"),
+    ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
     ("ncat", "ncat"),
