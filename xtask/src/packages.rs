@@ -23,6 +23,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("ethtool", "ethtool"),
     ("fail2ban-regex", "fail2ban"),
     ("goaccess", "goaccess"),
+    ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
     ("ncat", "ncat"),

@@ -242,14 +242,13 @@ fn send(rate: u32, seconds: u32) -> u64 {
     sent
 }
 
+/// Each from another endpoint.
 fn syn(number: u64) -> Vec<u8> {
-    let [.., a, b, c, d] = number.to_be_bytes();
-    let source = [10, 8, a & 1, b];
-    let port = u16::from_be_bytes([c | 4, d]);
-    let sequence = u32::from_be_bytes([a, b, c, d]);
+    let [high, low] = u16::try_from(number / 60_000).unwrap().to_be_bytes();
+    let port = u16::try_from(1_024 + number % 60_000).unwrap();
     let mut packet = Vec::new();
-    etherparse::PacketBuilder::ipv4(source, [10, 9, 0, 1], 64)
-        .tcp(port, 443, sequence, 64_000)
+    etherparse::PacketBuilder::ipv4([10, 8, high, low], [10, 9, 0, 1], 64)
+        .tcp(port, 443, 7, 64_000)
         .syn()
         .write(&mut packet, &[])
         .unwrap();
@@ -299,7 +298,7 @@ impl Network {
         run(
             "ip",
             &format!(
-                "netns exec {SERVER} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.watch1.rp_filter=0 net.netfilter.nf_conntrack_max=2000000"
+                "netns exec {SERVER} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.watch1.rp_filter=0"
             ),
         );
         Self
