@@ -23,13 +23,16 @@
 
 mod audit;
 mod change;
+mod edits;
 mod facts;
 mod finding;
+mod lines;
 pub mod machine;
 mod maturity;
 pub mod measure;
 mod records;
 pub mod server;
+mod syslog;
 #[cfg(test)]
 mod testing;
 mod text;
