@@ -32,7 +32,13 @@ impl Edits {
     }
 
     /// Puts `with` where `place` is in this line's file.
-    pub(crate) fn replace_in(&mut self, lines: &Lines, line: &Line, place: Range<usize>, with: &str) {
+    pub(crate) fn replace_in(
+        &mut self,
+        lines: &Lines,
+        line: &Line,
+        place: Range<usize>,
+        with: &str,
+    ) {
         self.replace(lines, &line.place.file, place, with);
     }
 
@@ -49,11 +55,13 @@ impl Edits {
     }
 
     fn file(&mut self, path: &str, before: Option<&str>) -> &mut Changed {
-        self.files.entry(path.to_owned()).or_insert_with(|| Changed {
-            before: before.map(str::to_owned),
-            replacements: Replacements::default(),
-            appended: String::new(),
-        })
+        self.files
+            .entry(path.to_owned())
+            .or_insert_with(|| Changed {
+                before: before.map(str::to_owned),
+                replacements: Replacements::default(),
+                appended: String::new(),
+            })
     }
 
     pub(crate) fn is_empty(&self) -> bool {

@@ -108,6 +108,14 @@ impl Lines {
         Ok(lines)
     }
 
+    /// What a server printed of its own configuration, which no change can be made in.
+    pub(crate) fn dumped(command: &str, text: &str, continues: Continues) -> Self {
+        Self {
+            all: logical(command, text, continues),
+            ..Self::default()
+        }
+    }
+
     /// Reads one more file behind those.
     ///
     /// # Errors
@@ -145,16 +153,16 @@ impl Lines {
             for file in patterns.iter().flat_map(|pattern| machine.glob(pattern)) {
                 if depth >= DEEPEST || self.files.len() >= MOST_FILES {
                     let why = format!("{file} is not read: files include each other too deeply");
-                    self.findings.push(Finding::at(Rule::Unreadable, &place, why));
+                    self.findings
+                        .push(Finding::at(Rule::Unreadable, &place, why));
                     return;
                 }
                 match machine::text(machine, &file) {
                     Ok(text) => self.take(&file, text, machine, continues, includes, depth + 1),
-                    Err(error) => self.findings.push(Finding::at(
-                        Rule::Unreadable,
-                        &place,
-                        error.to_string(),
-                    )),
+                    Err(error) => {
+                        self.findings
+                            .push(Finding::at(Rule::Unreadable, &place, error.to_string()))
+                    }
                 }
             }
         }

@@ -39,7 +39,12 @@ fn parameter(raw: &str, name: &str) -> Option<(String, Range<usize>)> {
         let value = value.strip_prefix(['"', '\''])?;
         let end = value.find(['"', '\''])?;
         let start = raw.len() - value.len();
-        is_word.then(|| (value.get(..end).unwrap_or_default().to_owned(), start..start + end))
+        is_word.then(|| {
+            (
+                value.get(..end).unwrap_or_default().to_owned(),
+                start..start + end,
+            )
+        })
     })
 }
 
@@ -99,7 +104,13 @@ fn action<'a>(line: &'a Line, facility: &str, severity: &str) -> Option<Action<'
     let (path, template) = match file.split_once(';') {
         Some((path, name)) => {
             let name = name.trim();
-            (path, Some((name.to_owned(), setting.range.end - name.len()..setting.range.end)))
+            (
+                path,
+                Some((
+                    name.to_owned(),
+                    setting.range.end - name.len()..setting.range.end,
+                )),
+            )
         }
         None => (file, None),
     };
@@ -133,7 +144,9 @@ fn selects(selector: &str, facility: &str, severity: &str) -> Option<bool> {
     let mut taken = None;
     for part in selector.split(';').filter(|part| !part.is_empty()) {
         let (facilities, priority) = part.rsplit_once('.')?;
-        let named = facilities.split(',').any(|name| name.eq_ignore_ascii_case(facility));
+        let named = facilities
+            .split(',')
+            .any(|name| name.eq_ignore_ascii_case(facility));
         if !named && !facilities.split(',').any(|name| name == "*") {
             continue;
         }
@@ -165,7 +178,9 @@ fn default_template(lines: &Lines) -> Option<(&Line, (String, Range<usize>))> {
     let mut all = lines.all.iter().rev();
     all.find_map(|line| {
         if let Some(setting) = line.setting(' ')
-            && setting.name.eq_ignore_ascii_case("$ActionFileDefaultTemplate")
+            && setting
+                .name
+                .eq_ignore_ascii_case("$ActionFileDefaultTemplate")
         {
             return Some((line, (setting.value, setting.range)));
         }
@@ -206,7 +221,9 @@ fn of_template(
             route.findings = vec![Finding::at(
                 Rule::Remark,
                 &line.place,
-                format!("{path} is written with a template of its own, {own}: its times are told from that template's properties"),
+                format!(
+                    "{path} is written with a template of its own, {own}: its times are told from that template's properties"
+                ),
             )];
             route
         }
@@ -224,7 +241,9 @@ fn of_own_template(lines: &Lines, name: &str) -> (WrittenZone, Option<Duration>)
         (WrittenZone::Offset, Some(super::MICROSECOND))
     } else if text.contains("unixtimestamp") {
         (WrittenZone::Utc, Some(SECOND))
-    } else if text.contains("timereported") || text.contains("timegenerated") || text.contains("timestamp")
+    } else if text.contains("timereported")
+        || text.contains("timegenerated")
+        || text.contains("timestamp")
     {
         (WrittenZone::Local, Some(SECOND))
     } else {

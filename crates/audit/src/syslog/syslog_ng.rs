@@ -31,7 +31,9 @@ pub(super) fn route(text: &str, facility: &str) -> Option<Route> {
             Some(file.trim_start_matches('"').split('"').next()?.to_owned())
         })?;
     let formats = [arguments(text, "ts-format"), arguments(text, "ts_format")].concat();
-    let is_exact = formats.iter().any(|form| matches!(form.trim(), "iso" | "rfc3339"));
+    let is_exact = formats
+        .iter()
+        .any(|form| matches!(form.trim(), "iso" | "rfc3339"));
     let is_plain = file.starts_with('/') && !file.contains('$');
     is_plain.then(|| match is_exact {
         true => Route::exact(&file),

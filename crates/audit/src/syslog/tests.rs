@@ -18,13 +18,22 @@ fn the_most_specific_file_is_named() {
     assert_eq!(route(DEBIAN, "mail").zone, WrittenZone::Offset);
     let only_errors = "mail.err /var/log/mail.err\nauth.* /var/log/auth.log\n";
     let nowhere = route(only_errors, "mail");
-    assert_eq!((nowhere.path.as_str(), nowhere.findings.len()), ("journal", 1));
+    assert_eq!(
+        (nowhere.path.as_str(), nowhere.findings.len()),
+        ("journal", 1)
+    );
     let excluded = "*.*;mail.none /var/log/messages\n";
     assert_eq!(route(excluded, "mail").path, "journal");
     let script = "mail.info action(type=\"omfile\" file=\"/var/log/m\" template=\"RSYSLOG_TraditionalFileFormat\")\n";
     let found = route(script, "mail");
-    assert_eq!((found.path.as_str(), found.zone), ("/var/log/m", WrittenZone::Local));
-    assert_eq!(Syslog::read(&Image::default()).route("mail", "info").path, "journal");
+    assert_eq!(
+        (found.path.as_str(), found.zone),
+        ("/var/log/m", WrittenZone::Local)
+    );
+    assert_eq!(
+        Syslog::read(&Image::default()).route("mail", "info").path,
+        "journal"
+    );
 }
 
 #[test]
@@ -45,7 +54,10 @@ fn traditional_times_are_found_and_corrected() {
         let expected = conf.replace("Traditional", "");
         assert_eq!(edits[0].after, expected);
         let image = image.with("/etc/rsyslog.conf", &expected);
-        assert_eq!(Syslog::read(&image).route("mail", "info").zone, WrittenZone::Offset);
+        assert_eq!(
+            Syslog::read(&image).route("mail", "info").zone,
+            WrittenZone::Offset
+        );
     }
     let own = "$template T,\"%timereported:::date-rfc3339% %msg%\\n\"\nmail.* /m;T\n";
     assert_eq!(route(own, "mail").zone, WrittenZone::Offset);
@@ -57,8 +69,14 @@ fn syslog_ng_s_plain_routes_are_followed() {
     let conf = "@version: 3.38\noptions { ts-format(iso); };\nsource s_src { system(); };\n# destination\ndestination d_mail { file(\"/var/log/mail.log\"); };\nfilter f_mail { facility(mail) and not filter(f_debug); };\nlog { source(s_src); filter(f_mail); destination(d_mail); };\n";
     let image = Image::default().with("/etc/syslog-ng/syslog-ng.conf", conf);
     let route = Syslog::read(&image).route("mail", "info");
-    assert_eq!((route.path.as_str(), route.zone), ("/var/log/mail.log", WrittenZone::Offset));
-    let image = Image::default().with("/etc/syslog-ng/syslog-ng.conf", &conf.replace("ts-format(iso)", ""));
+    assert_eq!(
+        (route.path.as_str(), route.zone),
+        ("/var/log/mail.log", WrittenZone::Offset)
+    );
+    let image = Image::default().with(
+        "/etc/syslog-ng/syslog-ng.conf",
+        &conf.replace("ts-format(iso)", ""),
+    );
     let route = Syslog::read(&image).route("mail", "info");
     assert_eq!(route.zone, WrittenZone::Local);
     assert_eq!(Syslog::read(&image).route("auth", "info").path, "journal");
