@@ -301,14 +301,22 @@ impl Configuration {
             None => edits.append(&self.lines, path, "options {\n\tquerylog yes;\n};"),
             Some(options) => match options.child("querylog").and_then(|it| it.words.get(1)) {
                 Some(word) => edits.replace(&self.lines, &options.file, word.range.clone(), "yes"),
-                None => edits.replace(
-                    &self.lines,
-                    &options.file,
-                    options.inside.clone(),
-                    "\n\tquerylog yes;",
-                ),
+                None => self.put_into(options, "querylog yes;", edits),
             },
         }
+    }
+
+    /// Puts a statement first into a block: on a line of its own where the block's first is.
+    fn put_into(&self, block: &Statement, statement: &str, edits: &mut Edits) {
+        let text = self.lines.text(&block.file);
+        let at = block.inside.start;
+        let rest = text.get(at..).unwrap_or_default();
+        let gap = rest.len() - rest.trim_start().len();
+        let with = match rest.get(..gap).and_then(|gap| gap.rsplit_once('\n')) {
+            Some((_, indentation)) => format!("\n{indentation}{statement}"),
+            None => format!(" {statement}"),
+        };
+        edits.replace(&self.lines, &block.file, at..at, &with);
     }
 
     fn exact_times(&self, channel: &Statement, edits: &mut Edits) {
@@ -321,12 +329,7 @@ impl Configuration {
                 "iso8601-utc",
             ),
             Some((_, None)) => {}
-            None => edits.replace(
-                &self.lines,
-                &channel.file,
-                channel.inside.clone(),
-                "\n\t\tprint-time iso8601-utc;",
-            ),
+            None => self.put_into(channel, "print-time iso8601-utc;", edits),
         }
     }
 }

@@ -47,14 +47,9 @@ impl Server for Mysql {
                 "init_connect runs a statement for each connection and performance_schema knows the port: if the guide's procedure is what it calls, its table has successful logins of all but administrators",
             ));
         }
-        let (path, is_file) = options.error_log();
-        let mut logs = vec![Log {
-            path,
-            is_file,
-            records: Records::NOTHING.timed(WrittenZone::Local, Some(Duration::from_secs(1))),
-            is_covered: has_port,
-            format: known("mysql-error"),
-        }];
+        let mut log = options.error_log(&mut findings);
+        log.is_covered = has_port;
+        let mut logs = vec![log];
         logs.extend(audit);
         Ok(Instance {
             version: options.version.clone(),
@@ -218,10 +213,17 @@ impl Options {
             .unwrap_or_else(|| "/var/lib/mysql".to_owned())
     }
 
-    fn error_log(&self) -> (String, bool) {
+    /// Errors, and of clients those that failed: by name or address, never with the port.
+    fn error_log(&self, findings: &mut Vec<Finding>) -> Log {
         match self.value("log_error").filter(|path| !path.is_empty()) {
-            Some(path) => (under(&self.data(), &path), true),
-            None => (Route::journal().path, false),
+            Some(path) => Log {
+                path: under(&self.data(), &path),
+                is_file: true,
+                records: Records::NOTHING.timed(WrittenZone::Local, Some(Duration::from_secs(1))),
+                is_covered: false,
+                format: known("mysql-error"),
+            },
+            None => Route::journal().log(Records::NOTHING, "mysql-error", findings),
         }
     }
 

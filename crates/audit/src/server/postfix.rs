@@ -235,14 +235,22 @@ impl Service {
 fn options(line: &Line) -> Vec<(String, String, std::ops::Range<usize>)> {
     let mut found = Vec::new();
     let mut at = 0;
-    while let Some(next) = line.raw.get(at..).and_then(|rest| rest.find("-o")) {
+    // Comments may stand between the lines; blank, they keep every place where it is.
+    let raw: String = line
+        .raw
+        .split_inclusive('\n')
+        .map(|piece| match piece.trim_start().starts_with('#') {
+            true => format!("{:1$}\n", "", piece.len() - 1),
+            false => piece.to_owned(),
+        })
+        .collect();
+    while let Some(next) = raw.get(at..).and_then(|rest| rest.find("-o")) {
         let begin = at + next;
         at = begin + 2;
-        let is_word = line
-            .raw
+        let is_word = raw
             .get(..begin)
             .is_some_and(|before| before.ends_with(char::is_whitespace));
-        let rest = line.raw.get(at..).unwrap_or_default();
+        let rest = raw.get(at..).unwrap_or_default();
         if !is_word || !rest.starts_with([' ', '\t', '\n', '\r', '{']) {
             continue;
         }
@@ -256,7 +264,7 @@ fn options(line: &Line) -> Vec<(String, String, std::ops::Range<usize>)> {
         };
         let words = body.get(..end).unwrap_or_default();
         if let Some((name, value)) = words.split_once('=') {
-            let offset = line.raw.len() - body.len() + name.len() + 1;
+            let offset = raw.len() - body.len() + name.len() + 1;
             let offset = offset + value.len() - value.trim_start().len();
             let value = value.trim();
             let start = line.range.start + offset;
@@ -266,7 +274,7 @@ fn options(line: &Line) -> Vec<(String, String, std::ops::Range<usize>)> {
                 start..start + value.len(),
             ));
         }
-        at = line.raw.len() - body.len() + end;
+        at = raw.len() - body.len() + end;
     }
     found
 }
