@@ -8,7 +8,7 @@ use thiserror::Error;
 use crate::{
     Recorded,
     fields::{End, Side},
-    lines::{OWN, Own},
+    lines::{Described, OWN, Own, described},
     pattern::{
         Element, Escaping, Field, Pattern, TimeForm, Traits, apache,
         nginx::{self, Module},
@@ -28,6 +28,7 @@ pub struct Format {
 pub(crate) enum Kind {
     Pattern(Arc<Pattern>),
     Own(&'static Own),
+    Described(Described),
 }
 
 /// Why a format cannot be read.
@@ -35,7 +36,7 @@ pub(crate) enum Kind {
 pub enum FormatError {
     /// A name that no format has.
     #[error(
-        "no format is named '{name}'; known are {known}, nginx:FORMAT and apache:FORMAT with the server's own format string"
+        "no format is named '{name}'; known are {known}, nginx:FORMAT, apache:FORMAT, postgresql:PREFIX and proftpd:FORMAT with the server's own format string"
     )]
     Name {
         /// What was given.
@@ -51,12 +52,12 @@ pub enum FormatError {
     },
     /// The format has no client address.
     #[error(
-        "the format writes no client address, so its lines say nothing of who connected: it needs $remote_addr (nginx) or %h or %a (Apache)"
+        "the format writes no client address, so its lines say nothing of who connected: it needs $remote_addr (nginx), %h or %a (Apache, ProFTPD), or %r or %h (PostgreSQL)"
     )]
     NoAddress,
     /// The format has no time.
     #[error(
-        "the format writes no time, and without one a port says nothing: it needs $time_iso8601 or $msec (nginx) or %t (Apache)"
+        "the format writes no time, and without one a port says nothing: it needs $time_iso8601 or $msec (nginx), %t (Apache, ProFTPD) or %m (PostgreSQL)"
     )]
     NoTime,
     /// The format has a time without a part of the date or of the hour.
@@ -173,7 +174,8 @@ impl Format {
         })
     }
 
-    /// A format by its name, or by a server's own format string after `nginx:` or `apache:`.
+    /// A format by its name, or by a server's own format string after `nginx:`, `apache:`,
+    /// `postgresql:` or `proftpd:`.
     ///
     /// # Errors
     /// When no format has the name, or the format string gives no address or no time or cannot be
@@ -182,7 +184,15 @@ impl Format {
         match text.split_once(':') {
             Some(("nginx", string)) => Self::nginx(string),
             Some(("apache", string)) => Self::apache(string),
-            _ => Self::named(text),
+            Some((server, string)) => match described(server, string) {
+                Some(described) => Ok(Self {
+                    name: text.into(),
+                    kind: Kind::Described(described?),
+                    moment_unknown: false,
+                }),
+                None => Self::named(text),
+            },
+            None => Self::named(text),
         }
     }
 
@@ -243,6 +253,7 @@ impl Format {
         match &self.kind {
             Kind::Pattern(pattern) => pattern.has_port(),
             Kind::Own(_) => true,
+            Kind::Described(described) => described.has_port(),
         }
     }
 }

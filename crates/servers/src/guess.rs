@@ -2,7 +2,11 @@
 
 use thiserror::Error;
 
-use crate::{Format, Options, Reader, Reading, Reason, names};
+use crate::{
+    Format, Options, Reader, Reading, Reason,
+    lines::{EVERY, is_of_syslog},
+    names,
+};
 
 /// A format that lines are of, and how that is known.
 #[derive(Debug, Clone)]
@@ -61,6 +65,7 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
             Some((format, fitting))
         })
         .collect();
+    settle_syslog(&mut candidates);
     let mark = (candidates.len() > 1).then(|| only_mark(&lines)).flatten();
     if let Some((mark, _)) = mark {
         candidates.retain(|(format, _)| format.name().starts_with(mark.server()));
@@ -83,6 +88,18 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
         several => Err(GuessError::Tie {
             candidates: listed(several.iter().map(|(format, _)| format.name())),
         }),
+    }
+}
+
+/// A syslog file is its one program's where lines of only one tell of clients, and `syslog` where
+/// those of several do.
+fn settle_syslog(candidates: &mut Vec<(Format, usize)>) {
+    let is_one = |format: &Format| is_of_syslog(format.name()) && format.name() != EVERY;
+    let programs = candidates.iter().filter(|(format, _)| is_one(format));
+    match programs.count() {
+        0 => {}
+        1 => candidates.retain(|(format, _)| format.name() != EVERY),
+        _ => candidates.retain(|(format, _)| !is_one(format)),
     }
 }
 

@@ -37,6 +37,7 @@ impl Reader {
         let way = match &format.kind {
             Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern)),
             Kind::Own(own) => Way::Own((own.start)()),
+            Kind::Described(described) => Way::Own(described.start()),
         };
         Self {
             format,

@@ -137,11 +137,7 @@ fn header(line: &[u8]) -> Result<Header, Fault> {
         })
         .unwrap_or(b',');
     let mut columns = Vec::new();
-    let mut cells = Cells {
-        line,
-        separator,
-        at: Some(0),
-    };
+    let mut cells = Cells::new(line, separator);
     while let Some((_, cell)) = cells.next_cell()? {
         let name: String = String::from_utf8_lossy(&cell)
             .trim()
@@ -168,11 +164,7 @@ impl Header {
         options: &Options,
     ) -> Result<crate::fields::Found, Fault> {
         let mut fields = Fields::default();
-        let mut cells = Cells {
-            line,
-            separator: self.separator,
-            at: Some(0),
-        };
+        let mut cells = Cells::new(line, self.separator);
         let mut found = 0;
         let has_port = self.columns.contains(&Some(Column::Port));
         while let Some((at, cell)) = cells.next_cell()? {
@@ -251,7 +243,7 @@ fn time(fields: &mut Fields, at: usize, cell: &[u8]) -> Result<(), Fault> {
 }
 
 /// The cells of a row (RFC 4180 §2), except that a quoted cell ends on its line.
-struct Cells<'a> {
+pub(super) struct Cells<'a> {
     line: &'a [u8],
     separator: u8,
     /// Where the next cell begins; `None` after the last.
@@ -259,10 +251,19 @@ struct Cells<'a> {
 }
 
 /// Where a cell begins, and its text without its quotes.
-type Cell<'a> = (usize, Cow<'a, [u8]>);
+pub(super) type Cell<'a> = (usize, Cow<'a, [u8]>);
 
 impl<'a> Cells<'a> {
-    fn next_cell(&mut self) -> Result<Option<Cell<'a>>, Fault> {
+    pub(super) const fn new(line: &'a [u8], separator: u8) -> Self {
+        Self {
+            line,
+            separator,
+            at: Some(0),
+        }
+    }
+
+    /// The next cell; `None` behind the last.
+    pub(super) fn next_cell(&mut self) -> Result<Option<Cell<'a>>, Fault> {
         let Some(start) = self.at else {
             return Ok(None);
         };

@@ -2,6 +2,16 @@
 
 mod apache_error;
 mod csv;
+mod database;
+mod described;
+mod directory;
+mod dns;
+mod entry;
+mod ftp;
+mod mail;
+mod other;
+mod programs;
+mod session;
 mod sshd;
 mod syslog;
 
@@ -28,6 +38,11 @@ pub(crate) struct Own {
     pub(crate) start: fn() -> Box<dyn Lines>,
 }
 
+pub(crate) use described::{Described, described};
+pub(crate) use programs::{EVERY, is_of_syslog};
+
+use programs::Syslog;
+
 /// All of them.
 pub(crate) const OWN: &[Own] = &[
     Own {
@@ -44,5 +59,120 @@ pub(crate) const OWN: &[Own] = &[
         name: "csv",
         about: "a table with a header: address, port, time and, where known, transport and destination",
         start: || Box::new(csv::Table::default()),
+    },
+    Own {
+        name: EVERY,
+        about: "a syslog file of several programs, each line read by whose it is: sshd and the mail, database, DNS, FTP and LDAP servers below that have a syslog form",
+        start: || Box::new(Syslog::of(programs::KNOWN)),
+    },
+    Own {
+        name: "postfix",
+        about: "Postfix through syslog: the port with smtpd_client_port_logging, and always of postscreen",
+        start: || Box::new(Syslog::of(&[mail::postfix::KNOWN])),
+    },
+    Own {
+        name: "sendmail",
+        about: "sendmail through syslog: the port in the Port_Stat lines of RFC 7768, Appendix A.3",
+        start: || Box::new(Syslog::of(&[mail::sendmail::KNOWN])),
+    },
+    Own {
+        name: "exim",
+        about: "Exim's main log, or Exim through syslog: the port with +incoming_port; needs a zone without log_timezone",
+        start: || Box::new(mail::exim::MainLog::new()),
+    },
+    Own {
+        name: "dovecot",
+        about: "Dovecot through syslog: the port and the time of the connect from the session's id, by default",
+        start: || Box::new(Syslog::of(&[mail::dovecot::KNOWN])),
+    },
+    Own {
+        name: "cyrus",
+        about: "Cyrus IMAP through syslog: the port in its event notifications, of logins that succeed",
+        start: || Box::new(Syslog::of(&[mail::cyrus::KNOWN])),
+    },
+    Own {
+        name: "uw-imap",
+        about: "UW IMAP through syslog: no port",
+        start: || Box::new(Syslog::of(&[mail::uw_imap::KNOWN])),
+    },
+    Own {
+        name: "exchange-smtp",
+        about: "Exchange's SMTP receive protocol log",
+        start: || Box::<mail::exchange::ReceiveLog>::default(),
+    },
+    Own {
+        name: "postgresql",
+        about: "PostgreSQL's log with the prefix '%m [%p] ' or Debian's, or through syslog: the client from log_connections; another prefix as postgresql:PREFIX",
+        start: || Box::new(database::postgresql::Log::new()),
+    },
+    Own {
+        name: "postgresql-csv",
+        about: "PostgreSQL's csvlog, which has the port by default",
+        start: || Box::<database::postgresql_tables::Csv>::default(),
+    },
+    Own {
+        name: "postgresql-json",
+        about: "PostgreSQL's jsonlog, which has the port by default",
+        start: || Box::new(database::postgresql_tables::Json),
+    },
+    Own {
+        name: "mariadb-audit",
+        about: "the file of MariaDB's server_audit: the port since 12.0; needs a zone",
+        start: || Box::<database::mariadb::Audit>::default(),
+    },
+    Own {
+        name: "mysql-error",
+        about: "MariaDB's and MySQL's error log: failed logins, no port; MariaDB's needs a zone",
+        start: || Box::new(database::mariadb::ErrorLog),
+    },
+    Own {
+        name: "mssql-errorlog",
+        about: "Microsoft SQL Server's ERRORLOG: failed logins, no port; needs a zone",
+        start: || Box::new(database::mssql::ErrorLog),
+    },
+    Own {
+        name: "oracle-listener",
+        about: "Oracle's listener log, text or XML; needs a zone where no line with an offset stands above",
+        start: || Box::<database::oracle::ListenerLog>::default(),
+    },
+    Own {
+        name: "bind",
+        about: "BIND's channels or BIND through syslog: queries (querylog yes) and what it denies; needs a zone without iso8601-utc or syslog",
+        start: || Box::new(dns::bind::Log::new()),
+    },
+    Own {
+        name: "proftpd",
+        about: "ProFTPD's SystemLog or ProFTPD through syslog: no port; an ExtendedLog as proftpd:FORMAT; needs a zone",
+        start: || Box::new(ftp::proftpd::SystemLog::new()),
+    },
+    Own {
+        name: "vsftpd",
+        about: "vsftpd's own log: no port; needs a zone (GMT without use_localtime)",
+        start: || Box::new(ftp::vsftpd::Log::new()),
+    },
+    Own {
+        name: "pure-ftpd",
+        about: "pure-ftpd through syslog: no port",
+        start: || Box::new(Syslog::of(&[ftp::pure_ftpd::KNOWN])),
+    },
+    Own {
+        name: "slapd",
+        about: "OpenLDAP's slapd through syslog at loglevel stats: connections, and the logins on them",
+        start: || Box::new(Syslog::of(&[directory::slapd::KNOWN])),
+    },
+    Own {
+        name: "mosquitto",
+        about: "Mosquitto's log; needs a zone with log_timestamp_format",
+        start: || Box::new(other::mosquitto::Log),
+    },
+    Own {
+        name: "redis",
+        about: "Redis at loglevel verbose; needs a zone",
+        start: || Box::new(other::redis::Log),
+    },
+    Own {
+        name: "memcached",
+        about: "what memcached sends after 'watch connevents'",
+        start: || Box::new(other::memcached::Watch),
     },
 ];

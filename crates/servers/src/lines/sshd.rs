@@ -6,12 +6,37 @@
 
 use portledger_model::{Moment, Transport};
 
-use super::{Lines, syslog};
+use super::{
+    Lines,
+    entry::Entry,
+    programs::{Known, Program},
+    syslog::{self, Header},
+};
 use crate::{
     Options, Reason, Skip, address,
     fields::{Fields, Side, Times},
     reader::Outcome,
 };
+
+/// For files of several programs.
+pub(super) const KNOWN: Known = Known {
+    name: "sshd",
+    is_of: |header| header.is_of(PROGRAMS),
+    start: || Box::new(Sshd),
+};
+
+impl Program for Sshd {
+    fn read(&mut self, _: &Header<'_>, entry: Entry<'_>) -> Outcome {
+        let Entry {
+            fields,
+            message: words,
+            line,
+            number,
+            options,
+        } = entry;
+        message(words, fields, true, line, number, options)
+    }
+}
 
 /// Reads the lines of sshd alone, `sshd -E`'s without a header included.
 #[derive(Debug)]

@@ -9,6 +9,8 @@ use crate::{
 /// Who wrote a line, and what.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Header<'a> {
+    /// The machine it was written on.
+    pub(super) host: &'a [u8],
     /// The program's name, without its folders: `postfix/smtpd` is that of Postfix's smtpd.
     pub(super) program: &'a [u8],
     /// The process, where it is told: lines of one session have the same.
@@ -77,6 +79,7 @@ fn time(cursor: &mut Cursor<'_>, pieces: &mut Pieces) -> Option<()> {
 
 /// Of a line that names no program.
 const NOBODY: Header<'static> = Header {
+    host: b"",
     program: b"",
     process: None,
     message: b"",
@@ -86,11 +89,13 @@ const NOBODY: Header<'static> = Header {
 fn named_message(rest: &[u8]) -> Header<'_> {
     let read = || {
         let rest = rest.strip_prefix(b" ")?;
-        let rest = rest.get(memchr::memchr(b' ', rest)? + 1..)?;
+        let space = memchr::memchr(b' ', rest)?;
+        let (host, rest) = (rest.get(..space)?, rest.get(space + 1..)?);
         let end = memchr::memmem::find(rest, b": ")?;
         let tag = rest.get(..end)?;
         let mut parts = tag.splitn(2, |byte| *byte == b'[');
         Some(Header {
+            host,
             program: parts.next()?,
             process: parts.next().and_then(|text| text.strip_suffix(b"]")),
             message: rest.get(end + 2..)?,
@@ -103,12 +108,14 @@ fn named_message(rest: &[u8]) -> Header<'_> {
 fn structured_message(rest: &[u8]) -> Header<'_> {
     let read = || {
         let mut parts = rest.strip_prefix(b" ")?.splitn(5, |byte| *byte == b' ');
-        let program = parts.nth(1)?;
+        let host = parts.next()?;
+        let program = parts.next()?;
         let process = parts.next().filter(|process| *process != b"-");
         let message = behind_structured_data(parts.nth(1)?)?;
         // RFC 5424 §6.4: UTF-8 may say so.
         let message = message.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(message);
         Some(Header {
+            host,
             program,
             process,
             message,

@@ -174,6 +174,29 @@ impl<'a> Cursor<'a> {
         Some(())
     }
 
+    /// `2026-11-21 10:53:22.123 UTC`: the local time and the zone's abbreviation, as PostgreSQL
+    /// writes them. Of names only UTC and GMT mean one offset everywhere; `+03` stands where a zone
+    /// has no name, and is its offset.
+    pub(crate) fn abbreviated(&mut self, pieces: &mut Pieces) -> Option<()> {
+        self.iso(pieces)?;
+        self.byte(b' ')?;
+        if matches!(self.peek(), Some(b'+' | b'-')) {
+            pieces.zone = Some(self.offset()?);
+            return Some(());
+        }
+        let length = self
+            .rest()
+            .iter()
+            .take_while(|byte| byte.is_ascii_alphabetic());
+        let length = length.count();
+        let name = self.rest().get(..length).filter(|name| !name.is_empty())?;
+        if matches!(name, b"UTC" | b"GMT") {
+            pieces.zone = Some(Written::Utc);
+        }
+        self.at += length;
+        Some(())
+    }
+
     /// `Nov 21 10:53:22`: syslog without year and zone (RFC 3164 §4.1.2).
     pub(crate) fn traditional(&mut self, pieces: &mut Pieces) -> Option<()> {
         pieces.month = self.month_name()?;

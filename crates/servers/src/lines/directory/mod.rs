@@ -1,0 +1,3 @@
+//! Directories.
+
+pub(super) mod slapd;

@@ -1,0 +1,3 @@
+//! DNS servers.
+
+pub(super) mod bind;
