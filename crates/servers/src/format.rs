@@ -244,6 +244,7 @@ impl Format {
     pub fn recorded(&self) -> Option<Recorded> {
         match &self.kind {
             Kind::Pattern(pattern) => Some(pattern.recorded()),
+            Kind::Described(described) => described.recorded(),
             Kind::Own(_) => None,
         }
     }

@@ -16,7 +16,7 @@ use crate::{
 pub(super) struct Proftpd;
 
 /// One line a command, which the format `connection` reads.
-const CONNECTION: &str = "%{epoch}%{millisecs} %a %{remote-port} %L %p %{session}";
+const CONNECTION: &str = "%{epoch}%{millisecs} %a %{remote-port} %L %p %P";
 
 /// What the change calls it.
 const NAME: &str = "connection";

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use super::{Lines, database::postgresql_prefix::Prefixed, ftp};
-use crate::{FormatError, Options, pattern::Pattern, reader::Outcome};
+use crate::{FormatError, Options, Recorded, pattern::Pattern, reader::Outcome};
 
 /// What a server's format string makes of a line. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -27,6 +27,14 @@ impl Described {
         match self {
             Self::Postgresql(prefixed) => prefixed.has_port(),
             Self::Pattern(pattern) => pattern.has_port(),
+        }
+    }
+
+    /// What every line says; `None` where that depends on the server's settings.
+    pub(crate) fn recorded(&self) -> Option<Recorded> {
+        match self {
+            Self::Postgresql(_) => None,
+            Self::Pattern(pattern) => Some(pattern.recorded()),
         }
     }
 
