@@ -197,3 +197,6 @@ macro_rules! guide {
     };
 }
 pub(crate) use guide;
+
+#[cfg(test)]
+mod tests;

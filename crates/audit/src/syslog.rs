@@ -124,15 +124,21 @@ impl Route {
         }
     }
 
-    /// The log of a server that writes there. `format` is what `--format` takes.
-    pub(crate) fn log(&self, records: Records, format: &str, findings: &mut Vec<Finding>) -> Log {
+    /// The log of a server that writes there. `format` is what `--format` takes for lines behind
+    /// syslog's header.
+    pub(crate) fn log(
+        &self,
+        records: Records,
+        format: Option<&str>,
+        findings: &mut Vec<Finding>,
+    ) -> Log {
         findings.extend(self.findings.iter().cloned());
         Log {
             path: self.path.clone(),
             is_file: self.is_file,
             records: records.timed(self.zone, self.step),
             is_covered: false,
-            format: known(format),
+            format: format.and_then(known),
         }
     }
 

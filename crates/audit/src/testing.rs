@@ -150,6 +150,11 @@ pub(crate) fn law_of_fixes(
             false => log.records.source_address && log.records.source_port,
         };
         assert!(is_told || log.is_covered, "{log:?} after {}", change.diff());
+        // Of what is exact and can be looked into, lines can be read.
+        assert!(
+            !is_exact || !is_told || !log.is_file || log.format.is_some(),
+            "{log:?}"
+        );
     }
     assert!(
         after.logs.iter().any(|log| !log.is_covered),

@@ -208,11 +208,13 @@ impl Channel<'_> {
                     Some(_) => Route::journal(),
                     None => Syslog::read(machine).route(&self.facility(), "info"),
                 };
-                route.log(records, "bind", findings)
+                route.log(records, Some("bind"), findings)
             }
-            Self::Syslog => Syslog::read(machine)
-                .route("daemon", "info")
-                .log(records, "bind", findings),
+            Self::Syslog => {
+                Syslog::read(machine)
+                    .route("daemon", "info")
+                    .log(records, Some("bind"), findings)
+            }
             Self::Null | Self::Other(_) => Log {
                 path: match self {
                     Self::Other(name) => name.clone(),

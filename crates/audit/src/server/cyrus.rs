@@ -57,7 +57,7 @@ impl Server for Cyrus {
             ));
         }
         let route = Syslog::read(machine).route(&options.facility(), "info");
-        let mut log = route.log(Records::of_client(has_port), "cyrus", &mut findings);
+        let mut log = route.log(Records::of_client(has_port), Some("cyrus"), &mut findings);
         if has_port && options.has_parameter("timestamp") {
             // The event has a time of its own, in milliseconds and UTC.
             let step = std::time::Duration::from_millis(1);

@@ -6,7 +6,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, folder, under, version_in},
-    syslog::{Route, Syslog, known},
+    syslog::{Route, Syslog},
 };
 
 /// Dovecot.
@@ -190,22 +190,23 @@ impl Configuration {
         match self.destination() {
             Destination::Syslog(facility) => {
                 let route = Syslog::read(machine).route(&facility, "info");
-                route.log(records, "dovecot", findings)
+                route.log(records, Some("dovecot"), findings)
             }
-            Destination::Standard => Route::journal().log(records, "dovecot", findings),
+            Destination::Standard => Route::journal().log(records, Some("dovecot"), findings),
             Destination::File(path) => {
                 let stamp = self.value("log_timestamp");
                 let zone = stamp.map_or(WrittenZone::Local, |form| zone_of(&form));
                 let step = std::time::Duration::from_secs(1);
                 if zone == WrittenZone::Local {
-                    return Route::traditional(&path).log(records, "dovecot", findings);
+                    return Route::traditional(&path).log(records, None, findings);
                 }
                 Log {
                     is_file: path.starts_with('/'),
                     path,
                     records: records.timed(zone, Some(step)),
                     is_covered: false,
-                    format: known("dovecot"),
+                    // The form of its own file has no header of syslog, and is not read.
+                    format: None,
                 }
             }
         }

@@ -380,7 +380,7 @@ impl Effective {
         for path in paths.unwrap_or(DEFAULT_LOG).split(':').map(str::trim) {
             if path == "syslog" {
                 let route = Syslog::read(machine).route("mail", "info");
-                logs.push(route.log(records, "exim", findings));
+                logs.push(route.log(records, Some("exim"), findings));
                 continue;
             }
             let path = match path {

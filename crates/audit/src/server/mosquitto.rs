@@ -76,16 +76,16 @@ impl Server for Mosquitto {
                         _ => "daemon".to_owned(),
                     };
                     let route = Syslog::read(machine).route(&facility, "notice");
-                    logs.push(route.log(records, "mosquitto", &mut findings));
+                    logs.push(route.log(records, None, &mut findings));
                 }
                 (Some("stdout" | "stderr"), _) => {
-                    logs.push(Route::journal().log(records, "mosquitto", &mut findings));
+                    logs.push(Route::journal().log(records, None, &mut findings));
                 }
                 _ => {}
             }
         }
         if options.every("log_dest").next().is_none() {
-            logs.push(Route::journal().log(records, "mosquitto", &mut findings));
+            logs.push(Route::journal().log(records, None, &mut findings));
         }
         Ok(Instance {
             version: version(machine),

@@ -223,7 +223,7 @@ impl Options {
                 is_covered: false,
                 format: known("mysql-error"),
             },
-            None => Route::journal().log(Records::NOTHING, "mysql-error", findings),
+            None => Route::journal().log(Records::NOTHING, None, findings),
         }
     }
 
@@ -264,7 +264,7 @@ impl Options {
             let facility = self.value("server_audit_syslog_facility");
             let facility = facility.map(|name| name.to_ascii_lowercase().replace("log_", ""));
             let route = Syslog::read(machine).route(facility.as_deref().unwrap_or("user"), "info");
-            return Some(route.log(records, "mariadb-audit", findings));
+            return Some(route.log(records, None, findings));
         }
         let file = self.value("server_audit_file_path");
         let file = file.filter(|path| !path.is_empty());

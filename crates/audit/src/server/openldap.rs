@@ -57,7 +57,7 @@ impl Server for Openldap {
             ));
         }
         let route = Syslog::read(machine).route("local4", "debug");
-        let log = route.log(records, "slapd", &mut findings);
+        let log = route.log(records, Some("slapd"), &mut findings);
         Ok(Instance {
             version: debian_version(machine, &["slapd"]),
             config: levels.lines.files,

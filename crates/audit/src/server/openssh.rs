@@ -58,7 +58,7 @@ impl Server for OpenSsh {
             false => Records::NOTHING,
         };
         let route = Syslog::read(machine).route(&configuration.facility, "info");
-        let log = route.log(records, "sshd", &mut findings);
+        let log = route.log(records, Some("sshd"), &mut findings);
         Ok(Instance {
             version: version(machine),
             config: configuration.lines.files,

@@ -68,7 +68,7 @@ impl Server for Postfix {
         let records = Records::of_client(is_everywhere).serving(is_served_told);
         let log = configuration
             .route(machine)
-            .log(records, "postfix", &mut findings);
+            .log(records, Some("postfix"), &mut findings);
         Ok(Instance {
             version: configuration
                 .value("mail_version")

@@ -214,7 +214,7 @@ impl Cluster<'_> {
                 }
                 "syslog" => {
                     let route = Syslog::read(machine).route(&settings.facility(), "info");
-                    logs.push(route.log(of_text, "postgresql", findings));
+                    logs.push(route.log(of_text, Some("postgresql"), findings));
                 }
                 _ => {
                     let (path, is_file) = self.text_log();

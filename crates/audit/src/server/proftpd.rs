@@ -209,9 +209,11 @@ impl Configuration {
             None => {
                 let facility = self.every("syslogfacility").next_back();
                 let facility = facility.map_or_else(|| "daemon".to_owned(), |(_, value)| value);
-                Syslog::read(machine)
-                    .route(&facility, "info")
-                    .log(records, "proftpd", findings)
+                Syslog::read(machine).route(&facility, "info").log(
+                    records,
+                    Some("proftpd"),
+                    findings,
+                )
             }
         }
     }

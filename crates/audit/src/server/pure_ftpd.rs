@@ -53,7 +53,7 @@ impl Server for PureFtpd {
         }
         let facility = option("SyslogFacility").unwrap_or_else(|| "ftp".to_owned());
         let route = Syslog::read(machine).route(&facility, "info");
-        let mut log = route.log(Records::of_client(false), "pure-ftpd", &mut findings);
+        let mut log = route.log(Records::of_client(false), Some("pure-ftpd"), &mut findings);
         log.records.source_address = findings.iter().all(|it| it.rule != Rule::NoSourceAddress);
         Ok(Instance {
             version: debian_version(machine, &["pure-ftpd", "pure-ftpd-common"]),

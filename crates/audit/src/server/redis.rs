@@ -61,7 +61,7 @@ impl Server for Redis {
             None if options
                 .value("daemonize")
                 .is_some_and(|value| is_yes(&value)) => {}
-            None => logs.push(Route::journal().log(records, "redis", &mut findings)),
+            None => logs.push(Route::journal().log(records, None, &mut findings)),
         }
         if options
             .value("syslog-enabled")
@@ -71,7 +71,7 @@ impl Server for Redis {
                 .value("syslog-facility")
                 .unwrap_or_else(|| "local0".to_owned());
             let route = Syslog::read(machine).route(&facility, "info");
-            logs.push(route.log(records, "redis", &mut findings));
+            logs.push(route.log(records, None, &mut findings));
         }
         Ok(Instance {
             version: version(machine),

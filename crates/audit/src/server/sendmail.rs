@@ -62,7 +62,7 @@ impl Server for Sendmail {
             ));
         }
         let route = Syslog::read(machine).route("mail", "info");
-        let log = route.log(records, "sendmail", &mut findings);
+        let log = route.log(records, Some("sendmail"), &mut findings);
         Ok(Instance {
             version: version(machine),
             config: made.lines.files,

@@ -42,7 +42,7 @@ impl Server for UwImap {
         let lines = Lines::read(machine, path, Continues::Never, &|_| Vec::new())?;
         let mut findings = Vec::new();
         let route = Syslog::read(machine).route("mail", "info");
-        let log = route.log(Records::of_client(false), "uw-imap", &mut findings);
+        let log = route.log(Records::of_client(false), Some("uw-imap"), &mut findings);
         Ok(Instance {
             version: debian_version(machine, &["uw-imapd"]),
             config: lines.files,

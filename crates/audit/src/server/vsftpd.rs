@@ -44,7 +44,7 @@ impl Server for Vsftpd {
         if is_on("xferlog_enable") && (!is_standard || is_on("dual_log_enable")) {
             if is_on("syslog_enable") {
                 let route = Syslog::read(machine).route("ftp", "info");
-                logs.push(route.log(records, "vsftpd", &mut findings));
+                logs.push(route.log(records, Some("vsftpd"), &mut findings));
             } else {
                 let path = lines.value("vsftpd_log_file", '=');
                 logs.push(Log {
