@@ -64,6 +64,17 @@ impl Server for Bind {
         for channel in configuration.channels() {
             logs.push(channel.log(machine, &configuration, records, &mut findings));
         }
+        if let Some(proxies) = configuration
+            .options()
+            .and_then(|it| it.child("allow-proxy"))
+            && proxies.children().iter().any(|it| it.is("any"))
+        {
+            findings.push(Finding::at(
+                Rule::UntrustedProxy,
+                &proxies.place(),
+                "allow-proxy { any; } lets anybody name any client: name the proxies alone",
+            ));
+        }
         let rndc = machine.run("rndc", &["status"]);
         if let Some(status) = rndc.filter(|output| output.succeeded) {
             let is_running = status.stdout.contains("query logging is ON");

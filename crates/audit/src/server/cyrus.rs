@@ -2,7 +2,7 @@
 
 use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
 use crate::{
-    Change, Facts, Finding, Machine, Records, Rule, WrittenZone,
+    Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
     machine::debian_version,
@@ -92,11 +92,23 @@ impl Server for Cyrus {
         options.complete(PARAMETERS, DEFAULT_PARAMETERS, &WANTED, path, &mut edits);
         Ok(Change {
             edits: edits.finish()?,
-            check: None,
+            check: check(machine, path),
             reload: "systemctl restart cyrus-imapd".to_owned(),
             remarks: vec!["successful logins alone leave an event; `portledger watch` beside the server sees every connection".to_owned()],
         })
     }
+}
+
+/// A wrong name in these options is found before master finds it.
+fn check(machine: &dyn Machine, path: &str) -> Option<CommandLine> {
+    const PROGRAMS: [&str; 3] = [
+        "/usr/lib/cyrus/bin/cyr_info",
+        "/usr/lib/cyrus-imapd/cyr_info",
+        "/usr/libexec/cyrus-imapd/cyr_info",
+    ];
+    let mut programs = PROGRAMS.into_iter();
+    let program = programs.find(|program| !machine.glob(program).is_empty())?;
+    Some(CommandLine::new(program, &["-C", path, "conf"]))
 }
 
 /// `@include: /file`.

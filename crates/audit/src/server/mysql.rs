@@ -47,6 +47,15 @@ impl Server for Mysql {
                 "init_connect runs a statement for each connection and performance_schema knows the port: if the guide's procedure is what it calls, its table has successful logins of all but administrators",
             ));
         }
+        if let Some((line, setting)) = options.last("proxy_protocol_networks")
+            && unquoted(&setting.value) == "*"
+        {
+            findings.push(Finding::at(
+                Rule::UntrustedProxy,
+                &line.place,
+                "proxy_protocol_networks = * lets anybody name any client: name the proxies alone",
+            ));
+        }
         let mut log = options.error_log(&mut findings);
         log.is_covered = has_port;
         let mut logs = vec![log];
@@ -344,6 +353,13 @@ mod tests {
             "[mariadb-12.0]\nplugin-load-add=server_audit\nloose-server-audit-logging=OFF\nserver_audit_events='QUERY'\n",
         );
         insta::assert_snapshot!(law_of_fixes(&Mysql, &some, PATH, false));
+    }
+
+    #[test]
+    fn proxies_are_named() {
+        let image = image("10.11.19", "[mysqld]\nproxy-protocol-networks = *\n");
+        let findings = Mysql.look(&image, PATH).unwrap().findings;
+        assert_eq!(findings[0].rule, Rule::UntrustedProxy);
     }
 
     #[test]

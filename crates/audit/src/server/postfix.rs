@@ -225,9 +225,9 @@ impl Service {
 
     fn undone(&self) -> impl Iterator<Item = std::ops::Range<usize>> {
         let options = self.options.iter();
-        options.filter_map(|(name, value, place)| {
-            (name == SETTING && !is_yes(value)).then(|| place.clone())
-        })
+        options
+            .filter(|(name, value, _)| name == SETTING && !is_yes(value))
+            .map(|(.., place)| place.clone())
     }
 }
 

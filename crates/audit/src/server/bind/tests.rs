@@ -64,6 +64,18 @@ fn what_is_thrown_away_is_left_to_a_person() {
 }
 
 #[test]
+fn proxies_are_named() {
+    let image = image("options { allow-proxy { any; }; };\n", "");
+    let instance = Bind.look(&image, PATH).unwrap();
+    let mut findings = instance.findings.iter();
+    let finding = findings.find(|it| it.rule == Rule::UntrustedProxy).unwrap();
+    assert_eq!(
+        finding.place.as_ref().unwrap().to_string(),
+        format!("{OPTIONS}:1")
+    );
+}
+
+#[test]
 fn rndc_may_have_switched_it() {
     let image = image("", "").printing("rndc status", "query logging is ON\n", "");
     let instance = Bind.look(&image, PATH).unwrap();
