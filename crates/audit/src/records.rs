@@ -97,6 +97,17 @@ impl From<Recorded> for Records {
     }
 }
 
+/// How times of a strftime text have their zone.
+pub(crate) fn zone_of_strftime(form: &str) -> WrittenZone {
+    if form.contains("%z") {
+        WrittenZone::Offset
+    } else if form.contains("%s") {
+        WrittenZone::Utc
+    } else {
+        WrittenZone::Local
+    }
+}
+
 fn milliseconds<S: serde::Serializer>(
     step: &Option<Duration>,
     serializer: S,

@@ -131,6 +131,9 @@ pub enum FixError {
     },
 }
 
+/// What to do beside a server that cannot.
+const WATCH: &str = "run `portledger watch` beside it, which notes each connection's port and time";
+
 /// Every server this room knows, in the order of the survey.
 pub fn all() -> &'static [&'static dyn Server] {
     &[

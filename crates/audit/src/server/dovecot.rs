@@ -6,6 +6,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, folder, under, version_in},
+    records::zone_of_strftime,
     syslog::{Route, Syslog},
 };
 
@@ -97,7 +98,7 @@ impl Server for Dovecot {
         ];
         if let Destination::File(file) = configuration.destination() {
             match configuration.lines.last("log_timestamp", '=') {
-                Some((_, setting)) if zone_of(&setting.value) != WrittenZone::Local => {}
+                Some((_, setting)) if zone_of_strftime(&setting.value) != WrittenZone::Local => {}
                 _ => remarks.push(format!("{file} has local times without a year: an empty log_path sends the lines through syslog, whose times are exact; log_timestamp could say %Y and %z, which stock readers of the file do not know")),
             }
         }
@@ -195,7 +196,7 @@ impl Configuration {
             Destination::Standard => Route::journal().log(records, Some("dovecot"), findings),
             Destination::File(path) => {
                 let stamp = self.value("log_timestamp");
-                let zone = stamp.map_or(WrittenZone::Local, |form| zone_of(&form));
+                let zone = stamp.map_or(WrittenZone::Local, |form| zone_of_strftime(&form));
                 let step = std::time::Duration::from_secs(1);
                 if zone == WrittenZone::Local {
                     return Route::traditional(&path).log(records, None, findings);
@@ -281,17 +282,6 @@ fn insertion(raw: &str, remote: &str) -> (usize, String) {
     }
     let end = raw.trim_end_matches('"').len();
     (end, format!(" rport={remote}"))
-}
-
-/// Of a strftime text.
-fn zone_of(form: &str) -> WrittenZone {
-    if form.contains("%z") {
-        WrittenZone::Offset
-    } else if form.contains("%s") {
-        WrittenZone::Utc
-    } else {
-        WrittenZone::Local
-    }
 }
 
 #[cfg(test)]

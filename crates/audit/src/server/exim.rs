@@ -58,6 +58,10 @@ impl Server for Exim {
     fn look(&self, machine: &dyn Machine, path: &str) -> Result<Instance, LookError> {
         let configuration = Configuration::read(machine, path)?;
         let mut findings = configuration.lines.findings.clone();
+        if let Some(file) = configuration.overruled(machine) {
+            let message = format!("{path} is not in use: where {file} is, Exim reads that alone");
+            findings.push(Finding::new(Rule::Remark, message));
+        }
         let effective = Effective::of(machine, &configuration);
         if effective.has("incoming_port") {
             let missing: Vec<&str> = SELECTORS
@@ -92,6 +96,11 @@ impl Server for Exim {
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
+        if let Some(file) = configuration.overruled(machine) {
+            return Err(FixError::ByHand {
+                why: format!("{path} is not in use: name {file}, which Exim reads alone"),
+            });
+        }
         // What the files say, not the running server: they are what is changed.
         let effective = Effective::of_files(&configuration);
         let mut edits = Edits::default();
@@ -197,6 +206,12 @@ impl Configuration {
             debian,
             is_split,
         })
+    }
+
+    /// The file that Debian's Exim reads in the place of what it would make.
+    fn overruled(&self, machine: &dyn Machine) -> Option<String> {
+        let file = format!("{}/exim4.conf", folder(&self.path));
+        (self.debian && !machine.glob(&file).is_empty()).then_some(file)
     }
 
     fn names(&self, path: &str) -> Vec<String> {

@@ -8,6 +8,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
     machine::{debian_version, version_in},
+    records::zone_of_strftime,
     syslog::{Route, Syslog, known},
 };
 
@@ -117,7 +118,7 @@ impl Server for Mosquitto {
             edits.append(&options.lines, path, "log_type notice");
         }
         if let Some((line, setting)) = options.last("log_timestamp_format")
-            && zone_of(&setting.value) == WrittenZone::Local
+            && zone_of_strftime(&setting.value) == WrittenZone::Local
         {
             let end = setting.range.end;
             edits.replace_in(&options.lines, line, end..end, "%z");
@@ -203,17 +204,8 @@ impl Options {
         match self.last("log_timestamp_format") {
             _ if !self.has_time() => (WrittenZone::Missing, None),
             None => (WrittenZone::Utc, step),
-            Some((_, setting)) => (zone_of(&setting.value), step),
+            Some((_, setting)) => (zone_of_strftime(&setting.value), step),
         }
-    }
-}
-
-/// Of a strftime text.
-fn zone_of(form: &str) -> WrittenZone {
-    match (form.contains("%z"), form.contains("%s")) {
-        (true, _) => WrittenZone::Offset,
-        (_, true) => WrittenZone::Utc,
-        _ => WrittenZone::Local,
     }
 }
 

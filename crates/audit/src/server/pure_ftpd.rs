@@ -1,6 +1,6 @@
 //! Pure-FTPd, which has no setting that writes the port.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Server, WATCH, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Machine, Records, Rule,
     lines::{Continues, Lines, is_yes},
@@ -67,7 +67,7 @@ impl Server for PureFtpd {
         self.look(machine, path)?;
         Err(FixError::Impossible {
             server: "Pure-FTPd",
-            instead: "run `portledger watch` beside it, which notes each connection's port and time",
+            instead: WATCH,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! UW IMAP, which inetd starts and which writes the address alone.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Server, WATCH, Wish, facts, guide};
 use crate::{
     Change, Facts, Machine, Records,
     lines::{Continues, Lines},
@@ -55,7 +55,7 @@ impl Server for UwImap {
         self.look(machine, path)?;
         Err(FixError::Impossible {
             server: "UW IMAP",
-            instead: "run `portledger watch` beside it, which notes each connection's port and time",
+            instead: WATCH,
         })
     }
 }

@@ -1,6 +1,6 @@
 //! vsftpd, which has no setting that writes the port.
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Server, WATCH, Wish, facts, guide};
 use crate::{
     Change, Facts, Machine, Records, WrittenZone,
     lines::{Continues, Lines, is_yes},
@@ -80,7 +80,7 @@ impl Server for Vsftpd {
         self.look(machine, path)?;
         Err(FixError::Impossible {
             server: "vsftpd",
-            instead: "run `portledger watch` beside it, which notes each connection's port and time",
+            instead: WATCH,
         })
     }
 }

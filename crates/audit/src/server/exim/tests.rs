@@ -63,6 +63,15 @@ fn one_file_is_changed_in_its_main_section() {
 }
 
 #[test]
+fn where_one_file_counts_debian_s_pieces_do_not() {
+    let image = debian("false").with("/etc/exim4/exim4.conf", "begin acl\n");
+    let instance = Exim.look(&image, DEBIAN_CONF).unwrap();
+    assert_eq!(instance.findings[0].rule, Rule::Remark);
+    let error = Exim.fix(&image, DEBIAN_CONF, Wish::InPlace).unwrap_err();
+    assert!(error.to_string().contains("/etc/exim4/exim4.conf"));
+}
+
+#[test]
 fn what_exim_says_counts() {
     let image = debian("false").printing(
         "exim4 -bP log_selector log_timezone log_file_path",
