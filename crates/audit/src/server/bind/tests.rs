@@ -64,6 +64,12 @@ fn what_is_thrown_away_is_left_to_a_person() {
 }
 
 #[test]
+fn naming_the_category_is_enough() {
+    let logging = "logging { channel q { file \"/q\"; print-time iso8601-utc; }; category queries { q; }; };\n";
+    assert_eq!(law_of_fixes(&Bind, &image("", logging), PATH, true), "");
+}
+
+#[test]
 fn proxies_are_named() {
     let image = image("options { allow-proxy { any; }; };\n", "");
     let instance = Bind.look(&image, PATH).unwrap();
