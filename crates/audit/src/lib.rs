@@ -24,14 +24,17 @@
 mod audit;
 mod change;
 mod clock;
+mod edits;
 mod facts;
 mod finding;
+mod lines;
 pub mod machine;
 mod maturity;
 pub mod measure;
 mod records;
 pub mod report;
 pub mod server;
+mod syslog;
 #[cfg(test)]
 mod testing;
 mod text;

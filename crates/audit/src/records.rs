@@ -50,6 +50,32 @@ impl Records {
         format.recorded().map(Self::from)
     }
 
+    /// Of a server that speaks TCP alone and whose lines say who connected, until it is known how
+    /// its times are written.
+    pub(crate) const fn of_client(source_port: bool) -> Self {
+        Self {
+            source_address: true,
+            source_port,
+            transport: true,
+            moment: Some(Moment::Logged),
+            ..Self::NOTHING
+        }
+    }
+
+    /// The same with such times.
+    pub(crate) const fn timed(mut self, zone: WrittenZone, step: Option<Duration>) -> Self {
+        self.zone = zone;
+        self.time_utc = matches!(zone, WrittenZone::Utc | WrittenZone::Offset);
+        self.resolution = step;
+        self
+    }
+
+    /// The same, where the server's own port is known or not.
+    pub(crate) const fn serving(mut self, is_port_known: bool) -> Self {
+        self.destination_port = is_port_known;
+        self
+    }
+
     /// Whether a line can be held against a NAT's log: address, port and an instant.
     pub const fn are_enough(&self) -> bool {
         self.source_address && self.source_port && self.time_utc
@@ -68,6 +94,17 @@ impl From<Recorded> for Records {
             zone: recorded.zone,
             moment: recorded.moment,
         }
+    }
+}
+
+/// How times of a strftime text have their zone.
+pub(crate) fn zone_of_strftime(form: &str) -> WrittenZone {
+    if form.contains("%z") {
+        WrittenZone::Offset
+    } else if form.contains("%s") {
+        WrittenZone::Utc
+    } else {
+        WrittenZone::Local
     }
 }
 

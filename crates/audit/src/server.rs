@@ -1,6 +1,26 @@
 //! What this room knows how to do with one kind of server, and which servers it knows.
 
+mod bind;
+mod cyrus;
+mod dovecot;
+mod exchange;
+mod exim;
+mod memcached;
+mod mosquitto;
+mod mssql;
+mod mysql;
 mod nginx;
+mod openldap;
+mod openssh;
+mod oracle;
+mod postfix;
+mod postgresql;
+mod proftpd;
+mod pure_ftpd;
+mod redis;
+mod sendmail;
+mod uw_imap;
+mod vsftpd;
 
 use thiserror::Error;
 
@@ -111,9 +131,34 @@ pub enum FixError {
     },
 }
 
+/// What to do beside a server that cannot.
+const WATCH: &str = "run `portledger watch` beside it, which notes each connection's port and time";
+
 /// Every server this room knows, in the order of the survey.
 pub fn all() -> &'static [&'static dyn Server] {
-    &[&nginx::Nginx]
+    &[
+        &nginx::Nginx,
+        &sendmail::Sendmail,
+        &exchange::Exchange,
+        &postfix::Postfix,
+        &exim::Exim,
+        &dovecot::Dovecot,
+        &uw_imap::UwImap,
+        &oracle::Oracle,
+        &mysql::Mysql,
+        &mssql::Mssql,
+        &postgresql::Postgresql,
+        &openssh::OpenSsh,
+        &cyrus::Cyrus,
+        &bind::Bind,
+        &mosquitto::Mosquitto,
+        &openldap::Openldap,
+        &proftpd::Proftpd,
+        &redis::Redis,
+        &memcached::Memcached,
+        &vsftpd::Vsftpd,
+        &pure_ftpd::PureFtpd,
+    ]
 }
 
 /// The server of this name.
@@ -155,3 +200,6 @@ macro_rules! guide {
     };
 }
 pub(crate) use guide;
+
+#[cfg(test)]
+mod tests;
