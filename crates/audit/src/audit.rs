@@ -1,5 +1,6 @@
 //! One server looked at: what it logs, what stands out, how mature that is.
 
+use portledger_servers::Format;
 use serde::Serialize;
 
 use crate::{
@@ -104,7 +105,10 @@ fn judge(log: &Log, facts: &Facts, findings: &mut Vec<Finding>) {
     if !source_address {
         say(Rule::NoSourceAddress, "its lines do not say who connected");
     } else if !source_port && !log.is_covered {
-        let how = format!("its lines have no source port; {}", facts.how);
+        let how = match promises_a_port(log) {
+            true => "the port in its lines is not the client's".to_owned(),
+            false => format!("its lines have no source port; {}", facts.how),
+        };
         say(Rule::NoSourcePort, &how);
     }
     if !time_utc {
@@ -119,6 +123,12 @@ fn judge(log: &Log, facts: &Facts, findings: &mut Vec<Finding>) {
             },
         );
     }
+}
+
+/// Whether the format has a port that the settings make worthless.
+fn promises_a_port(log: &Log) -> bool {
+    let format = log.format.as_deref().map(Format::parse);
+    format.is_some_and(|format| format.is_ok_and(|format| format.has_port()))
 }
 
 /// The rung of the ladder: what the product can, until the log that is here has the port; then what

@@ -28,6 +28,8 @@ mod finding;
 pub mod machine;
 mod maturity;
 pub mod measure;
+mod overlay;
+mod plan;
 mod records;
 pub mod server;
 #[cfg(test)]

@@ -1,5 +1,6 @@
 //! What this room knows how to do with one kind of server, and which servers it knows.
 
+mod apache;
 mod nginx;
 
 use thiserror::Error;
@@ -113,7 +114,7 @@ pub enum FixError {
 
 /// Every server this room knows, in the order of the survey.
 pub fn all() -> &'static [&'static dyn Server] {
-    &[&nginx::Nginx]
+    &[&apache::Apache, &nginx::Nginx]
 }
 
 /// The server of this name.
