@@ -1,11 +1,12 @@
 //! What a line gave, on its way to a sighting.
 
-use std::time::Duration;
+use std::{net::IpAddr, time::Duration};
 
 use portledger_model::{Destination, Moment, Sighting, Source, Transport};
 
 use crate::{
-    Options, Reason, address,
+    Options, Reason, Trust, address,
+    forwarded::{Header, Headers},
     time::{Instant, Pieces},
 };
 
@@ -38,6 +39,10 @@ pub(crate) enum End {
 pub(crate) struct Fields {
     addresses: [Option<(address::Written, usize)>; 3],
     ports: [Option<u16>; 3],
+    /// Where the headers that name a client stand in the line.
+    headers: [Option<(usize, usize)>; Header::ALL.len()],
+    /// Whether these matter: some proxy is trusted.
+    pub(crate) looks_behind: bool,
     pub(crate) destination: Destination,
     pub(crate) start: Pieces,
     pub(crate) end: Pieces,
@@ -76,6 +81,31 @@ impl Fields {
         self.ports[side as usize] = port;
     }
 
+    pub(crate) fn set_header(&mut self, header: Header, from: usize, to: usize) {
+        if self.looks_behind {
+            self.headers[header as usize] = Some((from, to));
+        }
+    }
+
+    /// Where a header that names a client begins and ends.
+    pub(crate) fn header(&self, header: Header) -> Option<(usize, usize)> {
+        self.headers[header as usize]
+    }
+
+    /// Takes the client from the headers where a trusted proxy connected.
+    pub(crate) fn look_behind(&mut self, headers: &Headers<'_>, trust: &Trust) {
+        let Ok((side, address)) = self.client(trust) else {
+            return;
+        };
+        if trust.is_proxy(address)
+            && let Some((client, port)) = headers.client(trust)
+        {
+            self.addresses[side as usize] =
+                self.addresses[side as usize].map(|(_, at)| (address::Written::Ip(client), at));
+            self.ports[side as usize] = port;
+        }
+    }
+
     /// Whether both name the same endpoints and times, wherever these stand.
     pub(crate) fn says_the_same(&self, other: &Self) -> bool {
         let addresses = |fields: &Self| {
@@ -85,6 +115,7 @@ impl Fields {
         };
         addresses(self) == addresses(other)
             && self.ports == other.ports
+            && self.headers == other.headers
             && self.destination == other.destination
             && (self.start, self.end) == (other.start, other.end)
             && (self.duration, self.transport) == (other.duration, other.transport)
@@ -104,7 +135,11 @@ impl Fields {
         options: &Options,
         line: u64,
     ) -> Result<Found, Fault> {
-        let (side, address) = self.client()?;
+        let (side, address) = self.client(&options.trust)?;
+        if options.trust.is_proxy(address) {
+            let at = self.addresses[side as usize].map_or(0, |(_, at)| at);
+            return Err((at, Reason::BehindProxy));
+        }
         let written = self.ports[side as usize];
         let timed = self
             .timed(times, options)
@@ -131,9 +166,12 @@ impl Fields {
         })
     }
 
-    fn client(&self) -> Result<(Side, std::net::IpAddr), Fault> {
+    fn client(&self, trust: &Trust) -> Result<(Side, IpAddr), Fault> {
         let mut fault = (0, Reason::NoAddress);
         for side in Side::ALL {
+            if side == Side::Told && !self.believes_told(trust) {
+                continue;
+            }
             let Some((written, at)) = self.addresses[side as usize] else {
                 continue;
             };
@@ -148,6 +186,19 @@ impl Fields {
         Err(fault)
     }
 
+    /// Whether what a PROXY protocol header told counts. A server that takes such headers takes
+    /// them from whoever connects: where proxies are named, they must come from one of these.
+    fn believes_told(&self, trust: &Trust) -> bool {
+        let of = |side: Side| match self.addresses[side as usize] {
+            Some((address::Written::Ip(address), _)) => Some(address),
+            _ => None,
+        };
+        // The server has believed it already where both are the same.
+        let peer = of(Side::Hop)
+            .or_else(|| of(Side::Remote).filter(|_| of(Side::Remote) != of(Side::Told)));
+        !trust.is_any() || peer.is_none_or(|peer| trust.is_proxy(peer))
+    }
+
     fn timed(&self, times: Times, options: &Options) -> Result<Timed, Reason> {
         match times {
             Times::End(moment) => {
@@ -158,12 +209,12 @@ impl Fields {
                     lasted: self.duration.map(|(duration, _)| duration),
                 })
             }
-            Times::Start => self.timed_by_start(options),
+            Times::Start(moment) => self.timed_by_start(moment, options),
             Times::Both => {
                 let (start, end) = (self.start.instant(options)?, self.end.instant(options)?);
                 // The start may be certain where the end has no zone, or is in a repeated hour.
                 if end.at.is_none() || (end.or_at.is_some() && start.or_at.is_none()) {
-                    return self.timed_by_start(options);
+                    return self.timed_by_start(Moment::RequestStart, options);
                 }
                 let between = match (start.at, end.at) {
                     (Some(from), Some(to)) if is_exact(start.resolution) => Some(to.since(from)),
@@ -172,7 +223,9 @@ impl Fields {
                 Ok(Timed {
                     instant: end,
                     moment: Moment::RequestEnd,
-                    lasted: self.duration.map(|(duration, _)| duration).or(between),
+                    lasted: between
+                        .filter(|_| self.duration.is_none_or(|(_, step)| !is_exact(step)))
+                        .or(self.duration.map(|(duration, _)| duration)),
                 })
             }
             Times::None(moment) => Ok(Timed {
@@ -185,7 +238,7 @@ impl Fields {
 
     /// The start and a duration make the end where both are fine enough to be added up; else the
     /// sighting is of the start, and how long the endpoint was in use after it is not told.
-    fn timed_by_start(&self, options: &Options) -> Result<Timed, Reason> {
+    fn timed_by_start(&self, start_moment: Moment, options: &Options) -> Result<Timed, Reason> {
         let start = self.start.instant(options)?;
         match (start.at, self.duration) {
             (Some(at), Some((duration, step))) if is_exact(step) && is_exact(start.resolution) => {
@@ -196,13 +249,16 @@ impl Fields {
                         resolution: start.resolution + uncertainty(step),
                         zone: start.zone,
                     },
-                    moment: Moment::RequestEnd,
+                    moment: match start_moment {
+                        Moment::RequestStart => Moment::RequestEnd,
+                        _ => Moment::Logged,
+                    },
                     lasted: Some(duration),
                 })
             }
             _ => Ok(Timed {
                 instant: start,
-                moment: Moment::RequestStart,
+                moment: start_moment,
                 lasted: None,
             }),
         }
@@ -212,7 +268,7 @@ impl Fields {
 /// Of which moments a format writes the time.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Times {
-    Start,
+    Start(Moment),
     End(Moment),
     Both,
     None(Moment),

@@ -61,50 +61,69 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
             Some((format, fitting))
         })
         .collect();
-    let mark = (candidates.len() > 1).then(|| only_mark(&lines)).flatten();
-    if let Some((mark, _)) = mark {
-        candidates.retain(|(format, _)| format.name().starts_with(mark.server()));
-    }
+    let marks = if candidates.len() > 1 {
+        marks(&lines)
+    } else {
+        Vec::new()
+    };
+    candidates.retain(|(format, _)| {
+        let server = server(format);
+        marks.iter().all(|(mark, _)| mark.fits(server))
+    });
     match candidates.as_slice() {
         [] => Err(GuessError::Nothing {
             known: listed(names().map(|(name, _)| name)),
         }),
         [(format, fitting)] => Ok(Guess {
             format: format.clone(),
-            why: why(*fitting, lines.len(), mark),
+            why: why(*fitting, lines.len(), &marks),
         }),
-        [(one, fitting), (other, _)] if are_twins(one, other) => Ok(Guess {
-            format: Format::either(one, other),
-            why: format!(
-                "{}; they differ only in the moment that the time is of",
-                why(*fitting, lines.len(), None)
-            ),
-        }),
+        [(first, fitting), others @ ..]
+            if others.iter().all(|(other, _)| are_twins(first, other)) =>
+        {
+            let others: Vec<Format> = others.iter().map(|(other, _)| other.clone()).collect();
+            let format = Format::any_of(first, &others);
+            let mut why = why(*fitting, lines.len(), &marks);
+            if format.moment_unknown {
+                why += "; they differ only in the moment that the time is of";
+            }
+            Ok(Guess { format, why })
+        }
         several => Err(GuessError::Tie {
             candidates: listed(several.iter().map(|(format, _)| format.name())),
         }),
     }
 }
 
-/// nginx and Apache write the same combined line, one when the request has ended, the other of
-/// when it began. The client's port was in use at either moment.
+/// nginx, Apache, Tomcat, lighttpd and Varnish write the same combined line, some when the request
+/// has ended, the others of when it began. The client's port was in use at either moment.
 fn are_twins(one: &Format, other: &Format) -> bool {
-    matches!(
-        (one.name().strip_prefix("nginx-"), other.name().strip_prefix("apache-")),
-        (Some(one), Some(other)) if one == other
-    )
+    let form = |format: &Format| {
+        let (server, form) = format.name().split_once('-')?;
+        ALIKE.contains(&server).then(|| form.to_owned())
+    };
+    form(one).is_some() && form(one) == form(other)
+}
+
+const ALIKE: &[&str] = &["nginx", "apache", "tomcat", "lighttpd", "varnish"];
+
+fn server(format: &Format) -> &str {
+    format.name().split('-').next().unwrap_or_default()
 }
 
 fn listed<'a>(names: impl Iterator<Item = &'a str>) -> String {
     names.collect::<Vec<_>>().join(", ")
 }
 
-fn why(fitting: usize, lines: usize, mark: Option<(Mark, usize)>) -> String {
-    let count = format!("{fitting} of the first {lines} lines are of it");
-    match mark {
-        Some((mark, line)) => format!("{count}, and line {line} has {}", mark.text()),
-        None => count,
+fn why(fitting: usize, lines: usize, marks: &[(Mark, usize)]) -> String {
+    let mut why = format!("{fitting} of the first {lines} lines are of it");
+    for (mark, line) in marks {
+        why += &match mark {
+            Mark::NoHost => format!(", and {}", mark.text()),
+            _ => format!(", and line {line} has {}", mark.text()),
+        };
     }
+    why
 }
 
 /// How many of the lines are of the format, where they are enough.
@@ -129,7 +148,8 @@ fn fitting(format: &Format, lines: &[&[u8]]) -> Option<usize> {
 const fn is_of_format(reason: &Reason) -> bool {
     matches!(
         reason,
-        Reason::NoAddress
+        Reason::Ambiguous
+            | Reason::NoAddress
             | Reason::UnixSocket
             | Reason::HostName
             | Reason::NoSuchTime
@@ -138,79 +158,114 @@ const fn is_of_format(reason: &Reason) -> bool {
     )
 }
 
-/// What only one of two servers writes, whose formats are otherwise alike.
+/// What only some of the servers write, whose formats are otherwise alike.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mark {
-    NginxEscape,
-    NginxNoBody,
-    ApacheEscape,
-    ApacheNoBody,
+    /// `\x22`, `\x5C`.
+    CodedQuote,
+    /// `\"`, `\\`.
+    EscapedQuote,
+    /// `\xC3`.
+    UpperCode,
+    /// `\xc3`.
+    LowerCode,
+    /// `\u00c3`.
+    LongCode,
+    /// 0 bytes for a 304.
+    NoBytes,
+    /// Anything else for it.
+    Bytes,
+    /// `-` in every line where lighttpd has the virtual host.
+    NoHost,
 }
 
 impl Mark {
-    const fn server(self) -> &'static str {
+    /// Whether it is of one of the servers that write alike, or of another.
+    fn fits(self, server: &str) -> bool {
+        if !ALIKE.contains(&server) {
+            return true;
+        }
         match self {
-            Self::NginxEscape | Self::NginxNoBody => "nginx",
-            Self::ApacheEscape | Self::ApacheNoBody => "apache",
+            Self::CodedQuote | Self::NoBytes => server == "nginx",
+            Self::EscapedQuote | Self::Bytes => server != "nginx",
+            Self::UpperCode => matches!(server, "nginx" | "lighttpd"),
+            Self::LowerCode => matches!(server, "apache" | "varnish"),
+            Self::LongCode => server == "tomcat",
+            Self::NoHost => server != "lighttpd",
         }
     }
 
     const fn text(self) -> &'static str {
         match self {
-            Self::NginxEscape => r"an escape that nginx writes (\x22, \x5C)",
-            Self::NginxNoBody => "0 bytes for a 304, as nginx writes",
-            Self::ApacheEscape => r#"an escape that Apache writes (\", \\, \xff)"#,
-            Self::ApacheNoBody => "'-' or the header's bytes for a 304, as Apache writes",
+            Self::CodedQuote => r"an escape that nginx writes (\x22, \x5C)",
+            Self::EscapedQuote => r#"an escape that nginx does not write (\", \\)"#,
+            Self::UpperCode => r"an escape that only nginx and lighttpd write (\xC3)",
+            Self::LowerCode => r"an escape that only Apache and Varnish write (\xc3)",
+            Self::LongCode => r"an escape that only Tomcat writes (\u00c3)",
+            Self::NoBytes => "0 bytes for a 304, as nginx writes",
+            Self::Bytes => "'-' or the header's bytes for a 304, which nginx does not write",
+            Self::NoHost => "none has a virtual host second, as lighttpd writes",
         }
     }
 }
 
-/// The first mark of the one server of which there are any, and its line from 1.
-fn only_mark(lines: &[&[u8]]) -> Option<(Mark, usize)> {
-    let mut found: Option<(Mark, usize)> = None;
+/// The marks of the lines, each with the first line, from 1, that has it; none where no server
+/// writes them all.
+fn marks(lines: &[&[u8]]) -> Vec<(Mark, usize)> {
+    let mut marks: Vec<(Mark, usize)> = Vec::new();
     for (line, number) in lines.iter().zip(1..) {
-        for mark in [escape_mark(line), body_mark(line)].into_iter().flatten() {
-            match found {
-                None => found = Some((mark, number)),
-                Some((first, _)) if first.server() != mark.server() => return None,
-                Some(_) => {}
+        for mark in escape_marks(line).into_iter().chain(body_mark(line)) {
+            if marks.iter().all(|(known, _)| *known != mark) {
+                marks.push((mark, number));
             }
         }
     }
-    found
+    if lines.iter().all(|line| has_no_host(line)) {
+        marks.push((Mark::NoHost, 1));
+    }
+    let is_possible = |server: &&&str| marks.iter().all(|(mark, _)| mark.fits(server));
+    if ALIKE.iter().find(is_possible).is_none() {
+        marks.clear();
+    }
+    marks
+}
+
+/// Whether the second column, which lighttpd has for the virtual host, is a dash.
+fn has_no_host(line: &[u8]) -> bool {
+    line.split(|byte| *byte == b' ').nth(1) == Some(b"-")
 }
 
 /// nginx writes every byte that needs it as `\x` and upper-case digits, quote and backslash
-/// included; Apache writes those two behind a backslash and other bytes in lower case. A client
-/// cannot forge either, since its own backslash is escaped.
-fn escape_mark(line: &[u8]) -> Option<Mark> {
+/// included. The others write those two behind a backslash, and other bytes each in a way of its
+/// own. A client cannot forge any, since its own backslash is escaped.
+fn escape_marks(line: &[u8]) -> Vec<Mark> {
+    let mut marks = Vec::new();
     let mut at = 0;
-    while let Some(hit) = memchr::memchr(b'\\', line.get(at..)?) {
+    while let Some(hit) = line.get(at..).and_then(|rest| memchr::memchr(b'\\', rest)) {
         at += hit;
-        match line.get(at + 1..at + 4) {
-            Some([b'x', high, low]) => {
-                let digits = [*high, *low];
-                if digits == *b"22" || digits.iter().any(u8::is_ascii_uppercase) {
-                    return Some(Mark::NginxEscape);
-                }
-                if digits.iter().any(u8::is_ascii_lowercase) {
-                    return Some(Mark::ApacheEscape);
-                }
-                at += 4;
-            }
-            Some(_) => return Some(Mark::ApacheEscape),
-            None => return None,
-        }
+        let mark = match line.get(at + 1..at + 4) {
+            Some([b'x', b'2', b'2'] | [b'x', b'5', b'C']) => Some(Mark::CodedQuote),
+            Some([b'x', digits @ ..]) => match digits {
+                _ if digits.iter().any(u8::is_ascii_uppercase) => Some(Mark::UpperCode),
+                _ if digits.iter().any(u8::is_ascii_lowercase) => Some(Mark::LowerCode),
+                _ => None,
+            },
+            Some([b'u', ..]) => Some(Mark::LongCode),
+            Some([b'"' | b'\\', ..]) => Some(Mark::EscapedQuote),
+            _ => None,
+        };
+        marks.extend(mark);
+        at += 2;
     }
-    None
+    marks
 }
 
 fn body_mark(line: &[u8]) -> Option<Mark> {
     const NOT_MODIFIED: &[u8] = b"\" 304 ";
     let at = memchr::memmem::find(line, NOT_MODIFIED)? + NOT_MODIFIED.len();
     match line.get(at..at + 2)? {
-        b"0 " | b"0\n" => Some(Mark::NginxNoBody),
-        _ => Some(Mark::ApacheNoBody),
+        b"0 " | b"0\n" => Some(Mark::NoBytes),
+        _ => Some(Mark::Bytes),
     }
 }
 

@@ -35,6 +35,7 @@ pub mod config;
 mod connections;
 mod fields;
 mod format;
+mod forwarded;
 mod guess;
 mod lines;
 mod options;
@@ -49,6 +50,7 @@ mod time;
 
 pub use connections::{ConnectionOptions, Connections};
 pub use format::{Format, FormatError, names};
+pub use forwarded::{Header, Trust};
 pub use guess::{Guess, GuessError, guess};
 pub use options::Options;
 pub use reader::Reader;

@@ -3,6 +3,8 @@
 use jiff::tz::TimeZone;
 use portledger_model::Timestamp;
 
+use crate::Trust;
+
 /// What a reader is told beside the format.
 #[derive(Debug, Clone)]
 pub struct Options {
@@ -14,6 +16,12 @@ pub struct Options {
     /// What is now, or when the file was last written: dates without a year are of the latest
     /// year that does not put them more than a day after it. Needed for traditional syslog only.
     pub reference: Option<Timestamp>,
+    /// Which proxies stand in front of the server: who is behind them is read from the headers
+    /// that they set.
+    pub trust: Trust,
+    /// What the operator called the column with the client's port, where the server lets it be
+    /// called anything: IIS's custom fields.
+    pub port_field: Option<String>,
 }
 
 impl Options {
@@ -23,6 +31,8 @@ impl Options {
             file: file.into(),
             zone: None,
             reference: None,
+            trust: Trust::default(),
+            port_field: None,
         }
     }
 }

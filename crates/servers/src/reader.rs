@@ -8,8 +8,8 @@ use crate::{
     Counts, Format, Options, Reading, Rejection, Skip,
     fields::{Fault, Found},
     format::Kind,
-    lines::Lines,
-    pattern::Pattern,
+    lines::{BehindSyslog, Lines},
+    pattern::{Pattern, behind_clock},
 };
 
 /// Reads the lines of one log.
@@ -36,6 +36,7 @@ impl Reader {
     pub fn new(format: Format, options: Options) -> Self {
         let way = match &format.kind {
             Kind::Pattern(pattern) => Way::Pattern(Arc::clone(pattern)),
+            Kind::Syslog(pattern) => Way::Own(Box::new(BehindSyslog::new(Arc::clone(pattern)))),
             Kind::Own(own) => Way::Own((own.start)()),
         };
         Self {
@@ -62,6 +63,7 @@ impl Reader {
                 if self.format.moment_unknown {
                     found.sighting.moment = Moment::Logged;
                 }
+                behind_clock(&mut found.sighting, self.format.clock);
                 self.counts.port_zero += u64::from(found.port_zero);
                 Reading::Sighting(found.sighting)
             }

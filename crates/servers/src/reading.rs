@@ -93,6 +93,9 @@ pub enum Reason {
     /// A host name stands where the address should.
     #[error("a host name instead of an address: switch the server's host name lookups off")]
     HostName,
+    /// The client is behind a trusted proxy, and nothing that is trusted tells who it is.
+    #[error("a trusted proxy connected, and no header that is believed names the client behind it")]
+    BehindProxy,
     /// A port that is no number up to 65,535.
     #[error("not a port: expected a number up to 65535")]
     Port,
@@ -152,6 +155,7 @@ impl Reason {
             Self::NoAddress => "no client address",
             Self::UnixSocket => "UNIX domain socket",
             Self::HostName => "host name instead of an address",
+            Self::BehindProxy => "client unknown behind a trusted proxy",
             Self::Port => "not a port",
             Self::Time { .. } => "not a time",
             Self::NoSuchTime => "no such date or time of day",

@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use portledger_model::{Moment, Transport};
+use portledger_model::Moment;
 
 use crate::{
     fields::{End, Times},
-    pattern::{Field, TimeForm},
+    pattern::{Field, TimeForm, Traits},
 };
 
 /// What every line of a format says.
@@ -83,10 +83,13 @@ fn better(one: WrittenZone, other: WrittenZone) -> WrittenZone {
 }
 
 fn of_form(form: &TimeForm) -> Time {
-    use WrittenZone::{Missing, Offset, Utc};
+    use WrittenZone::{Local, Missing, Offset, Utc};
     let (zone, step) = match form {
         TimeForm::CommonLog | TimeForm::Iso => (Offset, Duration::from_secs(1)),
-        TimeForm::EpochSeconds | TimeForm::EpochMillis => (Utc, Duration::from_millis(1)),
+        TimeForm::LocalCommonLog => (Local, Duration::from_millis(1)),
+        TimeForm::EpochSeconds | TimeForm::EpochMillis | TimeForm::MillisRoundedUp => {
+            (Utc, Duration::from_millis(1))
+        }
         TimeForm::EpochUnits(micros) => (Utc, Duration::from_micros(u64::from(*micros))),
         TimeForm::MillisOfSecond => (Missing, Duration::from_millis(1)),
         TimeForm::MicrosOfSecond => (Missing, Duration::from_micros(1)),
@@ -99,24 +102,34 @@ fn of_form(form: &TimeForm) -> Time {
 pub(crate) fn of_fields<'a, I: Iterator<Item = &'a Field>>(
     fields: impl Fn() -> I,
     times: Times,
-    transport: Option<Transport>,
+    traits: Traits,
     port: bool,
 ) -> Recorded {
     let is_there = |wanted: fn(&Field) -> bool| fields().any(wanted);
     let (wanted, moment) = match times {
-        Times::Start => (Some(End::Start), Some(Moment::RequestStart)),
+        Times::Start(moment) => (Some(End::Start), Some(moment)),
         Times::End(moment) => (Some(End::End), Some(moment)),
         Times::Both => (Some(End::End), Some(Moment::RequestEnd)),
         Times::None(_) => (None, None),
     };
     let time = wanted.and_then(|wanted| time(fields(), wanted));
     Recorded {
-        address: is_there(|field| matches!(field, Field::Address(_))),
+        address: is_there(|field| matches!(field, Field::Address(_) | Field::Endpoint(_))),
         port,
-        zone: time.map_or(WrittenZone::Missing, |time| time.zone),
-        resolution: time.map(|time| time.step),
+        zone: match time {
+            Some(_) if traits.utc => WrittenZone::Utc,
+            Some(time) => time.zone,
+            None => WrittenZone::Missing,
+        },
+        // A clock that lags does so where it tells whole seconds.
+        resolution: time.map(|time| match time.step.subsec_nanos() {
+            0 => time.step.max(traits.clock),
+            _ => time.step,
+        }),
         moment,
-        transport: transport.is_some() || is_there(|field| *field == Field::Transport),
-        destination_port: is_there(|field| *field == Field::ServerPort),
+        transport: traits.transport.is_some() || is_there(|field| *field == Field::Transport),
+        destination_port: is_there(|field| {
+            matches!(field, Field::ServerPort | Field::ServerEndpoint)
+        }),
     }
 }

@@ -24,6 +24,17 @@ pub(crate) fn show(reading: &Reading) -> String {
 pub(crate) fn read_lines(format: &str, zone: Option<TimeZone>, lines: &[&str]) -> String {
     let mut options = Options::new("x.log");
     options.zone = zone;
+    read_with(format, options, lines)
+}
+
+/// Reads lines behind proxies in 192.0.2.0/24, which are trusted.
+pub(crate) fn read_trusting(format: &str, lines: &[&str]) -> String {
+    let mut options = Options::new("x.log");
+    options.trust.proxies = vec!["192.0.2.0/24".parse().unwrap()];
+    read_with(format, options, lines)
+}
+
+fn read_with(format: &str, mut options: Options, lines: &[&str]) -> String {
     options.reference = Some("2026-11-21T12:00:00Z".parse().unwrap());
     let mut reader = Reader::new(Format::parse(format).unwrap(), options);
     let mut text = String::new();

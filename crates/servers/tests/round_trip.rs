@@ -218,11 +218,19 @@ proptest! {
     /// Real lines with a few bytes changed reach further into the readers than random ones.
     #[test]
     fn no_mutated_line_panics(at in 0_usize..200, bytes: Vec<u8>, cut in 0_usize..200) {
-        let logs: [&[u8]; 5] = [
+        let logs: [&[u8]; 13] = [
             include_bytes!("fixtures/nginx-combined-port.log"),
             include_bytes!("fixtures/apache-vhost-combined-port.log"),
             include_bytes!("fixtures/apache-error.log"),
             include_bytes!("fixtures/sshd.log"),
+            include_bytes!("fixtures/web/haproxy.log"),
+            include_bytes!("fixtures/web/squid-combined-port.log"),
+            include_bytes!("fixtures/web/caddy-iso.log"),
+            include_bytes!("fixtures/documented/iis.log"),
+            include_bytes!("fixtures/documented/cloudfront.log"),
+            include_bytes!("fixtures/documented/aws-alb.log"),
+            include_bytes!("fixtures/documented/traefik.log"),
+            include_bytes!("fixtures/documented/envoy-istio.log"),
             b"2026-11-21T10:53:22.123456+01:00 host sshd[1]: Failed none for x from 203.0.113.7 port 49152 ssh2\ntime,ip\n\"2026-11-21T10:53:22Z\",\"203.0.113.7:1\"\n",
         ];
         for log in logs {
@@ -244,10 +252,10 @@ proptest! {
 
     #[test]
     fn no_format_string_panics(
-        string in "(\\$remote_addr|\\$time_local|\\$msec|\\$\\{remote_port\\}|%h|%t|%\\{[a-z%:_]{0,6}\\}[tpa]|%[!0-9,>]{0,3}[a-zA-Z^]|[ \"\\\\:é%$\\[\\]]){0,8}",
+        string in "(%>a|%>p|%ts|%6tr|%ci|%cp|%t|%tr|%\\{\\+Q\\}r|%\\[src\\]|%START_TIME(\\(%[sf3Y]\\))?%|%DOWNSTREAM_REMOTE_ADDRESS%|%\\{VSL:ReqStart\\}x|%\\{[yMdHmsSZ' ]{0,6}\\}t|\\$remote_addr|\\$time_local|\\$msec|\\$\\{remote_port\\}|%h|%t|%\\{[a-z%:_]{0,6}\\}[tpa]|%[!0-9,>]{0,3}[a-zA-Z^]|[ \"\\\\:é%$\\[\\]]){0,8}",
         line: Vec<u8>,
     ) {
-        for server in ["nginx:", "apache:", "nginx:escape=none ", ""] {
+        for server in ["nginx:", "apache:", "nginx:escape=none ", "tomcat:", "lighttpd:", "squid:", "varnishncsa:", "haproxy:", "envoy:", ""] {
             if let Ok(format) = Format::parse(&format!("{server}{string}")) {
                 Reader::new(format, Options::new("x")).line(&line, 1);
             }

@@ -1,11 +1,19 @@
 //! Lines that no format string describes: a file each server, or each kind of table.
 
 mod apache_error;
+mod caddy;
 mod csv;
+mod envoy_json;
+mod haproxy;
+mod json;
 mod sshd;
 mod syslog;
+mod traefik;
+mod w3c;
 
 use std::fmt;
+
+pub(crate) use haproxy::BehindSyslog;
 
 use crate::{Options, reader::Outcome};
 
@@ -39,6 +47,41 @@ pub(crate) const OWN: &[Own] = &[
         name: "sshd",
         about: "OpenSSH through journald, rsyslog or -E; needs a zone where its lines have none",
         start: || Box::new(sshd::Sshd),
+    },
+    Own {
+        name: "haproxy",
+        about: "HAProxy's own formats, mixed or not, behind a syslog header or without; needs a zone",
+        start: || Box::new(haproxy::HaProxy::new()),
+    },
+    Own {
+        name: "caddy",
+        about: "Caddy's access log (JSON), which has the port",
+        start: || Box::new(json::Rows::<caddy::Caddy>::default()),
+    },
+    Own {
+        name: "traefik-json",
+        about: "Traefik's access log as JSON, which has the port",
+        start: || Box::new(json::Rows::<traefik::Traefik>::default()),
+    },
+    Own {
+        name: "envoy-json",
+        about: "Envoy's access log as JSON with the usual keys (start_time, downstream_remote_address)",
+        start: || Box::new(json::Rows::<envoy_json::Envoy>::default()),
+    },
+    Own {
+        name: "iis",
+        about: "IIS's W3C log; the port by a custom field of REMOTE_PORT, named by --port-field",
+        start: || Box::new(w3c::Table::new(w3c::Flavour::Iis)),
+    },
+    Own {
+        name: "httperr",
+        about: "HTTP.sys's error log, which has the port",
+        start: || Box::new(w3c::Table::new(w3c::Flavour::HttpErr)),
+    },
+    Own {
+        name: "cloudfront",
+        about: "Amazon CloudFront's standard log, which has the port",
+        start: || Box::new(w3c::Table::new(w3c::Flavour::CloudFront)),
     },
     Own {
         name: "csv",

@@ -1,10 +1,19 @@
 //! Line formats as a row of literal text and fields, and the checks that make them readable.
 
 pub(crate) mod apache;
+pub(crate) mod cloud;
+pub(crate) mod envoy;
+pub(crate) mod haproxy;
+pub(crate) mod lighttpd;
 pub(crate) mod nginx;
 mod scan;
+pub(crate) use scan::behind_clock;
+pub(crate) mod squid;
 #[cfg(test)]
 mod tests;
+pub(crate) mod tomcat;
+pub(crate) mod traefik;
+pub(crate) mod varnish;
 
 use std::time::Duration;
 
@@ -12,7 +21,7 @@ use memchr::memmem::Finder;
 use portledger_model::{Moment, Transport};
 
 use crate::{
-    FormatError, Recorded,
+    FormatError, Header, Recorded,
     fields::{End, Side, Times},
     recorded,
     time::{Supplies, strftime::Strftime},
@@ -23,6 +32,8 @@ use crate::{
 pub(crate) enum Element {
     Literal(Vec<u8>),
     Field(Field),
+    /// Spaces that fill a column, or none.
+    Spaces,
 }
 
 /// A piece of a line that differs from line to line.
@@ -30,8 +41,11 @@ pub(crate) enum Element {
 pub(crate) enum Field {
     Address(Side),
     Port(Side),
+    /// An address and a port with a colon between them.
+    Endpoint(Side),
     ServerAddress,
     ServerPort,
+    ServerEndpoint,
     Time(TimeForm, End),
     Duration(Unit),
     Transport,
@@ -39,12 +53,16 @@ pub(crate) enum Field {
     Token,
     /// Anything, a client's text included.
     Text,
+    /// A header in which proxies tell who the client is.
+    Header(Header),
 }
 
 /// How a time is written.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum TimeForm {
     CommonLog,
+    /// The same without the offset.
+    LocalCommonLog,
     Iso,
     /// Seconds, with a fraction where one follows.
     EpochSeconds,
@@ -52,6 +70,8 @@ pub(crate) enum TimeForm {
     EpochUnits(u32),
     /// Whole milliseconds, or seconds with a fraction.
     EpochMillis,
+    /// Milliseconds since 1970, rounded up.
+    MillisRoundedUp,
     MillisOfSecond,
     MicrosOfSecond,
     Strftime(Strftime),
@@ -60,8 +80,11 @@ pub(crate) enum TimeForm {
 impl TimeForm {
     fn supplies(&self) -> Supplies {
         match self {
-            Self::CommonLog | Self::Iso => Supplies::CIVIL,
-            Self::EpochSeconds | Self::EpochUnits(_) | Self::EpochMillis => Supplies::EPOCH,
+            Self::CommonLog | Self::LocalCommonLog | Self::Iso => Supplies::CIVIL,
+            Self::EpochSeconds
+            | Self::EpochUnits(_)
+            | Self::EpochMillis
+            | Self::MillisRoundedUp => Supplies::EPOCH,
             Self::MillisOfSecond | Self::MicrosOfSecond => Supplies::NOTHING,
             Self::Strftime(strftime) => strftime.supplies(),
         }
@@ -92,6 +115,9 @@ impl Unit {
 pub(crate) enum Escaping {
     /// A quote or a backslash inside a value is written with a backslash before it, or as `\x22`.
     Backslash,
+    /// A quote is written as something else, and a backslash means nothing: the first quote ends
+    /// the value.
+    NoQuotes,
     /// Nothing: a client's quotes are as they came.
     None,
 }
@@ -103,6 +129,12 @@ pub(crate) struct Traits {
     /// What the end of a request is called; a line that only marks that a connection was there
     /// is `Logged`.
     pub(crate) end: Moment,
+    /// What the beginning of it is called.
+    pub(crate) start: Moment,
+    /// Times without a zone are in UTC.
+    pub(crate) utc: bool,
+    /// How far a time in whole seconds may be behind, where that is more than a second.
+    pub(crate) clock: Duration,
     pub(crate) transport: Option<Transport>,
 }
 
@@ -110,6 +142,9 @@ impl Traits {
     pub(crate) const HTTP: Self = Self {
         escaping: Escaping::Backslash,
         end: Moment::RequestEnd,
+        start: Moment::RequestStart,
+        utc: false,
+        clock: Duration::ZERO,
         transport: Some(Transport::Tcp),
     };
 }
@@ -138,7 +173,17 @@ enum Step {
     },
     /// Free text up to the end of the line.
     Rest,
+    /// Where a header that names a client begins or ends.
+    Mark(Header, Edge),
+    /// As many spaces as there are.
+    Spaces,
     /// The end of the line.
+    End,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Edge {
+    Begin,
     End,
 }
 
@@ -155,19 +200,20 @@ impl Pattern {
         let fields = || {
             elements.iter().filter_map(|element| match element {
                 Element::Field(field) => Some(field),
-                Element::Literal(_) => None,
+                Element::Literal(_) | Element::Spaces => None,
             })
         };
-        let has_address = fields().any(|field| matches!(field, Field::Address(_)));
+        let has_address =
+            fields().any(|field| matches!(field, Field::Address(_) | Field::Endpoint(_)));
         if !has_address {
             return Err(FormatError::NoAddress);
         }
         let has_port = Side::ALL.iter().any(|side| {
-            fields().any(|field| *field == Field::Port(*side))
-                && fields().any(|field| *field == Field::Address(*side))
+            let has = |wanted: Field| fields().any(|field| *field == wanted);
+            has(Field::Endpoint(*side)) || has(Field::Port(*side)) && has(Field::Address(*side))
         });
         Ok(Self {
-            times: times(fields, traits.end)?,
+            times: times(fields, traits)?,
             steps: steps(elements, traits.escaping),
             traits,
             has_port,
@@ -182,7 +228,17 @@ impl Pattern {
                 _ => None,
             })
         };
-        recorded::of_fields(fields, self.times, self.traits.transport, self.has_port)
+        recorded::of_fields(fields, self.times, self.traits, self.has_port)
+    }
+
+    /// Of which moments its times are.
+    pub(crate) const fn times(&self) -> Times {
+        self.times
+    }
+
+    /// How far the server's clock may be behind, beyond the step of what it writes.
+    pub(crate) const fn clock(&self) -> Duration {
+        self.traits.clock
     }
 
     /// Whether lines carry the port of the address they carry.
@@ -210,7 +266,7 @@ fn joined(elements: Vec<Element>, places: &[usize]) -> (Vec<Element>, Vec<usize>
 
 fn adjacency(elements: &[Element], places: &[usize]) -> Result<(), FormatError> {
     for (pair, place) in elements.windows(2).zip(places.iter().skip(1)) {
-        if let [Element::Field(_), Element::Field(_)] = pair {
+        if let [Element::Field(_), Element::Field(_) | Element::Spaces] = pair {
             return Err(FormatError::Adjacent { place: place + 1 });
         }
     }
@@ -219,7 +275,7 @@ fn adjacency(elements: &[Element], places: &[usize]) -> Result<(), FormatError> 
 
 fn times<'a, I: Iterator<Item = &'a Field>>(
     fields: impl Fn() -> I,
-    end: Moment,
+    traits: Traits,
 ) -> Result<Times, FormatError> {
     let supplies = |wanted: End| {
         fields().fold(None::<Supplies>, |sum, field| match field {
@@ -233,8 +289,8 @@ fn times<'a, I: Iterator<Item = &'a Field>>(
     let (of_start, of_end) = (supplies(End::Start), supplies(End::End));
     match (is_complete(of_start), is_complete(of_end)) {
         (true, true) => Ok(Times::Both),
-        (true, false) => Ok(Times::Start),
-        (false, true) => Ok(Times::End(end)),
+        (true, false) => Ok(Times::Start(traits.start)),
+        (false, true) => Ok(Times::End(traits.end)),
         (false, false) => Err(match of_start.or(of_end) {
             Some(partial) => FormatError::PartialTime {
                 missing: partial.missing(),
@@ -253,10 +309,16 @@ fn steps(elements: Vec<Element>, escaping: Escaping) -> Box<[Step]> {
             Some(Element::Literal(text)) => Some(text.as_slice()),
             _ => None,
         };
+        let (element, header) = match element {
+            Element::Field(Field::Header(header)) => (Element::Field(Field::Text), Some(header)),
+            element => (element, None),
+        };
+        steps.extend(header.map(|header| Step::Mark(header, Edge::Begin)));
         steps.push(match (element, after) {
             (Element::Literal(text), _) => Step::Literal(text.into()),
+            (Element::Spaces, _) => Step::Spaces,
             (Element::Field(Field::Text), None) => Step::Rest,
-            (Element::Field(Field::Text), Some([b'"', ..])) if escaping == Escaping::Backslash => {
+            (Element::Field(Field::Text), Some([b'"', ..])) if escaping != Escaping::None => {
                 Step::Quoted
             }
             (Element::Field(Field::Text), Some(text)) => {
@@ -270,6 +332,7 @@ fn steps(elements: Vec<Element>, escaping: Escaping) -> Box<[Step]> {
                 Step::Value(field, after.and_then(|text| text.first().copied()))
             }
         });
+        steps.extend(header.map(|header| Step::Mark(header, Edge::End)));
     }
     steps.push(Step::End);
     for at in open {

@@ -4,7 +4,7 @@ use portledger_model::{Moment, Transport};
 
 use super::{Element, Escaping, Field, Pattern, TimeForm, Traits, Unit};
 use crate::{
-    FormatError,
+    FormatError, Header,
     fields::{End, Side},
 };
 
@@ -50,6 +50,7 @@ pub(crate) fn compile(text: &str, module: Module) -> Result<Pattern, FormatError
             Module::Http => Some(Transport::Tcp),
             Module::Stream => None,
         },
+        ..Traits::HTTP
     };
     Pattern::new(elements, &places, traits)
 }
@@ -128,6 +129,9 @@ fn field(name: &str) -> Field {
         | "nginx_version"
         | "ssl_protocol"
         | "ssl_cipher" => Field::Token,
-        _ => Field::Text,
+        _ => name
+            .strip_prefix("http_")
+            .and_then(Header::named)
+            .map_or(Field::Text, Field::Header),
     }
 }

@@ -8,17 +8,19 @@
 //! later place leads to a reading that says something else the line is refused: a client may have
 //! chosen its text so that a stranger's address stands where its own should.
 
-use std::time::Duration;
+use std::{borrow::Cow, time::Duration};
 
 use memchr::memmem::Finder;
+use portledger_model::Sighting;
 
-use super::{Escaping, Field, Pattern, Step, TimeForm, Unit};
+use super::{Edge, Escaping, Field, Pattern, Step, TimeForm, Unit};
 use crate::{
-    Options, Reason,
+    Header, Options, Reason,
     address::{self, Written},
     fields::{Fault, Fields, Found},
+    forwarded::{Headers, unescaped},
     time::{
-        Epoch, Fraction,
+        Epoch, Fraction, Written as Zone,
         parse::{Cursor, fraction},
     },
 };
@@ -27,15 +29,46 @@ impl Pattern {
     /// Reads a line without its end-of-line.
     pub(crate) fn read(&self, line: &[u8], number: u64, options: &Options) -> Result<Found, Fault> {
         let mut fields = Fields::over(self.traits.transport);
+        fields.looks_behind = options.trust.is_any();
         let mut opened = Vec::new();
         self.matches(0, line, 0, &mut fields, &mut opened)?;
-        let mut budget = MOST_TRIED;
+        let mut budget = Budget::default();
         if let Some(open) = opened.first()
             && self.has_other_reading(&opened, line, &fields, &mut budget)
         {
             return Err((open.at, Reason::Ambiguous));
         }
-        fields.sighting(self.times, options, number)
+        if fields.looks_behind {
+            fields.look_behind(&self.headers(line, &fields), &options.trust);
+        }
+        if self.traits.utc {
+            for pieces in [&mut fields.start, &mut fields.end] {
+                pieces.zone = pieces.zone.or(Some(Zone::Utc));
+            }
+        }
+        let mut found = fields.sighting(self.times, options, number)?;
+        behind_clock(&mut found.sighting, self.traits.clock);
+        Ok(found)
+    }
+
+    /// The headers that name a client, as they were before the server wrote them.
+    fn headers<'a>(&self, line: &'a [u8], fields: &Fields) -> Headers<'a> {
+        let mut headers = Headers::default();
+        for header in Header::ALL {
+            if let Some(text) = fields
+                .header(header)
+                .and_then(|(from, to)| line.get(from..to))
+            {
+                headers.set(
+                    header,
+                    match self.traits.escaping {
+                        Escaping::Backslash => unescaped(text),
+                        Escaping::NoQuotes | Escaping::None => Cow::Borrowed(text),
+                    },
+                );
+            }
+        }
+        headers
     }
 
     /// Reads all steps from `first` on. Notes the free texts that may end later than they were
@@ -98,7 +131,7 @@ impl Pattern {
         opened: &[Open],
         line: &[u8],
         fields: &Fields,
-        budget: &mut usize,
+        budget: &mut Budget,
     ) -> bool {
         for open in opened {
             let Some(Step::Open { until, .. }) = self.steps.get(open.first - 1) else {
@@ -106,15 +139,18 @@ impl Pattern {
             };
             let mut from = open.end + 1;
             while let Some(hit) = next_hit(until, line, from, open.region_end) {
-                if *budget == 0 {
+                if !budget.has_a_try() {
                     return true;
                 }
-                *budget -= 1;
                 from = hit + 1;
                 let (mut other, mut again) = (*fields, Vec::new());
-                let read = self
-                    .run(open, line, hit, &mut other)
-                    .and_then(|end| self.matches(open.next, line, end, &mut other, &mut again));
+                let Ok(end) = self.run(open, line, hit, &mut other) else {
+                    continue;
+                };
+                if !budget.has_a_reading() {
+                    return true;
+                }
+                let read = self.matches(open.next, line, end, &mut other, &mut again);
                 if read.is_ok()
                     && (!other.says_the_same(fields)
                         || self.has_other_reading(&again, line, fields, budget))
@@ -157,7 +193,24 @@ impl Pattern {
                 }
             }
             Step::Value(field, stop) => value(field, *stop, line, at, fields, strict),
-            Step::Quoted => bare_quote(line, at).ok_or_else(|| (line.len(), literal(b"\""))),
+            Step::Quoted => self
+                .quote(line, at)
+                .ok_or_else(|| (line.len(), literal(b"\""))),
+            Step::Mark(header, edge) => {
+                let begin = match edge {
+                    Edge::Begin => at,
+                    Edge::End => fields.header(*header).map_or(at, |(begin, _)| begin),
+                };
+                fields.set_header(*header, begin, at);
+                Ok(at)
+            }
+            Step::Spaces => Ok(at
+                + line
+                    .get(at..)
+                    .unwrap_or_default()
+                    .iter()
+                    .take_while(|byte| **byte == b' ')
+                    .count()),
             Step::Rest => Ok(line.len()),
             Step::End if at == line.len() => Ok(at),
             Step::End => Err((at, Reason::Trailing)),
@@ -167,23 +220,66 @@ impl Pattern {
     }
 
     fn region_end(&self, line: &[u8], at: usize) -> usize {
+        self.quote(line, at).unwrap_or(line.len())
+    }
+
+    /// The first quote at or after `at` that no client can have written, where there is such.
+    fn quote(&self, line: &[u8], at: usize) -> Option<usize> {
         match self.traits.escaping {
-            Escaping::Backslash => bare_quote(line, at).unwrap_or(line.len()),
-            Escaping::None => line.len(),
+            Escaping::Backslash => bare_quote(line, at),
+            Escaping::NoQuotes => Some(at + memchr::memchr(b'"', line.get(at..)?)?),
+            Escaping::None => None,
         }
     }
 
     fn expected(&self, step: usize) -> Reason {
-        match self.steps.get(step) {
+        let mut steps = self.steps.iter().skip(step);
+        match steps.find(|step| !matches!(step, Step::Mark(..))) {
             Some(Step::Literal(text)) => literal(text),
             _ => Reason::Trailing,
         }
     }
 }
 
-/// How many other ends of free text are looked at, so that no line takes long: one with more is
-/// refused as if it said something else by one of them.
-const MOST_TRIED: usize = 64;
+/// How many other ends of free text are looked at, and how many of these are read to the end of
+/// the line, so that no line takes long: one with more is refused as if it said something else by
+/// one of them.
+struct Budget {
+    tries: usize,
+    readings: usize,
+}
+
+impl Default for Budget {
+    fn default() -> Self {
+        Self {
+            tries: 4_096,
+            readings: 64,
+        }
+    }
+}
+
+impl Budget {
+    fn has_a_try(&mut self) -> bool {
+        take_one(&mut self.tries)
+    }
+
+    fn has_a_reading(&mut self) -> bool {
+        take_one(&mut self.readings)
+    }
+}
+
+fn take_one(left: &mut usize) -> bool {
+    let is_left = *left > 0;
+    *left = left.saturating_sub(1);
+    is_left
+}
+
+/// A time in whole seconds is of a clock that may be behind.
+pub(crate) fn behind_clock(sighting: &mut Sighting, clock: Duration) {
+    if sighting.resolution >= Duration::from_secs(1) {
+        sighting.resolution = sighting.resolution.max(clock);
+    }
+}
 
 /// Free text without quotes around it, from `at` to `end`, and the steps after it up to the next
 /// free text.
@@ -264,6 +360,20 @@ fn value(
             fields.set_address(*side, written, at);
         }
         Field::Port(side) => fields.set_port(*side, port(text).ok_or((at, Reason::Port))?),
+        Field::Endpoint(side) => match address::endpoint(text) {
+            Some((address, port)) => {
+                fields.set_address(*side, Written::Ip(address), at);
+                fields.set_port(*side, Some(port));
+            }
+            None if text == b"-" => fields.set_address(*side, Written::Nothing, at),
+            None => return Err(bad("an address and a port")),
+        },
+        Field::ServerEndpoint => {
+            if let Some((address, port)) = address::endpoint(text) {
+                fields.destination.address = Some(address);
+                fields.destination.port = Some(port);
+            }
+        }
         Field::ServerAddress => match Written::read(text) {
             Written::Ip(address) => fields.destination.address = Some(address),
             Written::Nothing | Written::Unix => {}
@@ -271,14 +381,19 @@ fn value(
         },
         Field::ServerPort => fields.destination.port = port(text).ok_or((at, Reason::Port))?,
         Field::Duration(unit) => {
-            fields.duration = duration(text, *unit).ok_or(bad("a duration"))?;
+            let read = duration(text, *unit).ok_or(bad("a duration"))?;
+            // Of several the finest.
+            fields.duration = match (fields.duration, read) {
+                (Some(one), Some(other)) if one.1 <= other.1 => Some(one),
+                (one, other) => other.or(one),
+            };
         }
         Field::Transport => {
             fields.transport = std::str::from_utf8(text)
                 .ok()
                 .and_then(|text| text.parse().ok());
         }
-        Field::Token | Field::Text | Field::Time(..) => {}
+        Field::Token | Field::Text | Field::Header(_) | Field::Time(..) => {}
     }
     Ok(end)
 }
@@ -294,6 +409,10 @@ fn token_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
 fn address_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
     let rest = line.get(at..).unwrap_or_default();
     match stop {
+        // Brackets may be the address's own: what is in them is nobody else's.
+        Some(_) if rest.first() == Some(&b'[') => {
+            at + memchr::memchr(b']', rest).map_or(rest.len(), |end| end + 1)
+        }
         Some(stop) if address::is_address_byte(stop) => {
             let span = rest
                 .iter()
@@ -303,10 +422,6 @@ fn address_end(line: &[u8], at: usize, stop: Option<u8>) -> usize {
                 Some(last) => at + last,
                 None => token_end(line, at, Some(stop)),
             }
-        }
-        // `[` and `]` may be the address's own.
-        Some(b']') if rest.first() == Some(&b'[') => {
-            at + memchr::memchr(b']', rest).map_or(rest.len(), |end| end + 1)
         }
         stop => token_end(line, at, stop),
     }
@@ -320,9 +435,10 @@ fn port(text: &[u8]) -> Option<Option<u16>> {
     }
 }
 
-/// A duration with its step; `Some(None)` where there is none.
+/// A duration with its step; `Some(None)` where there is none, where a sign says that it never
+/// came so far (`-1`) or that it went on (`+512`).
 fn duration(text: &[u8], unit: Unit) -> Option<Option<(Duration, Duration)>> {
-    if matches!(text, b"" | b"-") {
+    if text.is_empty() || matches!(text, [b'-' | b'+', ..]) {
         return Some(None);
     }
     let mut cursor = Cursor::new(text, 0);
@@ -342,9 +458,15 @@ fn duration(text: &[u8], unit: Unit) -> Option<Option<(Duration, Duration)>> {
 fn time(form: &TimeForm, cursor: &mut Cursor<'_>, pieces: &mut crate::time::Pieces) -> Option<()> {
     match form {
         TimeForm::CommonLog => cursor.common_log(pieces)?,
+        TimeForm::LocalCommonLog => cursor.local_common_log(pieces)?,
         TimeForm::Iso => cursor.iso(pieces)?,
         TimeForm::EpochSeconds => pieces.epoch = Some(cursor.epoch_seconds()?),
         TimeForm::EpochMillis => pieces.epoch = Some(cursor.epoch_millis_or_seconds()?),
+        TimeForm::MillisRoundedUp => {
+            let mut epoch = cursor.epoch_units(1_000)?;
+            epoch.micros = epoch.micros.saturating_sub(1_000);
+            pieces.epoch = Some(epoch);
+        }
         TimeForm::EpochUnits(micros) => pieces.epoch = Some(cursor.epoch_units(*micros)?),
         TimeForm::MillisOfSecond => pieces.fraction = Some(part(cursor, 3)?),
         TimeForm::MicrosOfSecond => pieces.fraction = Some(part(cursor, 6)?),
@@ -360,9 +482,10 @@ fn part(cursor: &mut Cursor<'_>, places: usize) -> Option<Fraction> {
 const fn example(form: &TimeForm) -> &'static str {
     match form {
         TimeForm::CommonLog => "21/Nov/2026:10:53:22 +0100",
+        TimeForm::LocalCommonLog => "21/Nov/2026:10:53:22.123",
         TimeForm::Iso => "2026-11-21T10:53:22+01:00",
         TimeForm::EpochSeconds => "1795258402.000",
-        TimeForm::EpochMillis => "1795258402000",
+        TimeForm::EpochMillis | TimeForm::MillisRoundedUp => "1795258402000",
         TimeForm::EpochUnits(_) => "a whole number",
         TimeForm::MillisOfSecond => "3 digits",
         TimeForm::MicrosOfSecond => "6 digits",

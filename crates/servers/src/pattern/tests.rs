@@ -1,6 +1,9 @@
 //! Lines of the HTTP servers, and the traps in them.
 
-use crate::{Format, testing::read_lines};
+use crate::{
+    Format,
+    testing::{read_lines, read_trusting},
+};
 
 #[test]
 fn nginx_combined_with_the_port_last() {
@@ -244,4 +247,151 @@ fn a_line_with_too_many_readings_is_refused_and_not_searched() {
     let format = "nginx:escape=none $msec $http_referer $remote_addr $http_user_agent";
     let line = format!("1795258402.123 x 203.0.113.7 {}", "y ".repeat(100_000));
     assert!(one(format, &line).contains("two ways"));
+}
+
+/// What a PROXY protocol header told counts where no proxy is named, and where one is, from a
+/// trusted one only; a hop's own port never goes with the client's address.
+#[test]
+fn what_a_hop_tells_counts_if_it_is_trusted() {
+    let told = "nginx:$msec $remote_addr $remote_port $proxy_protocol_addr $proxy_protocol_port";
+    let believed = "nginx:$msec $realip_remote_addr $realip_remote_port $remote_addr $remote_port";
+    let headers =
+        r#"nginx:$msec $remote_addr $remote_port "$http_x_forwarded_for" "$http_forwarded""#;
+    let chain = concat!(
+        "nginx:$msec $remote_addr $remote_port $proxy_protocol_addr $proxy_protocol_port ",
+        "$http_x_forwarded_for"
+    );
+    insta::assert_snapshot!(
+        [
+            (told, "1795258402.123 192.0.2.10 50000 203.0.113.7 49152"),
+            (told, "1795258402.123 198.51.100.9 50000 203.0.113.7 49152"),
+            (told, "1795258402.123 203.0.113.7 49152 203.0.113.7 49152"),
+            (told, "1795258402.123 192.0.2.10 50000 - -"),
+            (believed, "1795258402.123 192.0.2.10 50000 203.0.113.7 49152"),
+            (headers, r#"1795258402.123 192.0.2.10 50000 "203.0.113.7" "-""#),
+            (headers, r#"1795258402.123 192.0.2.10 50000 "203.0.113.66, 203.0.113.7:49152" "-""#),
+            (headers, r#"1795258402.123 192.0.2.10 50000 "-" "for=\x22[2001:db8::1]:4711\x22;proto=https""#),
+            (headers, r#"1795258402.123 192.0.2.10 50000 "-" "for=_hidden""#),
+            (headers, r#"1795258402.123 192.0.2.10 50000 "203.0.113.7" "for=203.0.113.66""#),
+            (headers, r#"1795258402.123 192.0.2.10 50000 "-" "-""#),
+            (headers, r#"1795258402.123 198.51.100.9 50000 "203.0.113.7:49152" "for=203.0.113.7""#),
+            (chain, "1795258402.123 192.0.2.10 50000 192.0.2.11 50001 203.0.113.7"),
+            ("nginx:$msec $remote_addr $remote_port", "1795258402.123 192.0.2.10 50000"),
+            (
+                r#"apache:%{sec}t %a %{remote}p "%{Forwarded}i""#,
+                r#"1795258402 192.0.2.10 50000 "for=\"[2001:db8::1]:4711\"""#,
+            ),
+            (
+                "haproxy:%Ts %ci %cp %{+Q}[req.fhdr(x-forwarded-for)]",
+                r#"1795258402 192.0.2.10 50000 "203.0.113.66, 203.0.113.7""#,
+            ),
+            // The header decides who the client is: a line with two readings of it names nobody.
+            (
+                "haproxy:%Ts %[req.fhdr(x-forwarded-for)] %[req.fhdr(user-agent)] %ci %cp",
+                "1795258402 203.0.113.7 203.0.113.8 x 192.0.2.10 50000",
+            ),
+        ]
+        .map(|(format, line)| read_trusting(format, &[line]))
+        .concat()
+    );
+}
+
+#[test]
+fn format_strings_of_other_servers() {
+    insta::assert_snapshot!(
+        [
+            ("tomcat:combined", r#"2001:db8:0:0:0:0:0:1 - - [21/Nov/2026:10:53:22 +0000] "GET / HTTP/1.1" 200 2 "-" "a \"b\"""#),
+            ("tomcat:%t %D %a %{remote}p", "[21/Nov/2026:10:53:22 +0000] 2300 203.0.113.7 49152"),
+            ("tomcat:%{begin}t %{ms}T %a %{remote}p", "[21/Nov/2026:10:53:22 +0000] 2300 203.0.113.7 49152"),
+            ("tomcat:%{begin:msec}t %{ms}T %{peer}a %a %{remote}p", "1795258402123 2300 192.0.2.9 203.0.113.7 49152"),
+            ("tomcat:%{begin:yyyy-MM-dd}t %{begin:HH:mm:ss.SSS XXX}t %h", "2026-11-21 10:53:22.123 +01:00 203.0.113.7"),
+            ("lighttpd:%h:%{remote}p %t %D", "2001:db8::1:49152 [21/Nov/2026:10:53:22 +0000] 2300000"),
+            ("lighttpd:%a %{remote}p %{end:msec}t", "203.0.113.7 49152 1795258402124"),
+            ("squid:squid", r#"1795258402.123   2300 203.0.113.7 TCP_MISS/200 255 GET http://example.org/a"b - HIER_DIRECT/192.0.2.80 text/html"#),
+            ("squid:%>a:%>p [%{%FT%T%z}tl] %6tr", "2001:db8::1:49152 [2026-11-21T10:53:22+0100]   2300"),
+            ("squid:combined", r#"203.0.113.7 - eve [21/Nov/2026:10:53:22 +0000] "GET http://example.org/ HTTP/1.1" 200 255 "-" "a \"b\"" TCP_MISS:HIER_DIRECT"#),
+            ("varnishncsa:%t %{VSL:ReqStart[1]}x %{VSL:ReqStart[2]}x %D", "[21/Nov/2026:10:53:22 +0000] 203.0.113.7 49152 2300000"),
+            ("varnishncsa:%{VSL:Timestamp:Start[1]}x %{VSL:Timestamp:Resp[2]}x %{VSL:ReqStart}x", "1795258402.123456 2.300000 203.0.113.7 49152 a0"),
+            ("haproxy:%ci:%cp\\ [%t]\\ %Tt\\ %fi:%fp", "2001:db8::1:49152 [21/Nov/2026:10:53:22.123] 2300 2001:db8::80:443"),
+            ("haproxy:%{+Q}o %ci %cp %Ts %ms %r %{-Q}HM", r#""203.0.113.7" 49152 1795258402 123 "GET / HTTP/1.1" GET"#),
+            ("haproxy:%trl %ci %cp %Ta", "21/Nov/2026:10:53:22 +0100 203.0.113.7 49152 -1"),
+            ("haproxy:[%trg] %[src] %[src_port] %[var(txn.a[1])]", "[21/Nov/2026:10:53:22 +0000] 203.0.113.7 49152 x"),
+            ("envoy:%START_TIME(%s.%6f)% %DURATION% %DOWNSTREAM_REMOTE_ADDRESS%\\n", "1795258402.123456 2300 [2001:db8::1]:49152"),
+            ("envoy:%START_TIME(%Y/%m/%dT%H:%M:%S.%3f)% %DOWNSTREAM_REMOTE_ADDRESS% %DOWNSTREAM_DIRECT_REMOTE_ADDRESS%", "2026/11/21T10:53:22.123 203.0.113.7:0 192.0.2.9:50000"),
+            ("envoy:[%START_TIME%] %DURATION% %DOWNSTREAM_REMOTE_ADDRESS_WITHOUT_PORT% %DOWNSTREAM_REMOTE_PORT% %REQ(:PATH):20% %RESPONSE_CODE%", "[2026-11-21T10:53:22.123Z] 2300 203.0.113.7 49152 /a 200"),
+        ]
+        .map(|(format, line)| format!("{format}\n    {}", one(format, line)))
+        .concat()
+    );
+}
+
+#[test]
+fn format_strings_of_other_servers_that_cannot_be_read() {
+    let envoy = format!("envoy:{}", super::envoy::DEFAULT);
+    let refusals: Vec<String> = [
+        "tomcat:%h %{hh:mm}t",
+        "tomcat:%h %{yyyy-MM-dd}t",
+        "tomcat:%h %t %O",
+        "lighttpd:%h %t %{x}S",
+        "squid:%>a %ts.%tu",
+        "squid:%>a %tl %-10un",
+        "squid:%>a %tl %'ru",
+        "squid:%>a %tl %nothing",
+        "varnishncsa:%h %t %a",
+        "haproxy:%ci %cp",
+        "haproxy:%ci %cp %t %{+X}ms",
+        "haproxy:%ci %cp %t %zz",
+        "haproxy:%ci %cp %t %[src",
+        "envoy:%START_TIME_LOCAL% %DOWNSTREAM_REMOTE_ADDRESS%",
+        "envoy:%START_TIME(%c)% %DOWNSTREAM_REMOTE_ADDRESS%",
+        "envoy:%START_TIME% %DOWNSTREAM_REMOTE_ADDRESS",
+        &envoy,
+    ]
+    .iter()
+    .map(|text| {
+        let shown: String = text.chars().take(60).collect();
+        format!("{shown}: {}", Format::parse(text).unwrap_err())
+    })
+    .collect();
+    insta::assert_snapshot!(refusals.join("\n"));
+}
+
+/// Lines of several formats in one file, with either end of line, in any encoding, cut short.
+#[test]
+fn what_is_not_of_the_format_stops_nothing() {
+    let lines: Vec<String> = [
+        "203.0.113.7 - - [21/Nov/2026:10:53:22 +0000] \"GET / HTTP/1.1\" 200 612 \"-\" \"x\" 49152\r\n",
+        "1795977555.142      1 203.0.113.7 TCP_MISS/200 255 GET http://example.org/ - HIER_DIRECT/192.0.2.80 - 2026\n",
+        "{\"ts\":1795977150.5,\"request\":{\"remote_ip\":\"203.0.113.7\",\"remote_port\":\"49152\"}}\n",
+        "2\u{0}0\u{0}3\u{0}.\u{0}0\u{0}\n",
+        "\u{feff}203.0.113.7 - - [21/Nov/2026:10:53:22 +0000] \"GET / HTTP/1.1\" 200 612 \"-\" \"x\" 49152\n",
+        "203.0.113.7 - - [21/Nov/2026:10:53:22 +0000] \"GET / HTTP/1.1\" 200 612 \"-\" \"x\n",
+        "2001:db8:0:0:0:0:0:7 - - [21/Nov/2026:10:53:22 +0000] \"GET / HTTP/1.1\" 200 612 \"-\" \"x\" 2026\n",
+    ]
+    .map(str::to_owned)
+    .to_vec();
+    let lines: Vec<&str> = lines.iter().map(String::as_str).collect();
+    insta::assert_snapshot!(read_lines("tomcat-combined-port", None, &lines));
+}
+
+/// No line takes long, however its free text is made.
+#[test]
+fn huge_lines_take_a_bounded_time() {
+    let junk = "\" x\" [y] 1 2 3/4 , - ".repeat(50_000);
+    let started = std::time::Instant::now();
+    for (name, _) in crate::names() {
+        let format = Format::named(name).unwrap();
+        let mut reader = crate::Reader::new(format, crate::Options::new("x"));
+        for start in [
+            "",
+            "203.0.113.7 - - [21/Nov/2026:10:53:22 +0000] \"",
+            "[2026-11-21T10:53:22.123Z] \"GET ",
+            "203.0.113.7:1 [21/Nov/2026:10:53:22.123] ",
+            "{\"ts\":1,\"request\":{\"headers\":{\"X-Forwarded-For\":[\"",
+            "1795977555.142      1 203.0.113.7 TCP_MISS/200 255 GET ",
+        ] {
+            reader.line(format!("{start}{junk}").as_bytes(), 1);
+        }
+    }
+    assert!(started.elapsed() < std::time::Duration::from_secs(20));
 }

@@ -1,6 +1,7 @@
 //! Times as logs write them, and the instants they name.
 
 pub(crate) mod parse;
+pub(crate) mod simple_date;
 pub(crate) mod strftime;
 
 use std::time::Duration;

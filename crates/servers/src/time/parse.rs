@@ -147,16 +147,21 @@ impl<'a> Cursor<'a> {
 
     /// `21/Nov/2026:10:53:22 +0100`: `$time_local` and what is inside the brackets of `%t`.
     pub(crate) fn common_log(&mut self, pieces: &mut Pieces) -> Option<()> {
+        self.local_common_log(pieces)?;
+        self.byte(b' ')?;
+        pieces.zone = Some(self.offset()?);
+        Some(())
+    }
+
+    /// `21/Nov/2026:10:53:22.123`, without the offset.
+    pub(crate) fn local_common_log(&mut self, pieces: &mut Pieces) -> Option<()> {
         pieces.day = self.two()?;
         self.byte(b'/')?;
         pieces.month = self.month_name()?;
         self.byte(b'/')?;
         pieces.year = Some(self.year()?);
         self.byte(b':')?;
-        self.clock(pieces)?;
-        self.byte(b' ')?;
-        pieces.zone = Some(self.offset()?);
-        Some(())
+        self.clock(pieces)
     }
 
     /// `2026-11-21T10:53:22.123456+01:00`; the zone may be absent, the `T` a space.
@@ -172,6 +177,17 @@ impl<'a> Cursor<'a> {
             pieces.zone = Some(self.offset()?);
         }
         Some(())
+    }
+
+    /// `2026/11/21 10:53:22.123`, without a zone.
+    pub(crate) fn slashed(&mut self, pieces: &mut Pieces) -> Option<()> {
+        pieces.year = Some(self.year()?);
+        self.byte(b'/')?;
+        pieces.month = self.two()?;
+        self.byte(b'/')?;
+        pieces.day = self.two()?;
+        self.byte(b' ')?;
+        self.clock(pieces)
     }
 
     /// `Nov 21 10:53:22`: syslog without year and zone (RFC 3164 §4.1.2).

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use super::{Pieces, Supplies, Written, parse::Cursor};
+use super::{
+    Fraction, Pieces, Supplies, Written,
+    parse::{Cursor, fraction},
+};
 use crate::WrittenZone;
 
 /// A compiled strftime text.
@@ -12,7 +15,7 @@ pub(crate) struct Strftime {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Item {
+pub(super) enum Item {
     Byte(u8),
     Year,
     YearOfCentury,
@@ -27,6 +30,10 @@ enum Item {
     Minute,
     Second,
     Epoch,
+    /// Three digits.
+    Millis,
+    /// So many digits of a fraction.
+    Fraction(u8),
     Offset,
     ZoneName,
     Letters,
@@ -38,16 +45,43 @@ impl Strftime {
     /// # Errors
     /// What in it cannot be read back.
     pub(crate) fn compile(text: &str) -> Result<Self, &'static str> {
+        Self::compile_with(text, |_| None)
+    }
+
+    /// Compiles `text` with Envoy's digits of a fraction: `%3f`, and `%f` for nine.
+    pub(crate) fn compile_with_fractions(text: &str) -> Result<Self, &'static str> {
+        Self::compile_with(text, |bytes| match bytes {
+            [b'f', ..] => Some((9, 1)),
+            [places @ b'1'..=b'9', b'f', ..] => Some((places - b'0', 2)),
+            _ => None,
+        })
+    }
+
+    /// `fraction` tells of the bytes after a `%` how many digits they stand for, and how many
+    /// bytes that are.
+    fn compile_with(
+        text: &str,
+        fraction: fn(&[u8]) -> Option<(u8, usize)>,
+    ) -> Result<Self, &'static str> {
         let mut items = Vec::new();
-        let mut bytes = text.bytes();
-        while let Some(byte) = bytes.next() {
+        let mut bytes = text.as_bytes().iter();
+        while let Some(&byte) = bytes.next() {
             if byte == b'%' {
-                let directive = bytes.next().ok_or("it ends in a lone '%'")?;
+                if let Some((places, length)) = fraction(bytes.as_slice()) {
+                    items.push(Item::Fraction(places));
+                    bytes.nth(length - 1);
+                    continue;
+                }
+                let directive = *bytes.next().ok_or("it ends in a lone '%'")?;
                 add(&mut items, directive)?;
             } else {
                 items.push(Item::Byte(byte));
             }
         }
+        Self::of(items)
+    }
+
+    pub(super) fn of(items: Vec<Item>) -> Result<Self, &'static str> {
         if items.contains(&Item::HalfDayHour) != items.contains(&Item::HalfDay) {
             return Err(
                 "a 12-hour time needs both %I and %p, or it may be the wrong half of the day",
@@ -89,7 +123,15 @@ impl Strftime {
         let is_to_the_second = [Item::Second, Item::Epoch]
             .iter()
             .any(|item| self.items.contains(item));
-        Duration::from_secs(if is_to_the_second { 1 } else { 60 })
+        let places = self.items.iter().filter_map(|item| match item {
+            Item::Millis => Some(3),
+            Item::Fraction(places) => Some(*places),
+            _ => None,
+        });
+        match places.max() {
+            Some(places) => Duration::from_nanos(10_u64.pow(9 - u32::from(places.min(9)))),
+            None => Duration::from_secs(if is_to_the_second { 1 } else { 60 }),
+        }
     }
 
     /// Reads a time in this form.
@@ -118,6 +160,8 @@ impl Strftime {
                 Item::Minute => pieces.minute = cursor.two()?,
                 Item::Second => pieces.second = Some(cursor.two()?),
                 Item::Epoch => pieces.epoch = Some(cursor.epoch_units(1_000_000)?),
+                Item::Millis => pieces.fraction = Some(part(cursor, 3)?),
+                Item::Fraction(places) => pieces.fraction = Some(part(cursor, places.into())?),
                 Item::Offset => pieces.zone = Some(cursor.offset()?),
                 Item::ZoneName => zone_name(cursor, pieces)?,
                 Item::Letters => drop(letters(cursor)?),
@@ -131,6 +175,15 @@ impl Strftime {
         }
         Some(())
     }
+}
+
+/// So many digits of a fraction of a second.
+fn part(cursor: &mut Cursor<'_>, places: usize) -> Option<Fraction> {
+    let start = cursor.at;
+    cursor.at += places;
+    let digits = cursor.bytes.get(start..cursor.at)?;
+    let value = Cursor::new(digits, 0).number()?;
+    fraction(value, places).filter(|_| digits.iter().all(u8::is_ascii_digit))
 }
 
 fn add(items: &mut Vec<Item>, directive: u8) -> Result<(), &'static str> {
