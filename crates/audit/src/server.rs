@@ -1,7 +1,19 @@
 //! What this room knows how to do with one kind of server, and which servers it knows.
 
 mod apache;
+mod aws;
+mod caddy;
+mod envoy;
+mod haproxy;
+mod iis;
+mod lighttpd;
+mod lines;
 mod nginx;
+mod squid;
+mod tomcat;
+mod traefik;
+mod tree;
+mod varnish;
 
 use thiserror::Error;
 
@@ -114,7 +126,22 @@ pub enum FixError {
 
 /// Every server this room knows, in the order of the survey.
 pub fn all() -> &'static [&'static dyn Server] {
-    &[&apache::Apache, &nginx::Nginx]
+    &[
+        &apache::Apache,
+        &iis::Iis,
+        &tomcat::Tomcat,
+        &squid::Squid,
+        &nginx::Nginx,
+        &haproxy::HaProxy,
+        &caddy::Caddy,
+        &traefik::Traefik,
+        &envoy::Envoy,
+        &aws::Alb,
+        &aws::Nlb,
+        &aws::CloudFront,
+        &lighttpd::Lighttpd,
+        &varnish::Varnish,
+    ]
 }
 
 /// The server of this name.
