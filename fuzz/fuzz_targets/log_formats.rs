@@ -1,5 +1,5 @@
 //! Any bytes as a log: under every named format, under the one that is guessed, and where the first
-//! line is a format string of nginx or Apache, under that.
+//! line is a server's format string, under that.
 #![no_main]
 
 use jiff::tz::TimeZone;

@@ -140,7 +140,7 @@ impl Fields {
             let at = self.addresses[side as usize].map_or(0, |(_, at)| at);
             return Err((at, Reason::BehindProxy));
         }
-        let written = self.ports[side as usize];
+        let written = self.port(side, address);
         let timed = self
             .timed(times, options)
             .map_err(|reason| (self.time_at, reason))?;
@@ -184,6 +184,16 @@ impl Fields {
             }
         }
         Err(fault)
+    }
+
+    /// The side's own port, or the hop's where nobody is between: both have one address.
+    fn port(&self, side: Side, address: IpAddr) -> Option<u16> {
+        let is_hop = match self.addresses[Side::Hop as usize] {
+            Some((address::Written::Ip(hop), _)) => side == Side::Remote && hop == address,
+            _ => false,
+        };
+        let own = self.ports[side as usize];
+        own.or(self.ports[Side::Hop as usize].filter(|_| is_hop))
     }
 
     /// Whether what a PROXY protocol header told counts. A server that takes such headers takes

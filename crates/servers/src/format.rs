@@ -184,7 +184,7 @@ const NAMED: &[Named] = &[
     },
     Named {
         name: "squid-port",
-        about: "Squid's own access log with %>p as the last column",
+        about: "Squid's own access log with %>p as the last column; not with follow_x_forwarded_for",
         compile: || squid::compile(&format!("{} %>p", squid::NATIVE)),
     },
     Named {
@@ -199,7 +199,7 @@ const NAMED: &[Named] = &[
     },
     Named {
         name: "squid-combined-port",
-        about: "Squid's format combined with %>p as the last column",
+        about: "Squid's format combined with %>p as the last column; not with follow_x_forwarded_for",
         compile: || squid::compile(&format!("{} %>p", squid::COMBINED)),
     },
     Named {

@@ -261,6 +261,32 @@ fn caddy_lines_have_the_ports_and_times_that_were() {
     insta::assert_snapshot!(iso.text);
 }
 
+/// With `RemoteIpValve` Tomcat writes the header's address, here with what its client made up for
+/// a port, and the port of whoever connected. `%{peer}a` shows it: no port is told, but where the
+/// peer is the client.
+#[test]
+fn tomcats_port_is_its_peers() {
+    let read_all = read(TOMCAT, fixture!("web/tomcat-remoteip.log"));
+    assert_eq!(
+        read_all.ports(),
+        [Some(2036), Some(41_010)],
+        "{}",
+        read_all.text
+    );
+    let format = "tomcat:%{msec}t %a %{remote}p %{peer}a";
+    let lines =
+        b"1795979312870 203.0.113.66 2035 192.0.2.9\n1795979312870 203.0.113.7 2036 203.0.113.7\n";
+    assert_eq!(read(format, lines).ports(), [None, Some(2036)]);
+}
+
+/// Behind `mod_extforward` lighttpd's port is 0, as behind Apache's `mod_remoteip`.
+#[test]
+fn behind_mod_extforward_the_port_is_gone() {
+    let line = b"198.51.100.9 www.example.org - [29/Nov/2026:14:08:50 -0500] \"GET / HTTP/1.1\" 200 2 \"-\" \"curl/7.88.1\" 0\n";
+    let read = read("lighttpd-combined-port", line);
+    assert_eq!((read.ports(), read.counts.port_zero), (vec![None], 1));
+}
+
 /// With `follow_x_forwarded_for` Squid writes the header's address and the port of whoever
 /// connected. Its lines do not tell: this is what they say, and why the audit must look for it.
 #[test]

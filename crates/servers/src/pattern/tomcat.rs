@@ -2,7 +2,8 @@
 //!
 //! Of Tomcat 10.1 it was measured that `%t` is the end of the request unless `begin:` stands in it,
 //! that `%A` is the address of the machine's own name and `%p` what the client's `Host` header says:
-//! neither tells where the client connected to.
+//! neither tells where the client connected to. Behind `RemoteIpValve` `%a` is what a header says
+//! and `%{remote}p` still the port of whoever connected: in a line with `%{peer}a` that shows.
 
 use super::{
     Element, Field, Pattern, TimeForm, Traits, Unit,
@@ -26,7 +27,20 @@ pub(crate) fn compile(text: &str) -> Result<Pattern, FormatError> {
         "combined" => COMBINED,
         text => text,
     };
-    compile_as(text, elements, Traits::HTTP)
+    let meaning = if text.contains("%{peer}a") {
+        elements_with_peer
+    } else {
+        elements
+    };
+    compile_as(text, meaning, Traits::HTTP)
+}
+
+/// The port is the peer's, and the client's where both have one address.
+fn elements_with_peer(directive: &Directive<'_>, at: usize) -> Result<Vec<Element>, FormatError> {
+    match (directive.letter, directive.argument) {
+        ("p", Some("remote")) => Ok(vec![Element::Field(Field::Port(Side::Hop))]),
+        _ => elements(directive, at),
+    }
 }
 
 fn elements(directive: &Directive<'_>, at: usize) -> Result<Vec<Element>, FormatError> {
