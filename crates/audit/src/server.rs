@@ -183,3 +183,53 @@ macro_rules! guide {
     };
 }
 pub(crate) use guide;
+
+#[cfg(test)]
+mod tests {
+    use portledger_servers::names;
+
+    use super::*;
+
+    /// The headings that every page has, in this order.
+    const HEADINGS: [&str; 4] = [
+        "## What to change",
+        "## What it costs",
+        "## Behind a proxy",
+        "## The time",
+    ];
+
+    #[test]
+    fn every_server_has_its_row_and_its_page() {
+        let mut seen = Vec::new();
+        for server in all() {
+            let facts = server.facts();
+            assert!(!seen.contains(&&facts.name), "{}", facts.name);
+            seen.push(&facts.name);
+            let page = server.guide();
+            assert!(page.starts_with(&format!("# {}\n", facts.title)), "{page}");
+            let headings: Vec<&str> = page
+                .lines()
+                .filter(|line| line.starts_with("## "))
+                .collect();
+            assert_eq!(headings, HEADINGS, "{}", facts.name);
+            assert!(!facts.how.is_empty());
+        }
+    }
+
+    #[test]
+    fn the_formats_that_are_named_can_be_read() {
+        for server in all() {
+            for format in &server.facts().formats {
+                let is_known = match format.strip_suffix(":FORMAT") {
+                    // A wrong name would be said to be no format at all.
+                    Some(server) => !matches!(
+                        portledger_servers::Format::parse(&format!("{server}:")),
+                        Err(portledger_servers::FormatError::Name { .. })
+                    ),
+                    None => names().any(|(name, _)| name == format),
+                };
+                assert!(is_known, "{format}");
+            }
+        }
+    }
+}

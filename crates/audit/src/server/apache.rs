@@ -117,15 +117,16 @@ impl Configuration {
         records
     }
 
-    /// Whether another log of the same hosts has what is needed, for every request.
+    /// Whether another log of the same hosts has what this one lacks, for every request.
     fn is_covered(&self, log: &config::Log) -> bool {
-        log.contexts.iter().all(|context| {
-            self.access_logs().any(|other| {
-                other.contexts.contains(context)
-                    && self.records(other).are_enough()
-                    && !self.is_conditional(other)
+        !self.records(log).are_enough()
+            && log.contexts.iter().all(|context| {
+                self.access_logs().any(|other| {
+                    other.contexts.contains(context)
+                        && self.records(other).are_enough()
+                        && !self.is_conditional(other)
+                })
             })
-        })
     }
 
     fn logs(&self, findings: &mut Vec<Finding>) -> Vec<Log> {

@@ -74,7 +74,11 @@ fn balancer(root: &Value, format: &str, moment: Moment) -> Option<Log> {
         .ok()
         .and_then(|format| Records::of(&format))
         .unwrap_or(Records::NOTHING);
-    records.resolution = Some(Duration::from_millis(1));
+    // Microseconds for requests, whole seconds for connections.
+    records.resolution = Some(match moment {
+        Moment::RequestEnd => Duration::from_micros(1),
+        _ => Duration::from_secs(1),
+    });
     records.moment = Some(moment);
     Some(Log {
         path: format!("s3://{bucket}/{prefix}"),
@@ -134,7 +138,7 @@ impl Server for Alb {
         }
         let mut log = balancer(&root, "aws-alb", Moment::RequestEnd);
         if let Some(log) = &mut log {
-            // Its name, "http", "https" or "h2", comes first; which of several ports does not.
+            // Times end in Z.
             (log.records.time_utc, log.records.zone) = (true, WrittenZone::Utc);
         }
         Ok(instance(path, log, findings))

@@ -274,11 +274,13 @@ impl Bootstrap {
 
     /// Whether another logger of the same connections has what is needed.
     fn is_covered(&self, manager: &Manager<'_>, logger: &Logger<'_>) -> bool {
-        manager.loggers().any(|other| {
-            !std::ptr::eq(other.whole, logger.whole)
-                && other.whole.get(&["filter"]).is_none()
-                && Self::written(manager, &other.form()).1.are_enough()
-        })
+        let written = |logger: &Logger<'_>| Self::written(manager, &logger.form()).1;
+        !written(logger).are_enough()
+            && manager.loggers().any(|other| {
+                !std::ptr::eq(other.whole, logger.whole)
+                    && other.whole.get(&["filter"]).is_none()
+                    && written(&other).are_enough()
+            })
     }
 }
 

@@ -219,9 +219,10 @@ impl Configuration {
     }
 
     fn is_covered(&self, log: &AccessLog<'_>) -> bool {
-        self.logs().iter().any(|other| {
-            !other.is_conditional && self.records(other).are_enough() && other.to != log.to
-        })
+        !self.records(log).are_enough()
+            && self.logs().iter().any(|other| {
+                !other.is_conditional && self.records(other).are_enough() && other.to != log.to
+            })
     }
 
     fn found(&self, findings: &mut Vec<Finding>) -> Vec<Log> {

@@ -149,22 +149,23 @@ impl<'a> Valve<'a, '_> {
     /// What logs requests to the same hosts: those of the same parent, and those around it.
     fn is_covered(&self, is_one_port: bool) -> bool {
         let mut around = self.node.ancestors();
-        around.any(|container| {
-            let valves = container.children().filter(|node| *node != self.node);
-            let mut valves = valves
-                .filter(|node| {
-                    node.has_tag_name("Valve") && node.attribute("enabled") != Some("false")
+        !self.records(is_one_port).are_enough()
+            && around.any(|container| {
+                let valves = container.children().filter(|node| *node != self.node);
+                let mut valves = valves
+                    .filter(|node| {
+                        node.has_tag_name("Valve") && node.attribute("enabled") != Some("false")
+                    })
+                    .map(|node| Valve {
+                        node,
+                        path: self.path,
+                    });
+                valves.any(|valve| {
+                    valve.attribute("className", "").ends_with("AccessLogValve")
+                        && !valve.is_conditional()
+                        && valve.records(is_one_port).are_enough()
                 })
-                .map(|node| Valve {
-                    node,
-                    path: self.path,
-                });
-            valves.any(|valve| {
-                valve.attribute("className", "").ends_with("AccessLogValve")
-                    && !valve.is_conditional()
-                    && valve.records(is_one_port).are_enough()
             })
-        })
     }
 
     /// Where the files are: below the instance's folder, of which Debian keeps only `conf` in `/etc`.

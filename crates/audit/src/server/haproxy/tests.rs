@@ -36,7 +36,7 @@ fn own_formats_get_what_they_lack() {
     );
     insta::assert_snapshot!(told(&HaProxy, &image, PATH));
     insta::assert_snapshot!(fixed(&HaProxy, &image, PATH, Wish::InPlace));
-    let mut text = String::from_utf8(crate::Machine::read(&image, PATH).unwrap()).unwrap();
+    let mut text = String::from_utf8(Machine::read(&image, PATH).unwrap()).unwrap();
     text = text.replace("  http-request set-src hdr(x-forwarded-for)\n", "");
     let image = image.with(PATH, &text);
     insta::assert_snapshot!(fixed(&HaProxy, &image, PATH, Wish::InPlace));
