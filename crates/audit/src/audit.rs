@@ -1,5 +1,6 @@
 //! One server looked at: what it logs, what stands out, how mature that is.
 
+use portledger_servers::Format;
 use serde::Serialize;
 
 use crate::{
@@ -62,6 +63,9 @@ pub fn audit(
         mut findings,
     } = server.look(machine, path)?;
     let facts = server.facts();
+    let is_hidden = findings
+        .iter()
+        .any(|finding| matches!(finding.rule, Rule::HopPort | Rule::PortLost));
     if logs.is_empty() {
         findings.push(Finding::new(
             Rule::NoLog,
@@ -71,7 +75,7 @@ pub fn audit(
     let logs: Vec<AuditedLog> = logs
         .into_iter()
         .map(|log| {
-            judge(&log, facts, &mut findings);
+            judge(&log, facts, is_hidden, &mut findings);
             let measured = measure::log(machine, &log, &mut findings);
             AuditedLog {
                 path: log.path,
@@ -98,7 +102,7 @@ pub fn audit(
 }
 
 /// What a log's records lack.
-fn judge(log: &Log, facts: &Facts, findings: &mut Vec<Finding>) {
+fn judge(log: &Log, facts: &Facts, is_hidden: bool, findings: &mut Vec<Finding>) {
     let Records {
         source_address,
         source_port,
@@ -110,7 +114,10 @@ fn judge(log: &Log, facts: &Facts, findings: &mut Vec<Finding>) {
     if !source_address {
         say(Rule::NoSourceAddress, "its lines do not say who connected");
     } else if !source_port && !log.is_covered {
-        let how = format!("its lines have no source port; {}", facts.how);
+        let how = match is_hidden && has_a_port(log) {
+            true => "the port in its lines is not the client's".to_owned(),
+            false => format!("its lines have no source port; {}", facts.how),
+        };
         say(Rule::NoSourcePort, &how);
     }
     if !time_utc {
@@ -125,6 +132,12 @@ fn judge(log: &Log, facts: &Facts, findings: &mut Vec<Finding>) {
             },
         );
     }
+}
+
+/// Whether the format has a port, if not the client's.
+fn has_a_port(log: &Log) -> bool {
+    let format = log.format.as_deref().map(Format::parse);
+    format.is_some_and(|format| format.is_ok_and(|format| format.has_port()))
 }
 
 /// The rung of the ladder: what the product can, until the log that is here has the port; then what

@@ -31,6 +31,8 @@ mod lines;
 pub mod machine;
 mod maturity;
 pub mod measure;
+mod overlay;
+mod plan;
 mod records;
 pub mod report;
 pub mod server;

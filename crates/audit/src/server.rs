@@ -1,10 +1,18 @@
 //! What this room knows how to do with one kind of server, and which servers it knows.
 
+mod apache;
+mod aws;
 mod bind;
+mod caddy;
 mod cyrus;
 mod dovecot;
+mod envoy;
 mod exchange;
 mod exim;
+mod haproxy;
+mod iis;
+mod lighttpd;
+mod lines;
 mod memcached;
 mod mosquitto;
 mod mssql;
@@ -19,7 +27,12 @@ mod proftpd;
 mod pure_ftpd;
 mod redis;
 mod sendmail;
+mod squid;
+mod tomcat;
+mod traefik;
+mod tree;
 mod uw_imap;
+mod varnish;
 mod vsftpd;
 
 use thiserror::Error;
@@ -137,6 +150,10 @@ const WATCH: &str = "run `portledger watch` beside it, which notes each connecti
 /// Every server this room knows, in the order of the survey.
 pub fn all() -> &'static [&'static dyn Server] {
     &[
+        &apache::Apache,
+        &iis::Iis,
+        &tomcat::Tomcat,
+        &squid::Squid,
         &nginx::Nginx,
         &sendmail::Sendmail,
         &exchange::Exchange,
@@ -150,6 +167,15 @@ pub fn all() -> &'static [&'static dyn Server] {
         &postgresql::Postgresql,
         &openssh::OpenSsh,
         &cyrus::Cyrus,
+        &haproxy::HaProxy,
+        &caddy::Caddy,
+        &traefik::Traefik,
+        &envoy::Envoy,
+        &aws::Alb,
+        &aws::Nlb,
+        &aws::CloudFront,
+        &lighttpd::Lighttpd,
+        &varnish::Varnish,
         &bind::Bind,
         &mosquitto::Mosquitto,
         &openldap::Openldap,

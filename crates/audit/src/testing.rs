@@ -3,8 +3,14 @@
 use std::collections::BTreeMap;
 
 use portledger_model::Timestamp;
+use portledger_servers::Format;
+use proptest::{prelude::*, test_runner::TestRunner};
 
-use crate::machine::{Machine, Output, ReadError, Unreadable};
+use crate::{
+    Server, Wish,
+    machine::{Machine, Output, ReadError, Unreadable},
+    overlay::is_named_by,
+};
 
 /// Files and what programs print.
 #[derive(Debug, Clone, Default)]
@@ -85,24 +91,48 @@ impl Machine for Image {
     }
 }
 
-/// `*` only, and not over a `/`, which is all that tests need.
-fn is_named_by(path: &str, pattern: &str) -> bool {
-    let (mut paths, mut patterns) = (path.split('/'), pattern.split('/'));
-    loop {
-        match (paths.next(), patterns.next()) {
-            (None, None) => return true,
-            (Some(name), Some(pattern)) if matches(name, pattern) => {}
-            _ => return false,
+/// What a fix comes to, for snapshots: its diff, and whether each log tells enough after it. Holds
+/// what every fix promises.
+pub(crate) fn fixed(server: &dyn Server, image: &Image, path: &str, wish: Wish) -> String {
+    match server.fix(image, path, wish) {
+        Err(error) => error.to_string(),
+        Ok(change) => {
+            holds(server, image, path, wish, &change);
+            let after = server.look(&image.after(&change), path).unwrap();
+            let logs = after.logs.iter().map(|log| {
+                let how = match (log.records.are_enough(), log.is_covered) {
+                    (true, _) => "address, port and time",
+                    (false, true) => "covered",
+                    (false, false) => "lacking",
+                };
+                format!("{}: {how}\n", log.path)
+            });
+            format!("{}\n{}", change.diff(), logs.collect::<String>())
         }
     }
 }
 
-fn matches(name: &str, pattern: &str) -> bool {
-    match pattern.split_once('*') {
-        None => name == pattern,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            (0..=rest.len()).any(|at| rest.get(at..).is_some_and(|rest| matches(rest, after)))
-        }),
+/// A second fix changes nothing, a look says that the port is recorded, and every format parses.
+fn holds(server: &dyn Server, image: &Image, path: &str, wish: Wish, change: &crate::Change) {
+    for edit in &change.edits {
+        let before = image.read(&edit.path).ok();
+        assert_eq!(before.as_deref(), edit.before.as_deref().map(str::as_bytes));
+    }
+    let fixed = image.after(change);
+    let again = server.fix(&fixed, path, wish).unwrap();
+    assert_eq!(again.edits, [], "a second fix changes nothing");
+    let instance = server.look(&fixed, path).unwrap();
+    assert_ne!(instance.logs.len(), 0);
+    for log in &instance.logs {
+        let is_told = log.records.are_enough() || log.is_covered;
+        assert!(is_told, "{}: {:?}", log.path, log.records);
+    }
+    formats_parse(&instance);
+}
+
+pub(crate) fn formats_parse(instance: &crate::Instance) {
+    for format in instance.logs.iter().filter_map(|log| log.format.as_ref()) {
+        assert!(Format::parse(format).is_ok(), "{format}");
     }
 }
 
@@ -125,14 +155,14 @@ const MOST_REMOVED: usize = 80;
 /// after it the configuration promises the port (`is_exact`: and an instant) in every log, a second
 /// one changes nothing, and every log's format can be read. Gives the diff, for a snapshot.
 pub(crate) fn law_of_fixes(
-    server: &'static dyn crate::Server,
+    server: &'static dyn Server,
     image: &Image,
     path: &str,
     is_exact: bool,
 ) -> String {
     let before = server.look(image, path).unwrap();
     assert_formats(&before);
-    let change = server.fix(image, path, crate::Wish::InPlace).unwrap();
+    let change = server.fix(image, path, Wish::InPlace).unwrap();
     for edit in &change.edits {
         assert_eq!(
             edit.before.as_deref(),
@@ -168,19 +198,19 @@ pub(crate) fn law_of_fixes(
         "nothing has the port"
     );
     assert_formats(&after);
-    let again = server.fix(&image, path, crate::Wish::InPlace).unwrap();
+    let again = server.fix(&image, path, Wish::InPlace).unwrap();
     assert_eq!(again.edits, [], "a second change");
     change.diff()
 }
 
 fn assert_formats(instance: &crate::Instance) {
     for format in instance.logs.iter().filter_map(|log| log.format.as_ref()) {
-        portledger_servers::Format::parse(format).unwrap();
+        Format::parse(format).unwrap();
     }
 }
 
 /// Whatever stands in the files, looking and changing end with a value.
-pub(crate) fn never_panics(server: &'static dyn crate::Server, paths: &[&str], words: &[&str]) {
+pub(crate) fn never_panics(server: &'static dyn Server, paths: &[&str], words: &[&str]) {
     use proptest::{prelude::*, test_runner::TestRunner};
     let mut pieces: Vec<String> = words.iter().map(|&word| word.to_owned()).collect();
     let common = [
@@ -200,9 +230,119 @@ pub(crate) fn never_panics(server: &'static dyn crate::Server, paths: &[&str], w
             });
         let path = paths.first().copied().unwrap_or_default();
         let _ = server.look(&image, path);
-        let _ = server.fix(&image, path, crate::Wish::InPlace);
+        let _ = server.fix(&image, path, Wish::InPlace);
         server.claims(path, &texts.concat());
         Ok(())
     });
     outcome.unwrap();
+}
+
+/// What an audit says in short: each log with what it records, then the findings.
+pub(crate) fn told(server: &'static dyn Server, image: &Image, path: &str) -> String {
+    let audited = match crate::audit(image, server, path) {
+        Ok(audited) => audited,
+        Err(error) => return error.to_string(),
+    };
+    formats_parse(&server.look(image, path).unwrap());
+    let logs = audited.logs.iter().map(|log| {
+        let records = &log.records;
+        let marks = [
+            (records.source_address, "address"),
+            (records.source_port, "port"),
+            (records.time_utc, "utc"),
+            (records.transport, "transport"),
+            (records.destination_port, "destination"),
+            (log.is_covered, "(covered)"),
+        ];
+        let marks: Vec<&str> = marks
+            .iter()
+            .filter(|(is, _)| *is)
+            .map(|(_, what)| *what)
+            .collect();
+        let format = log.format.as_deref().unwrap_or("-");
+        format!("log {}: {}\n    {format}\n", log.path, marks.join(" "))
+    });
+    let findings = audited
+        .findings
+        .iter()
+        .map(|finding| format!("{}: {finding}\n", finding.rule.id()));
+    logs.chain(findings).collect()
+}
+
+/// Changes a text at random: lines are lost, doubled and swapped, and bits are put in anywhere.
+#[derive(Debug, Clone)]
+enum Mutation {
+    Lose(usize),
+    Double(usize),
+    Swap(usize, usize),
+    Put(usize, String),
+    End(usize),
+}
+
+fn mutation() -> impl Strategy<Value = Mutation> {
+    let bits = "[a-z{}()\\[\\]\"'<>=:;#%$\\\\/|&, \n\t\u{e9}-]{0,8}";
+    prop_oneof![
+        any::<usize>().prop_map(Mutation::Lose),
+        any::<usize>().prop_map(Mutation::Double),
+        any::<(usize, usize)>().prop_map(|(one, two)| Mutation::Swap(one, two)),
+        (any::<usize>(), bits).prop_map(|(at, bits)| Mutation::Put(at, bits)),
+        any::<usize>().prop_map(Mutation::End),
+    ]
+}
+
+fn mutated(text: &str, mutation: &Mutation) -> String {
+    let mut lines: Vec<&str> = text.split_inclusive('\n').collect();
+    let count = lines.len().max(1);
+    let boundary = |at: usize| {
+        let mut at = at % (text.len() + 1);
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        at
+    };
+    match mutation {
+        _ if lines.is_empty() => return text.to_owned(),
+        Mutation::Lose(at) => drop(lines.remove(at % count)),
+        Mutation::Double(at) => lines.insert(at % count, lines[at % count]),
+        Mutation::Swap(one, two) => lines.swap(one % count, two % count),
+        Mutation::Put(at, bits) => {
+            let at = boundary(*at);
+            return format!("{}{bits}{}", &text[..at], &text[at..]);
+        }
+        Mutation::End(at) => return text[..boundary(*at)].to_owned(),
+    }
+    lines.concat()
+}
+
+/// Whatever happened to these files, looking and fixing do not panic, and what a fix promises holds
+/// where it offers one.
+pub(crate) fn survives(server: &dyn Server, image: &Image, path: &str) {
+    let mut runner = TestRunner::new(ProptestConfig {
+        cases: 256,
+        failure_persistence: None,
+        ..ProptestConfig::default()
+    });
+    let changes = proptest::collection::vec((any::<usize>(), mutation()), 0..4);
+    runner
+        .run(&changes, |changes| {
+            let mut image = image.clone();
+            let names: Vec<String> = image.files.keys().cloned().collect();
+            for (which, mutation) in &changes {
+                let name = &names[which % names.len()];
+                let text = String::from_utf8(image.files[name].clone()).unwrap();
+                image
+                    .files
+                    .insert(name.clone(), mutated(&text, mutation).into_bytes());
+            }
+            if let Ok(instance) = server.look(&image, path) {
+                formats_parse(&instance);
+            }
+            for wish in [Wish::InPlace, Wish::Parallel] {
+                if let Ok(change) = server.fix(&image, path, wish) {
+                    holds(server, &image, path, wish, &change);
+                }
+            }
+            Ok(())
+        })
+        .unwrap();
 }

@@ -114,15 +114,22 @@ pub(crate) fn of_fields<'a, I: Iterator<Item = &'a Field>>(
     };
     let time = wanted.and_then(|wanted| time(fields(), wanted));
     Recorded {
-        address: is_there(|field| matches!(field, Field::Address(_))),
+        address: is_there(|field| matches!(field, Field::Address(_) | Field::Endpoint(_))),
         port,
-        zone: match time.map_or(WrittenZone::Missing, |time| time.zone) {
-            WrittenZone::Local if traits.utc => WrittenZone::Utc,
-            zone => zone,
+        zone: match time {
+            Some(_) if traits.utc => WrittenZone::Utc,
+            Some(time) => time.zone,
+            None => WrittenZone::Missing,
         },
-        resolution: time.map(|time| time.step.max(traits.clock)),
+        // A clock that lags does so where it tells whole seconds.
+        resolution: time.map(|time| match time.step.subsec_nanos() {
+            0 => time.step.max(traits.clock),
+            _ => time.step,
+        }),
         moment,
         transport: traits.transport.is_some() || is_there(|field| *field == Field::Transport),
-        destination_port: is_there(|field| *field == Field::ServerPort),
+        destination_port: is_there(|field| {
+            matches!(field, Field::ServerPort | Field::ServerEndpoint)
+        }),
     }
 }

@@ -16,6 +16,7 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, folder, text, under, version_in},
+    overlay::is_named_by,
 };
 
 /// nginx.
@@ -351,28 +352,6 @@ fn include_all(machine: &dyn Machine, path: &str, texts: &mut BTreeMap<String, S
                 }
             }
         }
-    }
-}
-
-/// `*` within one part of a path, which is what includes have.
-fn is_named_by(path: &str, pattern: &str) -> bool {
-    let (mut paths, mut patterns) = (path.split('/'), pattern.split('/'));
-    loop {
-        match (paths.next(), patterns.next()) {
-            (None, None) => return true,
-            (Some(name), Some(pattern)) if matches(name, pattern) => {}
-            _ => return false,
-        }
-    }
-}
-
-fn matches(name: &str, pattern: &str) -> bool {
-    match pattern.split_once('*') {
-        None => name == pattern,
-        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
-            let mut ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
-            ends.any(|at| rest.get(at..).is_some_and(|rest| matches(rest, after)))
-        }),
     }
 }
 

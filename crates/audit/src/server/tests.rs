@@ -1,7 +1,7 @@
 //! What holds between a change and the reader of the lines that come of it.
 
 use portledger_model::{Sighting, Zone};
-use portledger_servers::{Format, Options, Reader, Reading};
+use portledger_servers::{Format, FormatError, Options, Reader, Reading, names};
 
 use super::*;
 use crate::{Wish, testing::Image};
@@ -149,28 +149,45 @@ fn what_a_change_has_written_is_read_with_its_port_and_its_instant() {
     }
 }
 
+/// The headings that every page has, in this order.
+const HEADINGS: [&str; 4] = [
+    "## What to change",
+    "## What it costs",
+    "## Behind a proxy",
+    "## The time",
+];
+
 #[test]
-fn facts_name_formats_that_can_be_read_and_every_page_has_its_parts() {
+fn every_server_has_its_row_and_its_page() {
+    let mut seen = Vec::new();
     for server in all() {
         let facts = server.facts();
-        for format in &facts.formats {
-            let is_example = format.ends_with("FORMAT") || format.ends_with("PREFIX");
-            assert!(is_example || Format::parse(format).is_ok(), "{format}");
-        }
-        let guide = server.guide();
-        assert!(
-            guide.starts_with(&format!("# {}\n", facts.title)),
-            "{}",
-            facts.title
-        );
-        let parts = [
-            "## What to change",
-            "## What it costs",
-            "## Behind a proxy",
-            "## The time",
-        ];
-        for part in parts {
-            assert!(guide.contains(part), "{}: {part}", facts.name);
+        assert!(!seen.contains(&&facts.name), "{}", facts.name);
+        seen.push(&facts.name);
+        let page = server.guide();
+        assert!(page.starts_with(&format!("# {}\n", facts.title)), "{page}");
+        let headings: Vec<&str> = page
+            .lines()
+            .filter(|line| line.starts_with("## "))
+            .collect();
+        assert_eq!(headings, HEADINGS, "{}", facts.name);
+        assert!(!facts.how.is_empty());
+    }
+}
+
+#[test]
+fn the_formats_that_are_named_can_be_read() {
+    for server in all() {
+        for format in &server.facts().formats {
+            let is_known = match format.split_once(':') {
+                // A wrong name would be said to be no format at all.
+                Some((server, _)) => !matches!(
+                    Format::parse(&format!("{server}:")),
+                    Err(FormatError::Name { .. })
+                ),
+                None => names().any(|(name, _)| name == format),
+            };
+            assert!(is_known, "{format}");
         }
     }
 }

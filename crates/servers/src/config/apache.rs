@@ -74,7 +74,7 @@ impl Reader<'_> {
             return Ok(());
         }
         if let Some(section) = line.strip_prefix('<') {
-            self.section(section);
+            self.section(section, place);
             return Ok(());
         }
         let (name, rest) = line.split_once([' ', '\t']).unwrap_or((line, ""));
@@ -111,11 +111,13 @@ impl Reader<'_> {
         Ok(())
     }
 
-    fn section(&mut self, section: &str) {
+    fn section(&mut self, section: &str, place: &Place) {
         let lower = section.to_ascii_lowercase();
         if lower.starts_with("virtualhost") {
+            // Many hosts have the same words: the place tells them apart.
             let label = section.trim_end_matches('>').trim();
-            self.scopes.push(Scope::named(label));
+            self.scopes
+                .push(Scope::named(&format!("{label} ({place})")));
             self.in_virtual_host = true;
         } else if lower.starts_with("/virtualhost") {
             self.in_virtual_host = false;

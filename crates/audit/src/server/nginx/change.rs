@@ -1,6 +1,6 @@
 //! What to change in nginx's configuration.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use portledger_servers::{
     Format,
@@ -9,8 +9,9 @@ use portledger_servers::{
 
 use super::{Configuration, FixError, Wish};
 use crate::{
-    Change, CommandLine, Edit,
-    text::{Replacements, indentation, line_start},
+    Change, CommandLine,
+    plan::{self, beside, by_hand},
+    text::{indentation, line_start},
 };
 
 const COMBINED_PORT: &str = r#"log_format combined_port '$remote_addr - $remote_user [$time_local] "$request" '
@@ -34,7 +35,7 @@ pub(super) fn change(
         .collect();
     let mut plan = Plan {
         configuration,
-        edits: BTreeMap::new(),
+        edits: plan::Plan::default(),
         http: Vec::new(),
         needs: None,
     };
@@ -46,13 +47,13 @@ pub(super) fn change(
     }
     plan.define()?;
     let mut remarks = Vec::new();
-    if plan.edits.values().any(|edits| !edits.is_empty()) && wish == Wish::InPlace {
+    if !plan.edits.is_empty() && wish == Wish::InPlace {
         remarks.push(
             "the port is the last column: GoAccess, AWStats, Webalizer, lnav and fail2ban's nginx filters read on; Analog and fail2ban's apache-badbots do not: for them take --parallel".to_owned(),
         );
     }
     Ok(Change {
-        edits: plan.into_edits()?,
+        edits: plan.edits.edits(|file| configuration.files.text(file))?,
         check: Some(CommandLine::new("nginx", &["-t", "-c", path])),
         reload: "nginx -s reload".to_owned(),
         remarks,
@@ -68,7 +69,7 @@ enum Needed {
 
 struct Plan<'a> {
     configuration: &'a Configuration,
-    edits: BTreeMap<String, Replacements>,
+    edits: plan::Plan,
     /// Directives for the beginning of the `http` block.
     http: Vec<String>,
     needs: Option<Needed>,
@@ -178,11 +179,11 @@ impl Plan<'_> {
                 return Err(by_hand(&format.place, &why));
             }
         }
-        self.into_http()
+        self.put_into_http()
     }
 
     /// Puts what is wanted there at the beginning of the `http` block.
-    fn into_http(&mut self) -> Result<(), FixError> {
+    fn put_into_http(&mut self) -> Result<(), FixError> {
         if self.http.is_empty() {
             return Ok(());
         }
@@ -206,7 +207,7 @@ impl Plan<'_> {
             .drain(..)
             .map(|line| format!("\n    {line}"))
             .collect();
-        self.add(&place.file.to_string(), open..open, with);
+        self.add(place.file.as_ref(), open..open, with);
         Ok(())
     }
 
@@ -232,10 +233,7 @@ impl Plan<'_> {
     }
 
     fn add(&mut self, file: &str, place: Range<usize>, with: String) {
-        self.edits
-            .entry(file.to_owned())
-            .or_default()
-            .add(place, with);
+        self.edits.add(file, place, with);
     }
 
     /// Whether `$remote_port` is a proxy's.
@@ -260,27 +258,6 @@ impl Plan<'_> {
         } else {
             "$remote_port".to_owned()
         }
-    }
-
-    fn into_edits(self) -> Result<Vec<Edit>, FixError> {
-        let files = &self.configuration.files;
-        let edits = self
-            .edits
-            .into_iter()
-            .filter(|(_, edits)| !edits.is_empty());
-        edits
-            .map(|(path, edits)| {
-                let before = files.text(&path).to_owned();
-                let after = edits.apply(&before).ok_or_else(|| FixError::ByHand {
-                    why: format!("{path}: two changes meet at one place"),
-                })?;
-                Ok(Edit {
-                    path,
-                    before: Some(before),
-                    after,
-                })
-            })
-            .collect()
     }
 }
 
@@ -323,19 +300,4 @@ fn semicolon(text: &str) -> Option<usize> {
         }
     }
     None
-}
-
-/// `/var/log/nginx/access.log` has `/var/log/nginx/access.connections.log` beside it, which the
-/// same rotation takes.
-fn beside(path: &str) -> String {
-    match path.strip_suffix(".log") {
-        Some(stem) => format!("{stem}.connections.log"),
-        None => format!("{path}.connections"),
-    }
-}
-
-fn by_hand(place: &Place, why: &str) -> FixError {
-    FixError::ByHand {
-        why: format!("{place}: {why}"),
-    }
 }

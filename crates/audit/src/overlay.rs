@@ -1,0 +1,118 @@
+//! A change is offered only when its result, read as the server would read it, is what was wanted.
+
+use portledger_model::Timestamp;
+
+use crate::{
+    Change, FixError, Server,
+    machine::{Machine, Output, ReadError},
+};
+
+/// The change, where a look at its result finds port and exact time in every log.
+///
+/// # Errors
+/// When it does not, which a person has to see to.
+pub(crate) fn proven(
+    server: &dyn Server,
+    machine: &dyn Machine,
+    path: &str,
+    change: Change,
+) -> Result<Change, FixError> {
+    let after = Overlay {
+        machine,
+        change: &change,
+    };
+    let by_hand = |why: String| FixError::ByHand { why };
+    let instance = server.look(&after, path).map_err(|error| {
+        by_hand(format!(
+            "this program's change would not be understood ({error}): change it by hand; {}",
+            server.facts().how
+        ))
+    })?;
+    let lacking = instance
+        .logs
+        .iter()
+        .find(|log| !log.records.are_enough() && !log.is_covered);
+    match lacking {
+        Some(log) => Err(by_hand(format!(
+            "{}: no change that this program knows gets the client's port and a certain time into it; {}",
+            log.path,
+            server.facts().how
+        ))),
+        None if instance.logs.is_empty() => Err(by_hand(format!(
+            "{path}: no log was found that could be changed; {}",
+            server.facts().how
+        ))),
+        None => Ok(change),
+    }
+}
+
+/// A machine as it would be.
+struct Overlay<'a> {
+    machine: &'a dyn Machine,
+    change: &'a Change,
+}
+
+impl Machine for Overlay<'_> {
+    fn read(&self, path: &str) -> Result<Vec<u8>, ReadError> {
+        let mut edits = self.change.edits.iter();
+        match edits.find(|edit| edit.path == path) {
+            Some(edit) => Ok(edit.after.as_bytes().to_vec()),
+            None => self.machine.read(path),
+        }
+    }
+
+    fn newest(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError> {
+        self.machine.newest(path, most)
+    }
+
+    fn glob(&self, pattern: &str) -> Vec<String> {
+        let mut found = self.machine.glob(pattern);
+        let new = self.change.edits.iter().map(|edit| &edit.path);
+        found.extend(
+            new.filter(|path| is_named_by(path, pattern) && !found.contains(path))
+                .cloned()
+                .collect::<Vec<_>>(),
+        );
+        found.sort();
+        found
+    }
+
+    fn modified(&self, path: &str) -> Option<Timestamp> {
+        self.machine.modified(path)
+    }
+
+    /// Programs would tell of the files as they are.
+    fn run(&self, _: &str, _: &[&str]) -> Option<Output> {
+        None
+    }
+
+    fn feed(&self, _: &str, _: &[&str], _: &str) -> Option<Output> {
+        None
+    }
+
+    fn now(&self) -> Timestamp {
+        self.machine.now()
+    }
+}
+
+/// Whether a pattern with `*` names a path: `*` stands for anything within one part of it.
+pub(crate) fn is_named_by(path: &str, pattern: &str) -> bool {
+    let (mut paths, mut patterns) = (path.split('/'), pattern.split('/'));
+    loop {
+        match (paths.next(), patterns.next()) {
+            (None, None) => return true,
+            (Some(name), Some(pattern)) if matches(name, pattern) => {}
+            _ => return false,
+        }
+    }
+}
+
+fn matches(name: &str, pattern: &str) -> bool {
+    match pattern.split_once('*') {
+        None => name == pattern,
+        Some((before, after)) => name.strip_prefix(before).is_some_and(|rest| {
+            let mut ends = rest.char_indices().map(|(at, _)| at).chain([rest.len()]);
+            ends.any(|at| rest.get(at..).is_some_and(|rest| matches(rest, after)))
+        }),
+    }
+}
