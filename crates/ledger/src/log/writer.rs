@@ -17,6 +17,7 @@ use super::{
     disk::{Disk, LogFile},
     folder::{self, LastFile},
     frame,
+    key_use::KeyUse,
     keys::{DayKey, Keys, LeafRoom},
     names::Names,
     payload,
@@ -59,6 +60,7 @@ pub(crate) struct LogWriter<C> {
     form: Form,
     disk: Box<dyn Disk>,
     keys: Arc<Keys>,
+    key_use: KeyUse,
     tree: Tree,
     file: Box<dyn LogFile>,
     path: PathBuf,
@@ -70,8 +72,6 @@ pub(crate) struct LogWriter<C> {
     durable: u64,
     marked: u64,
     scratch: Scratch,
-    /// The newest day of the last file's records, and of those written since.
-    newest: Day,
     poison: Option<String>,
     _lock: File,
     content: PhantomData<fn(C)>,
@@ -95,14 +95,13 @@ impl<C: Content> LogWriter<C> {
         keys: Arc<Keys>,
         form: Form,
     ) -> Result<(Self, Option<Cut>), Error> {
+        let key_use = KeyUse::open(dir)?;
         let headless = remove_headless(dir)?;
         let files = folder::list(dir)?;
         let from = files.last().map_or(RecordNumber(0), |(first, _)| *first);
         let mut leaves = Vec::new();
         let mut hasher = Hasher::<C>::new(&keys);
-        let mut newest = Day::from_number(i32::MIN);
         let contents = folder::read(dir, from, |chunk| {
-            newest = newest.max(chunk.day);
             let known = hasher.chunk(&chunk)?;
             leaves.push((chunk.first.0 + u64::from(chunk.records), known));
             Ok(())
@@ -136,6 +135,7 @@ impl<C: Content> LogWriter<C> {
             form,
             disk,
             keys,
+            key_use,
             tree,
             file: tail.file,
             path: tail.path,
@@ -144,7 +144,6 @@ impl<C: Content> LogWriter<C> {
             durable: tail.length,
             marked: tail.marked,
             scratch: Scratch::default(),
-            newest,
             poison: None,
             _lock: lock,
             content: PhantomData,
@@ -163,6 +162,10 @@ impl<C: Content> LogWriter<C> {
         if self.length >= self.form.file_bytes && self.next() != self.first {
             self.rotate()?;
         }
+        if self.key_use.begin()? {
+            // What is sealed with a destroyed key nobody can read.
+            self.keys.look_again();
+        }
         let before = self.tree.before();
         let mut scratch = std::mem::take(&mut self.scratch);
         let written = self
@@ -171,6 +174,9 @@ impl<C: Content> LogWriter<C> {
         self.scratch = scratch;
         if written.is_err() {
             self.tree.go_back(before);
+        }
+        if self.durable == self.length {
+            self.key_use.end()?;
         }
         written
     }
@@ -185,6 +191,7 @@ impl<C: Content> LogWriter<C> {
             self.durable = self.length;
             self.tree.write()?;
         }
+        self.key_use.end()?;
         self.mark()
     }
 
@@ -227,11 +234,6 @@ impl<C: Content> LogWriter<C> {
     }
 
     fn frame(&mut self, day: Day, items: &[C::Item], scratch: &mut Scratch) -> Result<(), Error> {
-        if day < self.newest {
-            // It may have been deleted meanwhile: what is sealed with its old key nobody can read.
-            self.keys.look_again(day);
-        }
-        self.newest = self.newest.max(day);
         let key: Arc<DayKey> = self.keys.get_or_create(day)?;
         let first = self.next();
         let records = u32::try_from(items.len()).unwrap_or(u32::MAX);
