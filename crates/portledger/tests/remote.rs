@@ -58,8 +58,7 @@ impl Remote {
     }
 
     fn run(&self, args: &str) -> Ended {
-        self.place
-            .run(&args.split_whitespace().collect::<Vec<_>>())
+        self.place.run(&args.split_whitespace().collect::<Vec<_>>())
     }
 
     /// So many hours after the first day's beginning.
@@ -189,7 +188,10 @@ fn a_ledger_whose_days_lie_in_a_remote_store_answers_proves_and_forgets() {
         .json();
     assert_eq!(checked["record"]["internal"], "100.64.1.6");
     let verified = remote.verified();
-    assert_eq!((&verified["days"], &verified["deleted"]), (&5.into(), &0.into()));
+    assert_eq!(
+        (&verified["days"], &verified["deleted"]),
+        (&5.into(), &0.into())
+    );
 
     // The first day's time is past.
     let first = &sealed[0];

@@ -87,13 +87,14 @@ struct Scratch {
 
 impl<C: Content> LogWriter<C> {
     /// Opens the log in `dir`, whose lock was taken, or begins one. The unfinished end of a crash
-    /// is cut off.
+    /// is cut off. `is_deleted` says whether a chunk that cannot be opened was deleted.
     pub(crate) fn open(
         disk: Box<dyn Disk>,
         dir: &Path,
         lock: File,
         keys: Arc<Keys>,
         form: Form,
+        mut is_deleted: impl FnMut(&Chunk<'_>) -> Result<bool, Error>,
     ) -> Result<(Self, Option<Cut>), Error> {
         let key_use = KeyUse::open(dir)?;
         let headless = remove_headless(dir)?;
@@ -102,7 +103,12 @@ impl<C: Content> LogWriter<C> {
         let mut leaves = Vec::new();
         let mut hasher = Hasher::<C>::new(&keys);
         let contents = folder::read(dir, from, |chunk| {
-            let known = hasher.chunk(&chunk)?;
+            let known = match hasher.chunk(&chunk)? {
+                Leaves::Known(known) => Some(known),
+                // What stands for it are stored hashes: nothing else may be passed over so.
+                Leaves::Shut(flaw) if !is_deleted(&chunk)? => return Err(flaw.into()),
+                Leaves::Shut(_) => None,
+            };
             leaves.push((chunk.first.0 + u64::from(chunk.records), known));
             Ok(())
         })?;
@@ -334,6 +340,13 @@ impl<C: Content> LogWriter<C> {
     }
 }
 
+/// The leaves of a chunk's records.
+pub(crate) enum Leaves {
+    Known(Vec<Hash>),
+    /// It does not open: it was deleted with its day's key, or it or the key was changed or removed.
+    Shut(Flaw),
+}
+
 /// Makes the leaves of what a log holds.
 pub(crate) struct Hasher<'a, C: Content> {
     keys: &'a Keys,
@@ -354,10 +367,10 @@ impl<'a, C: Content> Hasher<'a, C> {
         }
     }
 
-    /// The leaves of a chunk's records; `None` where they were deleted with their day's key.
-    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<Option<Vec<Hash>>, Error> {
+    /// The leaves of a chunk's records.
+    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<Leaves, Error> {
         let Some(key) = self.keys.get(chunk.day)? else {
-            return Ok(None);
+            return Ok(Leaves::Shut(Flaw::Sealed(chunk.day)));
         };
         let mut all = Vec::new();
         let read = items::<C>(chunk, Some(&key), |_, item| {
@@ -365,16 +378,14 @@ impl<'a, C: Content> Hasher<'a, C> {
             Ok(())
         });
         match read {
-            // The day was deleted, and has another key since, for what came late. Stored hashes and
-            // kept leaves stand for it; where it was changed instead, these and the signed root
-            // tell, and whoever needs the records finds that they cannot be opened.
-            Err(Error::Flawed(Flaw::Key(_))) => return Ok(None),
+            // The day may have been deleted, and have another key since, for what came late.
+            Err(Error::Flawed(flaw @ Flaw::Key(_))) => return Ok(Leaves::Shut(flaw)),
             read => read?,
         }
         let mut room = LeafRoom::default();
         let text = |item: &_, out: &mut _| C::text(item, &mut self.texts, out);
         key.leaves(chunk.first, &all, text, &mut room);
-        Ok(Some(room.leaves))
+        Ok(Leaves::Known(room.leaves))
     }
 
     /// The leaf of one record.
