@@ -201,7 +201,9 @@ impl Archive {
         let place = match entry.state {
             _ if entry.is_there() => Place::Segment(*day, entry),
             // What came for it since it was deleted is there until it is deleted, too.
-            DayState::Deleted if !entry.segments.is_empty() => Place::Late(*day, entry),
+            DayState::Deleted | DayState::Deleting if !entry.segments.is_empty() => {
+                Place::Late(*day, entry)
+            }
             _ => Place::Deleted,
         };
         Ok((place, Some(*run)))

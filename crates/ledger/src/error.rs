@@ -22,6 +22,15 @@ pub enum Error {
         /// The ledger's folder.
         dir: PathBuf,
     },
+    /// Somebody who writes has not made durable what it wrote, so that no key can be destroyed.
+    #[error(
+        "{}: whoever writes to it has not synced for long, so that nothing can be deleted; try again",
+        dir.display()
+    )]
+    Unsettled {
+        /// The log's folder.
+        dir: PathBuf,
+    },
     /// The operating system refused.
     #[error("cannot {action} {}: {source}", path.display())]
     Io {

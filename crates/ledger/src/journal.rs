@@ -1,7 +1,11 @@
 //! The journal: who asked what, what was deleted, which cases hold what. A log of the same kind
 //! as that of the records, proven in the same way.
 
-use std::{fs, io, path::Path};
+use std::{
+    collections::{BTreeMap, BTreeSet},
+    fs, io,
+    path::Path,
+};
 
 use portledger_model::{RecordNumber, Timestamp};
 use portledger_proof::Hash;
@@ -17,10 +21,10 @@ use crate::{
         folder,
         names::Names,
         tree::{GROUP, keep_leaves, kept_leaves},
-        writer::{Form, Hasher, LogWriter, items},
+        writer::{Form, Hasher, Leaves, LogWriter, items},
     },
     sign,
-    writer::PATIENCE,
+    writer::{PATIENCE, signed_is_there},
 };
 
 /// Log files of the journal are small: each who asks reads the last one.
@@ -46,6 +50,17 @@ pub(crate) struct Leaf {
     day: Day,
     /// `None` where it was destroyed with its day's key, and all others of its group too.
     pub(crate) hash: Option<Hash>,
+}
+
+/// What the journal says was deleted.
+#[derive(Default)]
+pub(crate) struct Deletions {
+    /// The days of records, and how many records had been made on each when it was deleted last.
+    pub(crate) records: BTreeMap<Day, u64>,
+    /// The days of questions.
+    pub(crate) questions: BTreeSet<Day>,
+    /// The days of the journal whose entries cannot be read.
+    pub(crate) unread: BTreeSet<Day>,
 }
 
 /// The journal as a log's content.
@@ -107,10 +122,18 @@ impl Journal {
             calendar: home.settings().calendar,
         };
         let keys = home.keys::<Entries>();
-        let (mut log, _) = LogWriter::<Entries>::open(Box::new(Real), &dir, lock, keys, form)?;
+        let signing = home.signing::<Entries>()?;
+        let signed = sign::published(&dir, signing.verifier())?;
+        // What does not open may have been deleted; whether the hashes that stand for it are those
+        // that were signed shows at once.
+        let (mut log, _) =
+            LogWriter::<Entries>::open(Box::new(Real), &dir, lock, keys, form, |_| Ok(true))?;
+        if let Some((signed, _)) = signed {
+            signed_is_there(&log, &signed)?;
+        }
         log.append(&written)?;
         log.sync()?;
-        sign::publish(&dir, &home.signing::<Entries>()?.sign(log.edge())?)?;
+        sign::publish(&dir, &signing.sign(log.edge())?)?;
         Ok(RecordNumber(log.next().0.saturating_sub(1)))
     }
 
@@ -138,6 +161,27 @@ impl Journal {
             })
         })?;
         Ok(forgotten)
+    }
+
+    /// What it says was deleted.
+    pub(crate) fn deletions(home: &Home) -> Result<Deletions, Error> {
+        let keys = home.keys::<Entries>();
+        let mut told = Deletions::default();
+        folder::read(&home.journal_dir(), RecordNumber(0), |chunk| {
+            let key = keys.get(chunk.day)?;
+            let read = items::<Entries>(&chunk, key.as_deref(), |_, written| {
+                told.add(&serde_json::from_str(&written.text).unwrap_or_default());
+                Ok(())
+            });
+            match read {
+                Err(Error::Flawed(Flaw::Sealed(day) | Flaw::Key(day))) => {
+                    told.unread.insert(day);
+                    Ok(())
+                }
+                read => read,
+            }
+        })?;
+        Ok(told)
     }
 
     /// Destroys the key of a day's entries, so that nobody reads them any more. Their hashes stay
@@ -168,7 +212,10 @@ impl Journal {
         let mut hasher = Hasher::<Entries>::new(&keys);
         let mut leaves = Vec::new();
         folder::read(&dir, RecordNumber(0), |chunk| {
-            let known = hasher.chunk(&chunk)?.unwrap_or_default();
+            let known = match hasher.chunk(&chunk)? {
+                Leaves::Known(known) => known,
+                Leaves::Shut(_) => Vec::new(),
+            };
             leaves.extend((0..chunk.records as usize).map(|at| Leaf {
                 day: chunk.day,
                 hash: known.get(at).copied(),
@@ -204,6 +251,20 @@ impl Journal {
             fs::remove_file(&path).map_err(|error| Error::io(&path, "remove", error))?;
         }
         Ok(())
+    }
+}
+
+impl Deletions {
+    fn add(&mut self, entry: &Value) {
+        let day = |name| entry.get(name)?.as_str()?.parse::<Day>().ok();
+        if entry.get("kind").and_then(Value::as_str) != Some("deletion") {
+            return;
+        }
+        if let Some(day) = day("day") {
+            let records = entry.get("records").and_then(Value::as_u64);
+            self.records.insert(day, records.unwrap_or(0));
+        }
+        self.questions.extend(day("questions_of"));
     }
 }
 

@@ -79,6 +79,9 @@ pub struct Keeper {
     /// What a test has left before the power fails.
     #[cfg(test)]
     steps: Option<std::sync::atomic::AtomicU64>,
+    /// What a test has happen at each step.
+    #[cfg(test)]
+    meanwhile: Option<Box<dyn Fn()>>,
     _lock: File,
 }
 
@@ -101,6 +104,8 @@ impl Keeper {
             sizes: Sizes::default(),
             #[cfg(test)]
             steps: None,
+            #[cfg(test)]
+            meanwhile: None,
             _lock: lock,
         })
     }
@@ -139,8 +144,18 @@ impl Keeper {
         self.steps = Some(steps.into());
     }
 
+    /// From now on, this happens before each thing beside the store is removed or kept.
+    #[cfg(test)]
+    pub(crate) fn meanwhile(&mut self, happens: impl Fn() + 'static) {
+        self.meanwhile = Some(Box::new(happens));
+    }
+
     /// Comes before each change of what is not in the store, so that a test can fail it.
     pub(crate) fn step(&self) -> Result<(), Error> {
+        #[cfg(test)]
+        if let Some(happens) = &self.meanwhile {
+            happens();
+        }
         #[cfg(test)]
         if let Some(steps) = &self.steps {
             use std::sync::atomic::Ordering::Relaxed;

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use crate::{
     Error,
     calendar::{Calendar, Day},
+    log::chunk::Chunk,
     timeline::{Timeline, micros},
 };
 
@@ -178,6 +179,13 @@ impl Manifest {
             store.delete(&path)?;
         }
         Ok(())
+    }
+
+    /// Whether a chunk of the log was deleted: its day was, after it had gone into segments.
+    pub(crate) fn has_deleted(&self, chunk: &Chunk<'_>) -> bool {
+        let end = chunk.first.0.saturating_add(chunk.records.into());
+        let entry = self.days.get(&chunk.day);
+        end <= self.sealed_until.0 && entry.is_some_and(|entry| !entry.is_there())
     }
 
     /// Whether a segment is in the list.

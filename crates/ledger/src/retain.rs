@@ -13,8 +13,12 @@ use crate::{
     archive::Archive,
     home::Home,
     journal::{Entries, Entry, Journal},
-    log::tree::{GROUP, keep_leaves},
+    log::{
+        key_use::Destroying,
+        tree::{GROUP, keep_leaves},
+    },
     manifest::{DayEntry, DayState, Hold, Run, day_path},
+    writer::PATIENCE,
 };
 
 /// What [`Keeper::retain`] did.
@@ -40,6 +44,9 @@ pub struct Due {
 }
 
 const A_DAY: Duration = Duration::from_secs(86_400);
+
+/// How often a day is sealed again before it is deleted, because something came late for it.
+const ATTEMPTS: u32 = 3;
 
 impl Keeper {
     /// The days whose time is past at `now`, as the ledger's settings say; none where they say
@@ -100,32 +107,18 @@ impl Keeper {
     /// time.
     pub fn retain(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<Retained, Error> {
         self.seal(now)?;
-        self.finish_deletions()?;
+        self.finish_deletions(now, by)?;
         let days = self.due(now);
-        let deletion = |what: Value| {
-            let mut says = by.clone();
-            says.insert("kind".into(), json!("deletion"));
-            says.extend(what.as_object().cloned().unwrap_or_default());
-            Entry { at: now, says }
-        };
         let questions = self.questions_due(now)?;
         for day in &questions {
-            let entry = deletion(json!({ "questions_of": day.to_string() }));
+            let what = json!({ "questions_of": day.to_string() });
             self.step()?;
-            Journal::append_to(self.home(), &[entry])?;
+            Journal::append_to(self.home(), &[deletion(now, by, what)])?;
             self.step()?;
             Journal::forget(self.home(), *day)?;
         }
         for due in days.iter().filter(|due| due.held_by.is_none()) {
-            let what = json!({ "day": due.day.to_string(), "records": due.records });
-            self.step()?;
-            Journal::append_to(self.home(), &[deletion(what)])?;
-            self.keep_what_proves_others(due.day)?;
-            if let Some(entry) = self.manifest_mut().days.get_mut(&due.day) {
-                entry.state = DayState::Deleting;
-            }
-            self.publish([])?;
-            self.finish_deletions()?;
+            self.delete(due.day, now, by)?;
         }
         Ok(Retained { days, questions })
     }
@@ -155,40 +148,87 @@ impl Keeper {
         &self.manifest().holds
     }
 
-    /// Destroys the keys and files of days that are being deleted.
-    fn finish_deletions(&mut self) -> Result<(), Error> {
+    /// Deletes the days whose deletion was begun and not finished.
+    fn finish_deletions(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<(), Error> {
         let days = self.manifest().days.iter();
         let deleting: Vec<Day> = days
             .filter(|(_, entry)| entry.state == DayState::Deleting)
             .map(|(day, _)| *day)
             .collect();
-        for &day in &deleting {
-            self.step()?;
-            self.shelf().keys().destroy(day)?;
-            self.step()?;
-            self.shelf().store().delete_all(&day_path(day)?)?;
-            if let Some(entry) = self.manifest_mut().days.get_mut(&day) {
-                entry.state = DayState::Deleted;
+        for day in deleting {
+            if self.shelf().keys().get(day)?.is_none()
+                && let Some(entry) = self.manifest_mut().days.get_mut(&day)
+            {
+                // Former releases cleared the list only at the end.
                 entry.segments.clear();
             }
+            self.delete(day, now, by)?;
         }
-        if deleting.is_empty() {
-            return Ok(());
+        Ok(())
+    }
+
+    /// Destroys the key and the files of a day.
+    ///
+    /// What comes late for it is written with that key until the last moment. All of it is in
+    /// segments before the key goes: in the log it could neither be read nor be passed over.
+    fn delete(&mut self, day: Day, now: Timestamp, by: &Map<String, Value>) -> Result<(), Error> {
+        let mut attempts = 0;
+        let (known, destroying) = loop {
+            // What it tells of later days goes to those.
+            self.seal(now)?;
+            let known = self.runs(day);
+            self.keep_what_proves_others(&known)?;
+            let destroying = Destroying::begin(&self.home().log_dir(), PATIENCE)?;
+            self.flush_all()?;
+            attempts += 1;
+            // Where there is no end of it, the day goes all the same: its time is past.
+            if attempts == ATTEMPTS || known == self.runs(day) {
+                break (known, destroying);
+            }
+        };
+        let mut late = self.runs(day);
+        late.retain(|run| !known.contains(run));
+        self.keep_what_proves_others(&late)?;
+        let records: u64 = self.runs(day).iter().map(|run| run.records).sum();
+        let what = json!({ "day": day.to_string(), "records": records });
+        self.step()?;
+        Journal::append_to(self.home(), &[deletion(now, by, what)])?;
+        if let Some(entry) = self.manifest_mut().days.get_mut(&day) {
+            entry.state = DayState::Deleting;
+            entry.segments.clear();
+        }
+        self.publish([])?;
+        self.step()?;
+        destroying.count()?;
+        self.shelf().keys().destroy(day)?;
+        drop(destroying);
+        self.step()?;
+        self.shelf().store().delete_all(&day_path(day)?)?;
+        if let Some(entry) = self.manifest_mut().days.get_mut(&day) {
+            entry.state = DayState::Deleted;
         }
         self.publish([])
     }
 
-    /// Keeps the leaves of the groups that a day shares with others: from the records alone the
-    /// hashes of such a group could not be made any more.
-    fn keep_what_proves_others(&self, day: Day) -> Result<(), Error> {
+    /// The runs of the records that were made on a day.
+    fn runs(&self, day: Day) -> Vec<Run> {
+        let entry = self.manifest().days.get(&day);
+        entry.map(|entry| entry.runs.clone()).unwrap_or_default()
+    }
+
+    /// Keeps the leaves of the groups that a day's runs share with others: from the records alone
+    /// the hashes of such a group could not be made any more.
+    fn keep_what_proves_others(&self, runs: &[Run]) -> Result<(), Error> {
+        if runs.is_empty() {
+            return Ok(());
+        }
         let home = Home::open(self.home().dir())?;
         let home = home.ok_or_else(|| Error::NoLedger {
             dir: self.home().dir().into(),
         })?;
         let log = home.log_dir();
         let archive = Archive::open(home)?;
-        let runs = self.manifest().days.get(&day).map(|entry| &entry.runs);
-        let mut groups: Vec<u64> = runs.into_iter().flatten().flat_map(shared_groups).collect();
+        let mut groups: Vec<u64> = runs.iter().flat_map(shared_groups).collect();
         groups.dedup();
         for group in groups {
             self.step()?;
@@ -196,6 +236,14 @@ impl Keeper {
         }
         Ok(())
     }
+}
+
+/// The journal's entry of a deletion, and by whom it is.
+fn deletion(at: Timestamp, by: &Map<String, Value>, what: Value) -> Entry {
+    let mut says = by.clone();
+    says.insert("kind".into(), json!("deletion"));
+    says.extend(what.as_object().cloned().unwrap_or_default());
+    Entry { at, says }
 }
 
 /// The groups at either end of a run that it does not fill.

@@ -84,6 +84,6 @@ pub fn verify(
             Err(error) => verified.problem(name, error),
         }
     }
-    journal::verify(&home()?, &mut verified);
+    journal::verify(&home()?, archive.manifest(), &mut verified);
     Ok(verified)
 }

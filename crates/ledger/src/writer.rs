@@ -8,16 +8,20 @@ use std::{
 
 use portledger_keys::DataKey;
 use portledger_model::{Record, RecordNumber};
+use portledger_proof::Checkpoint;
 
 use crate::{
     Error, Ledger, Settings,
     home::Home,
     journal::Journal,
     log::{
+        chunk::Chunk,
+        content::Content,
         disk::{Disk, Real},
         folder, v1,
         writer::{Cut, Form, LogWriter},
     },
+    manifest::Manifest,
     record::Records,
     sign::{self, Signing},
 };
@@ -218,7 +222,17 @@ fn open_log(
     folder::say_who_writes(&lock, collects).map_err(|error| Error::io(&dir, "lock", error))?;
     let signed = sign::published(&dir, home.signing::<Records>()?.verifier())?;
     let signed = signed.map(|(checkpoint, _)| checkpoint);
-    let (log, cut) = LogWriter::open(disk, &dir, lock, home.keys::<Records>(), form)?;
+    let mut manifest = None;
+    // The list of sealed days is looked at where a chunk does not open, which is seldom.
+    let is_deleted = |chunk: &Chunk<'_>| {
+        let manifest = match &mut manifest {
+            Some(manifest) => manifest,
+            unread => unread.insert(Manifest::newest_or_new(&home.store()?, form.calendar)?),
+        };
+        Ok(manifest.has_deleted(chunk))
+    };
+    let keys = home.keys::<Records>();
+    let (log, cut) = LogWriter::open(disk, &dir, lock, keys, form, is_deleted)?;
     if let Some(signed) = signed {
         signed_is_there(&log, &signed)?;
     }
@@ -227,9 +241,9 @@ fn open_log(
 
 /// Whether the log still has all that was signed. Where the newest checkpoint speaks of the whole
 /// log, as after every orderly end, it is compared to the last byte; `verify` compares all of it.
-fn signed_is_there(
-    log: &LogWriter<Records>,
-    signed: &portledger_proof::Checkpoint,
+pub(crate) fn signed_is_there<C: Content>(
+    log: &LogWriter<C>,
+    signed: &Checkpoint,
 ) -> Result<(), Error> {
     let edge = log.edge();
     if edge.size() < signed.size() {

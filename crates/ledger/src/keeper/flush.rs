@@ -11,7 +11,10 @@ use portledger_segments::{
 use super::Keeper;
 use crate::{
     Day, Error,
-    log::{folder, writer::items},
+    log::{
+        folder::{self, Contents},
+        writer::items,
+    },
     manifest::SegmentEntry,
     recent::told,
     record::Records,
@@ -24,21 +27,43 @@ type Numbered = Vec<(RecordNumber, Record)>;
 impl Keeper {
     /// Makes parts of what is durable in the log and in no part yet, while it is `at_least` so
     /// many records. Returns how many that were.
-    pub(super) fn flush_log(&mut self, at_least: u64) -> Result<u64, Error> {
+    pub(crate) fn flush_log(&mut self, at_least: u64) -> Result<u64, Error> {
         let before = self.manifest.sealed_until.0;
-        loop {
-            let (slice, until) = self.slice()?;
-            if (slice.len() as u64) < at_least.max(1) {
-                return Ok(self.manifest.sealed_until.0 - before);
-            }
-            self.flush_slice(&slice)?;
-            self.manifest.sealed_until = until;
-            self.publish([])?;
-        }
+        while let (slice, contents) = self.slice()?
+            && self.flush_until(slice, contents.durable, at_least)?
+        {}
+        Ok(self.manifest.sealed_until.0 - before)
     }
 
-    /// The next durable records of the log: a part's worth, and the rest of the file they end in.
-    fn slice(&self) -> Result<(Numbered, RecordNumber), Error> {
+    /// Makes parts of all that is in the log and in no part yet, while nobody writes.
+    pub(crate) fn flush_all(&mut self) -> Result<(), Error> {
+        folder::sync_last(&self.home.log_dir())?;
+        while let (slice, contents) = self.slice()?
+            && self.flush_until(slice, contents.next, 1)?
+        {}
+        Ok(())
+    }
+
+    /// Makes parts of the records before `until`, which are durable, where they are `at_least` so
+    /// many.
+    fn flush_until(
+        &mut self,
+        mut slice: Numbered,
+        until: RecordNumber,
+        at_least: u64,
+    ) -> Result<bool, Error> {
+        slice.retain(|(number, _)| *number < until);
+        if (slice.len() as u64) < at_least.max(1) {
+            return Ok(false);
+        }
+        self.flush_slice(&slice)?;
+        self.manifest.sealed_until = until;
+        self.publish([])?;
+        Ok(true)
+    }
+
+    /// The next records of the log: a part's worth, and the rest of the file they end in.
+    fn slice(&self) -> Result<(Numbered, Contents), Error> {
         let from = self.manifest.sealed_until;
         let keys = self.shelf.keys();
         let mut slice = Numbered::new();
@@ -54,9 +79,7 @@ impl Keeper {
                 Ok(())
             })
         })?;
-        let durable = contents.durable.max(from);
-        slice.retain(|(number, _)| *number < durable);
-        Ok((slice, durable))
+        Ok((slice, contents))
     }
 
     fn flush_slice(&mut self, slice: &Numbered) -> Result<(), Error> {

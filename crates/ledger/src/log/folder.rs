@@ -97,6 +97,15 @@ pub(crate) fn sync(dir: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes durable what is in the last file, nobody writing to it.
+pub(crate) fn sync_last(dir: &Path) -> Result<(), Error> {
+    let Some((_, path)) = list(dir)?.pop() else {
+        return Ok(());
+    };
+    let synced = File::open(&path).and_then(|file| file.sync_all());
+    synced.map_err(|error| Error::io(path, "sync", error))
+}
+
 /// What the folder held.
 pub(crate) struct Contents {
     /// Bytes in all files.

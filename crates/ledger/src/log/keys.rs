@@ -130,10 +130,10 @@ impl Keys {
         key.ok_or(Error::Flawed(crate::Flaw::Sealed(day)))
     }
 
-    /// Looks for a day's key in the ring when it is asked for again: another process may have
+    /// Looks for each key in the ring when it is asked for again: another process may have
     /// destroyed it.
-    pub(crate) fn look_again(&self, day: Day) {
-        self.known().remove(&day);
+    pub(crate) fn look_again(&self) {
+        self.known().clear();
     }
 
     /// The days that have a key.

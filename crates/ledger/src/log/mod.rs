@@ -6,6 +6,7 @@ pub(crate) mod disk;
 pub(crate) mod file;
 pub(crate) mod folder;
 pub(crate) mod frame;
+pub(crate) mod key_use;
 pub(crate) mod keys;
 pub(crate) mod names;
 pub(crate) mod payload;

@@ -17,6 +17,7 @@ use super::{
     disk::{Disk, LogFile},
     folder::{self, LastFile},
     frame,
+    key_use::KeyUse,
     keys::{DayKey, Keys, LeafRoom},
     names::Names,
     payload,
@@ -59,6 +60,7 @@ pub(crate) struct LogWriter<C> {
     form: Form,
     disk: Box<dyn Disk>,
     keys: Arc<Keys>,
+    key_use: KeyUse,
     tree: Tree,
     file: Box<dyn LogFile>,
     path: PathBuf,
@@ -70,8 +72,6 @@ pub(crate) struct LogWriter<C> {
     durable: u64,
     marked: u64,
     scratch: Scratch,
-    /// The newest day of the last file's records, and of those written since.
-    newest: Day,
     poison: Option<String>,
     _lock: File,
     content: PhantomData<fn(C)>,
@@ -87,23 +87,28 @@ struct Scratch {
 
 impl<C: Content> LogWriter<C> {
     /// Opens the log in `dir`, whose lock was taken, or begins one. The unfinished end of a crash
-    /// is cut off.
+    /// is cut off. `is_deleted` says whether a chunk that cannot be opened was deleted.
     pub(crate) fn open(
         disk: Box<dyn Disk>,
         dir: &Path,
         lock: File,
         keys: Arc<Keys>,
         form: Form,
+        mut is_deleted: impl FnMut(&Chunk<'_>) -> Result<bool, Error>,
     ) -> Result<(Self, Option<Cut>), Error> {
+        let key_use = KeyUse::open(dir)?;
         let headless = remove_headless(dir)?;
         let files = folder::list(dir)?;
         let from = files.last().map_or(RecordNumber(0), |(first, _)| *first);
         let mut leaves = Vec::new();
         let mut hasher = Hasher::<C>::new(&keys);
-        let mut newest = Day::from_number(i32::MIN);
         let contents = folder::read(dir, from, |chunk| {
-            newest = newest.max(chunk.day);
-            let known = hasher.chunk(&chunk)?;
+            let known = match hasher.chunk(&chunk)? {
+                Leaves::Known(known) => Some(known),
+                // What stands for it are stored hashes: nothing else may be passed over so.
+                Leaves::Shut(flaw) if !is_deleted(&chunk)? => return Err(flaw.into()),
+                Leaves::Shut(_) => None,
+            };
             leaves.push((chunk.first.0 + u64::from(chunk.records), known));
             Ok(())
         })?;
@@ -136,6 +141,7 @@ impl<C: Content> LogWriter<C> {
             form,
             disk,
             keys,
+            key_use,
             tree,
             file: tail.file,
             path: tail.path,
@@ -144,7 +150,6 @@ impl<C: Content> LogWriter<C> {
             durable: tail.length,
             marked: tail.marked,
             scratch: Scratch::default(),
-            newest,
             poison: None,
             _lock: lock,
             content: PhantomData,
@@ -163,6 +168,10 @@ impl<C: Content> LogWriter<C> {
         if self.length >= self.form.file_bytes && self.next() != self.first {
             self.rotate()?;
         }
+        if self.key_use.begin()? {
+            // What is sealed with a destroyed key nobody can read.
+            self.keys.look_again();
+        }
         let before = self.tree.before();
         let mut scratch = std::mem::take(&mut self.scratch);
         let written = self
@@ -171,6 +180,9 @@ impl<C: Content> LogWriter<C> {
         self.scratch = scratch;
         if written.is_err() {
             self.tree.go_back(before);
+        }
+        if self.durable == self.length {
+            self.key_use.end()?;
         }
         written
     }
@@ -185,6 +197,7 @@ impl<C: Content> LogWriter<C> {
             self.durable = self.length;
             self.tree.write()?;
         }
+        self.key_use.end()?;
         self.mark()
     }
 
@@ -227,11 +240,6 @@ impl<C: Content> LogWriter<C> {
     }
 
     fn frame(&mut self, day: Day, items: &[C::Item], scratch: &mut Scratch) -> Result<(), Error> {
-        if day < self.newest {
-            // It may have been deleted meanwhile: what is sealed with its old key nobody can read.
-            self.keys.look_again(day);
-        }
-        self.newest = self.newest.max(day);
         let key: Arc<DayKey> = self.keys.get_or_create(day)?;
         let first = self.next();
         let records = u32::try_from(items.len()).unwrap_or(u32::MAX);
@@ -332,6 +340,13 @@ impl<C: Content> LogWriter<C> {
     }
 }
 
+/// The leaves of a chunk's records.
+pub(crate) enum Leaves {
+    Known(Vec<Hash>),
+    /// It does not open: it was deleted with its day's key, or it or the key was changed or removed.
+    Shut(Flaw),
+}
+
 /// Makes the leaves of what a log holds.
 pub(crate) struct Hasher<'a, C: Content> {
     keys: &'a Keys,
@@ -352,10 +367,10 @@ impl<'a, C: Content> Hasher<'a, C> {
         }
     }
 
-    /// The leaves of a chunk's records; `None` where they were deleted with their day's key.
-    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<Option<Vec<Hash>>, Error> {
+    /// The leaves of a chunk's records.
+    pub(crate) fn chunk(&mut self, chunk: &Chunk<'_>) -> Result<Leaves, Error> {
         let Some(key) = self.keys.get(chunk.day)? else {
-            return Ok(None);
+            return Ok(Leaves::Shut(Flaw::Sealed(chunk.day)));
         };
         let mut all = Vec::new();
         let read = items::<C>(chunk, Some(&key), |_, item| {
@@ -363,16 +378,14 @@ impl<'a, C: Content> Hasher<'a, C> {
             Ok(())
         });
         match read {
-            // The day was deleted, and has another key since, for what came late. Stored hashes and
-            // kept leaves stand for it; where it was changed instead, these and the signed root
-            // tell, and whoever needs the records finds that they cannot be opened.
-            Err(Error::Flawed(Flaw::Key(_))) => return Ok(None),
+            // The day may have been deleted, and have another key since, for what came late.
+            Err(Error::Flawed(flaw @ Flaw::Key(_))) => return Ok(Leaves::Shut(flaw)),
             read => read?,
         }
         let mut room = LeafRoom::default();
         let text = |item: &_, out: &mut _| C::text(item, &mut self.texts, out);
         key.leaves(chunk.first, &all, text, &mut room);
-        Ok(Some(room.leaves))
+        Ok(Leaves::Known(room.leaves))
     }
 
     /// The leaf of one record.

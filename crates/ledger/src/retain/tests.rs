@@ -1,4 +1,12 @@
-use std::{num::NonZeroU32, path::Path, time::Duration};
+use std::{
+    cell::{Cell, RefCell},
+    num::NonZeroU32,
+    path::Path,
+    rc::Rc,
+    sync::{Arc, Mutex, mpsc},
+    thread,
+    time::Duration,
+};
 
 use portledger_model::{Event, Evidence as _, External, Record, Span, Timestamp};
 use serde_json::Map;
@@ -183,4 +191,59 @@ fn who_goes_on_writing_seals_nothing_with_a_key_that_was_destroyed() {
     retain(dir.path());
     assert_gone(dir.path(), "again");
     assert_sound(dir.path(), "again");
+}
+
+#[test]
+fn what_comes_late_while_its_day_is_being_deleted_is_deleted_with_it_or_after_it() {
+    for step in 0.. {
+        let when = format!("at step {step}");
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &lives());
+        let (writer, _) = Writer::open(dir.path(), Options::default()).unwrap();
+        let writer = Arc::new(Mutex::new(writer));
+        let mut keeper = Keeper::open(dir.path()).unwrap();
+        let writing = Rc::new(RefCell::new(None));
+        let (late, steps) = (Rc::clone(&writing), Rc::new(Cell::new(0)));
+        let taken = Rc::clone(&steps);
+        keeper.meanwhile(move || {
+            taken.set(taken.get() + 1);
+            if taken.get() - 1 == step {
+                *late.borrow_mut() = Some(write_late(&writer));
+            }
+        });
+        keeper.retain(now(), &Map::new()).unwrap();
+        drop(keeper);
+        let Some(written) = writing.take() else {
+            assert!(step >= 4, "{step}");
+            break;
+        };
+        written.join().unwrap();
+        assert_sound(dir.path(), &when);
+        // Whoever writes and whoever keeps go on, and what came late goes with the next.
+        write(dir.path(), &[record(3 * DAY + 86_000, Event::Heartbeat)]);
+        retain(dir.path());
+        assert_gone(dir.path(), &when);
+        assert_sound(dir.path(), &when);
+    }
+}
+
+/// Writes a late record of the first day in another thread, and waits a while for it: it may have
+/// to wait itself.
+fn write_late(writer: &Arc<Mutex<Writer>>) -> thread::JoinHandle<()> {
+    let writer = Arc::clone(writer);
+    let (done, waits) = mpsc::channel();
+    let writing = thread::spawn(move || {
+        let block = block("100.64.9.9", 65_000, 65_007);
+        let since = record(43_200, Event::Stopped).at;
+        let late = [
+            record(43_200, Event::Allocated(block.clone())),
+            record(43_260, Event::Released { block, since }),
+        ];
+        let mut writer = writer.lock().unwrap();
+        writer.append(&late).unwrap();
+        writer.sync().unwrap();
+        let _ = done.send(());
+    });
+    let _ = waits.recv_timeout(Duration::from_millis(300));
+    writing
 }

@@ -27,7 +27,10 @@ use serde_json::Value;
 use tempfile::TempDir;
 
 /// A folder of a test's own, in which the program runs, so that names in messages are short.
-pub struct Place(TempDir);
+pub struct Place {
+    folder: TempDir,
+    environment: Vec<(String, String)>,
+}
 
 /// How a run of the program ended.
 pub struct Ended {
@@ -38,11 +41,22 @@ pub struct Ended {
 
 impl Place {
     pub fn new() -> Self {
-        Self(TempDir::new().unwrap())
+        Self {
+            folder: TempDir::new().unwrap(),
+            environment: Vec::new(),
+        }
+    }
+
+    /// The same, in which the program runs with these variables, too.
+    pub fn with_environment(self, environment: Vec<(String, String)>) -> Self {
+        Self {
+            environment,
+            ..self
+        }
     }
 
     pub fn path(&self, name: &str) -> PathBuf {
-        self.0.path().join(name)
+        self.folder.path().join(name)
     }
 
     pub fn write(&self, name: &str, content: impl AsRef<[u8]>) {
@@ -64,7 +78,8 @@ impl Place {
 
     /// Runs the program here with `input` on its standard input.
     pub fn run_with_input(&self, args: &[impl AsRef<OsStr>], input: &[u8]) -> Ended {
-        let mut child = program(self.0.path())
+        let mut child = program(self.folder.path())
+            .envs(self.environment.iter().map(|(name, value)| (name, value)))
             .args(args)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())

@@ -5,8 +5,20 @@ mod moto;
 mod suite;
 
 use moto::Moto;
-use portledger_store::{Error, Location, Store};
+use portledger_store::{Access, Error, Location, Store};
 use suite::path;
+
+impl Moto {
+    /// A store in a bucket of its own.
+    fn store(&self, prefix: &str) -> Store {
+        self.store_at(&format!("s3://{}/{prefix}", self.bucket()))
+    }
+
+    fn store_at(&self, location: &str) -> Store {
+        let access: Access = self.access("http").into_iter().collect();
+        Store::open_with(&location.parse().unwrap(), &access).unwrap()
+    }
+}
 
 macro_rules! promises {
     ($($name:ident)*) => {
@@ -54,8 +66,7 @@ fn two_stores_in_one_bucket_do_not_see_each_other() {
     let store = moto.store("a");
     let bucket = store.location().to_string();
     let bucket = bucket.trim_end_matches("/a");
-    let other: Location = format!("{bucket}/a-b").parse().unwrap();
-    let other = Store::open_with(&other, &moto.access("http")).unwrap();
+    let other = moto.store_at(&format!("{bucket}/a-b"));
     store.put_new(&path("x"), b"1".to_vec()).unwrap();
     other.put_new(&path("x"), b"2".to_vec()).unwrap();
     assert_eq!(store.list(None).unwrap().len(), 1);
@@ -85,7 +96,7 @@ fn keys_of_others_in_the_bucket_are_left_alone() {
 #[test]
 fn a_missing_bucket_is_said_to_be_missing() {
     let Some(moto) = Moto::shared() else { return };
-    let store = moto.missing();
+    let store = moto.store_at("s3://no-such-bucket");
     let local = tempfile::NamedTempFile::new().unwrap();
     std::fs::write(local.path(), vec![0; 17 << 20]).unwrap();
     for result in [
@@ -134,7 +145,9 @@ fn a_store_is_reached_over_tls() {
     let Some(moto) = Moto::start("https") else {
         return;
     };
-    let store = Store::open_with(&"s3://bucket".parse().unwrap(), &moto.access("https")).unwrap();
+    let location: Location = "s3://bucket".parse().unwrap();
+    let access: Access = moto.access("https").into_iter().collect();
+    let store = Store::open_with(&location, &access).unwrap();
     let error = store.put_new(&path("x"), Vec::new()).unwrap_err();
     // Nobody made the bucket: a server on the other end of TLS says so.
     assert!(matches!(error, Error::NoStore { .. }), "{error}");

@@ -1,4 +1,12 @@
-//! An S3-speaking server for the tests: moto, from Python's package registry.
+//! An S3-speaking server for tests: moto, from Python's package registry. The tests of the program
+//! take this file, too.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    clippy::unwrap_used,
+    clippy::panic,
+    reason = "each test binary uses its part; a test fails by panicking"
+)]
 
 use std::{
     io::{BufRead, BufReader, Read, Write},
@@ -11,13 +19,11 @@ use std::{
     time::Duration,
 };
 
-use portledger_store::{Access, Location, Store};
-
 /// How long it may take to come up on a busy machine. Where it is missing, that is known at once.
 const START: Duration = Duration::from_secs(30);
 
 /// A running server. It ends when its standard input does: with this, or with the test's process.
-pub(crate) struct Moto {
+pub struct Moto {
     child: Child,
     port: u16,
 }
@@ -25,7 +31,7 @@ pub(crate) struct Moto {
 impl Moto {
     /// The server that tests share while any of them needs it; `None`, said loudly, where it
     /// cannot be had.
-    pub(crate) fn shared() -> Option<Arc<Self>> {
+    pub fn shared() -> Option<Arc<Self>> {
         static SHARED: Mutex<Weak<Moto>> = Mutex::new(Weak::new());
         let mut shared = SHARED.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(moto) = shared.upgrade() {
@@ -36,7 +42,7 @@ impl Moto {
         Some(moto)
     }
 
-    pub(crate) fn start(scheme: &str) -> Option<Self> {
+    pub fn start(scheme: &str) -> Option<Self> {
         match Self::try_start(scheme) {
             Ok(moto) => Some(moto),
             Err(reason) => {
@@ -56,7 +62,10 @@ impl Moto {
     }
 
     fn try_start(scheme: &str) -> Result<Self, String> {
-        let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/conformance/serve_s3.py");
+        let script = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../store/tests/conformance/serve_s3.py"
+        );
         let mut child = Command::new("python3")
             .args([script, scheme])
             .stdin(Stdio::piped())
@@ -82,17 +91,17 @@ impl Moto {
         }
     }
 
-    /// A store in a bucket of its own.
-    pub(crate) fn store(&self, prefix: &str) -> Store {
+    /// The name of a new bucket.
+    pub fn bucket(&self) -> String {
         static BUCKETS: AtomicU32 = AtomicU32::new(0);
         let bucket = format!("bucket-{}", BUCKETS.fetch_add(1, Ordering::Relaxed));
         let answer = self.ask("PUT", &format!("/{bucket}"));
         assert!(answer.starts_with("HTTP/1.1 200"), "{answer}");
-        let location = format!("s3://{bucket}/{prefix}").parse().unwrap();
-        Store::open_with(&location, &self.access("http")).unwrap()
+        bucket
     }
 
-    pub(crate) fn access(&self, scheme: &str) -> Access {
+    /// The variables of the environment by which it is reached.
+    pub fn access(&self, scheme: &str) -> Vec<(String, String)> {
         [
             ("AWS_ACCESS_KEY_ID", "testing"),
             ("AWS_SECRET_ACCESS_KEY", "testing"),
@@ -109,14 +118,8 @@ impl Moto {
         .collect()
     }
 
-    /// A store where none is.
-    pub(crate) fn missing(&self) -> Store {
-        let location: Location = "s3://no-such-bucket".parse().unwrap();
-        Store::open_with(&location, &self.access("http")).unwrap()
-    }
-
     /// A plain request; the whole answer.
-    pub(crate) fn ask(&self, method: &str, target: &str) -> String {
+    pub fn ask(&self, method: &str, target: &str) -> String {
         let mut stream = std::net::TcpStream::connect(("127.0.0.1", self.port)).unwrap();
         write!(
             stream,
