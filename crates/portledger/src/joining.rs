@@ -41,10 +41,7 @@ pub(crate) struct With<'a, T> {
 impl Joins {
     /// Reads the connection log, where one is given, for the lines of these inputs: only of their
     /// addresses is anything kept in memory.
-    pub(crate) fn read(
-        args: &Joining,
-        inputs: &mut Inputs<'_>,
-    ) -> Result<Option<Self>, Failure> {
+    pub(crate) fn read(args: &Joining, inputs: &mut Inputs<'_>) -> Result<Option<Self>, Failure> {
         if args.connections.is_empty() {
             return Ok(None);
         }
@@ -119,7 +116,10 @@ pub(crate) fn text(joined: &Joined) -> String {
         (Verdict::Several, _) => format!("one of {} ports:", joined.ports),
         (Verdict::Unknown, because) => {
             let because = because.map_or("", |because| because.sentence());
-            format!("port not certain ({because}); known are {} ports:", joined.ports)
+            format!(
+                "port not certain ({because}); known are {} ports:",
+                joined.ports
+            )
         }
     };
     let mut ports: Vec<u16> = joined.candidates.iter().map(|one| one.port).collect();

@@ -9,8 +9,8 @@ use std::{
 };
 
 use portledger_model::Sighting;
-use portledger_watch::join::Joined;
 use portledger_trace::{CHUNK, Options, Outcome, SameActor, Tally, trace_all};
+use portledger_watch::join::Joined;
 use serde_json::{Value, json};
 
 use crate::{
@@ -72,7 +72,13 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
             match &mut found.actor {
                 Some(actor) => actor.add(&outcome),
                 None => {
-                    write(&mut output, &outcome, said.as_ref(), &mut identities, asking.json)?;
+                    write(
+                        &mut output,
+                        &outcome,
+                        said.as_ref(),
+                        &mut identities,
+                        asking.json,
+                    )?;
                 }
             }
         }

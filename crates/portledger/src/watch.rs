@@ -65,7 +65,9 @@ fn output(args: &WatchArgs) -> Result<Box<dyn Output>, Failure> {
     }
     let in_ledger = args.ledger.as_ref().map(|ledger| ledger.join(IN_LEDGER));
     let Some(folder) = args.dir.clone().or(in_ledger) else {
-        return Err(Failure::usage("one of --dir, --ledger and --syslog is needed"));
+        return Err(Failure::usage(
+            "one of --dir, --ledger and --syslog is needed",
+        ));
     };
     let day = Duration::from_secs(86_400);
     let rotation = Rotation {
@@ -89,7 +91,9 @@ fn tell(notice: &Notice<'_>) {
             eprintln!("portledger: {error}; connections are left out until it can be written");
         }
         Notice::ClockSet(from, to) => {
-            eprintln!("portledger: the system's clock was set from {from} to {to}; the log says so");
+            eprintln!(
+                "portledger: the system's clock was set from {from} to {to}; the log says so"
+            );
         }
     }
 }

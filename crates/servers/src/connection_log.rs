@@ -249,7 +249,12 @@ impl Record {
     pub fn parse(line: &[u8]) -> Option<Self> {
         let mut words = line.split(|byte| *byte == b' ');
         let at = time(words.next()?)?;
-        let mut endpoint = || Some((address::parse(words.next()?)?, address::port(words.next()?)?));
+        let mut endpoint = || {
+            Some((
+                address::parse(words.next()?)?,
+                address::port(words.next()?)?,
+            ))
+        };
         let (client, server) = (endpoint()?, endpoint()?);
         let transport = match words.next()? {
             b"tcp" => Transport::Tcp,
@@ -523,12 +528,24 @@ mod tests {
     #[test]
     fn what_others_write_is_not_taken_for_ours() {
         for (line, why) in [
-            ("1795258402123 203.0.113.7 49152 192.0.2.80 443 tcp", NotEntry::Other),
-            ("1795258402.123456 203.0.113.7 49152 192.0.2.80 443 4f2a", NotEntry::Other),
-            ("1795258402.123456 203.0.113.7 49152 192.0.2.80 443 tcp x", NotEntry::Other),
+            (
+                "1795258402123 203.0.113.7 49152 192.0.2.80 443 tcp",
+                NotEntry::Other,
+            ),
+            (
+                "1795258402.123456 203.0.113.7 49152 192.0.2.80 443 4f2a",
+                NotEntry::Other,
+            ),
+            (
+                "1795258402.123456 203.0.113.7 49152 192.0.2.80 443 tcp x",
+                NotEntry::Other,
+            ),
             ("# a comment", NotEntry::Comment),
             ("#", NotEntry::Comment),
-            ("# 1795258404.000000 left-out from=1795258402.2", NotEntry::Mark),
+            (
+                "# 1795258404.000000 left-out from=1795258402.2",
+                NotEntry::Mark,
+            ),
             ("# 1795258404.000000 slept", NotEntry::Mark),
             ("# 1795258404.000000 complete x", NotEntry::Mark),
         ] {

@@ -204,7 +204,11 @@ fn tcp(segment: &[u8]) -> Option<((u16, u16), Kind, &[u8])> {
         (false, false, _) => Kind::Segment(sequence),
     };
     let header = usize::from(*segment.get(12)? >> 4) * 4;
-    Some((ports, kind, segment.get(header.max(20)..).unwrap_or_default()))
+    Some((
+        ports,
+        kind,
+        segment.get(header.max(20)..).unwrap_or_default(),
+    ))
 }
 
 /// Source and destination, which TCP and UDP (RFC 768) begin with.

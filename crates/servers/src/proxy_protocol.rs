@@ -164,8 +164,14 @@ where
         let (front, rest) = rest.split_first_chunk::<N>()?;
         let [a, b, c, d] = *rest.first_chunk()?;
         Some([
-            (IpAddr::from(*client).to_canonical(), u16::from_be_bytes([a, b])),
-            (IpAddr::from(*front).to_canonical(), u16::from_be_bytes([c, d])),
+            (
+                IpAddr::from(*client).to_canonical(),
+                u16::from_be_bytes([a, b]),
+            ),
+            (
+                IpAddr::from(*front).to_canonical(),
+                u16::from_be_bytes([c, d]),
+            ),
         ])
     };
     read().ok_or(Fault::Cut)
@@ -194,7 +200,10 @@ mod tests {
         let v4 = told("203.0.113.7:40123", "192.0.2.1:443");
         let v6 = told("[2001:db8::7]:40123", "[2001:db8::1]:443");
         for (text, expected) in [
-            ("PROXY TCP4 203.0.113.7 192.0.2.1 40123 443\r\nGET /", Ok(v4)),
+            (
+                "PROXY TCP4 203.0.113.7 192.0.2.1 40123 443\r\nGET /",
+                Ok(v4),
+            ),
             ("PROXY TCP6 2001:db8::7 2001:db8::1 40123 443\r\n", Ok(v6)),
             ("PROXY UNKNOWN\r\n", Ok(Header::Unknown)),
             ("PROXY UNKNOWN what so ever\r\n", Ok(Header::Unknown)),
@@ -202,12 +211,30 @@ mod tests {
             ("PRO", Err(Fault::Cut)),
             ("", Err(Fault::Cut)),
             ("GET / HTTP/1.1\r\n", Err(Fault::Malformed)),
-            ("PROXY TCP4 2001:db8::7 2001:db8::1 1 443\r\n", Err(Fault::Malformed)),
-            ("PROXY TCP4 203.0.113.7 192.0.2.1 040123 443\r\n", Err(Fault::Malformed)),
-            ("PROXY TCP4 203.0.113.7 192.0.2.1 +1 443\r\n", Err(Fault::Malformed)),
-            ("PROXY TCP4 203.0.113.7  192.0.2.1 1 443\r\n", Err(Fault::Malformed)),
-            ("PROXY TCP4 203.0.113.7 192.0.2.1 1 443 \r\n", Err(Fault::Malformed)),
-            ("PROXY TCP4 203.0.113.7 192.0.2.1 1 65536\r\n", Err(Fault::Malformed)),
+            (
+                "PROXY TCP4 2001:db8::7 2001:db8::1 1 443\r\n",
+                Err(Fault::Malformed),
+            ),
+            (
+                "PROXY TCP4 203.0.113.7 192.0.2.1 040123 443\r\n",
+                Err(Fault::Malformed),
+            ),
+            (
+                "PROXY TCP4 203.0.113.7 192.0.2.1 +1 443\r\n",
+                Err(Fault::Malformed),
+            ),
+            (
+                "PROXY TCP4 203.0.113.7  192.0.2.1 1 443\r\n",
+                Err(Fault::Malformed),
+            ),
+            (
+                "PROXY TCP4 203.0.113.7 192.0.2.1 1 443 \r\n",
+                Err(Fault::Malformed),
+            ),
+            (
+                "PROXY TCP4 203.0.113.7 192.0.2.1 1 65536\r\n",
+                Err(Fault::Malformed),
+            ),
         ] {
             assert_eq!(parse(text.as_bytes()), expected, "{text}");
         }
@@ -230,7 +257,10 @@ mod tests {
             (version_2(0x21, 0x11, 12, &addresses), client),
             // With more behind it that was not captured.
             (version_2(0x21, 0x11, 300, &addresses), client),
-            (version_2(0x21, 0x11, 300, &addresses[..11]), Err(Fault::Cut)),
+            (
+                version_2(0x21, 0x11, 300, &addresses[..11]),
+                Err(Fault::Cut),
+            ),
             (version_2(0x21, 0x11, 11, &addresses), Err(Fault::Malformed)),
             (version_2(0x20, 0x00, 0, &[]), Ok(Header::Local)),
             (version_2(0x20, 0x11, 12, &addresses), Ok(Header::Local)),

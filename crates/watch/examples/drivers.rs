@@ -47,7 +47,9 @@ const CLIENT: &str = "watch-client";
 
 fn main() {
     let mut arguments = std::env::args().skip(1);
-    let rate: u32 = arguments.next().map_or(10_000, |text| text.parse().unwrap());
+    let rate: u32 = arguments
+        .next()
+        .map_or(10_000, |text| text.parse().unwrap());
     let seconds: u32 = arguments.next().map_or(10, |text| text.parse().unwrap());
     let _network = Network::new();
     println!("{rate} connections/s for {seconds} s");
@@ -88,7 +90,10 @@ struct Seen {
 
 fn processor_time() -> Duration {
     let now = clock_gettime(ClockId::ThreadCPUTime);
-    Duration::new(now.tv_sec.try_into().unwrap(), now.tv_nsec.try_into().unwrap())
+    Duration::new(
+        now.tv_sec.try_into().unwrap(),
+        now.tv_nsec.try_into().unwrap(),
+    )
 }
 
 fn watcher(stop: &Arc<AtomicBool>) -> Seen {
@@ -107,7 +112,9 @@ fn watcher(stop: &Arc<AtomicBool>) -> Seen {
         ..Control::default()
     };
     let watcher = Watcher::new(settings, RandomState::new());
-    let report = sockets.run(watcher, &mut files, &control, &mut |_| {}).unwrap();
+    let report = sockets
+        .run(watcher, &mut files, &control, &mut |_| {})
+        .unwrap();
     Seen {
         connections: report.seen.connections,
         dropped: report.seen.lost,
@@ -117,14 +124,23 @@ fn watcher(stop: &Arc<AtomicBool>) -> Seen {
 
 /// The same filter, as good as: everything of IPv4, since only SYNs come here.
 fn recvmmsg(stop: &Arc<AtomicBool>) -> Seen {
-    let protocol = rustix::net::Protocol::from_raw(
-        u32::from(0x0800_u16.to_be()).try_into().unwrap(),
-    );
+    let protocol =
+        rustix::net::Protocol::from_raw(u32::from(0x0800_u16.to_be()).try_into().unwrap());
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, Some(protocol));
+    let socket = socket_with(
+        AddressFamily::PACKET,
+        SocketType::DGRAM,
+        flags,
+        Some(protocol),
+    );
     let socket = socket.unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 16 << 20).unwrap();
-    nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::ReceiveTimestampns, &true).unwrap();
+    nix::sys::socket::setsockopt(
+        &socket,
+        nix::sys::socket::sockopt::ReceiveTimestampns,
+        &true,
+    )
+    .unwrap();
     nix::sys::socket::setsockopt(&socket, nix::sys::socket::sockopt::RxqOvfl, &1).unwrap();
     drain(&socket, stop, |message, _| message.len() >= 40)
 }
@@ -132,16 +148,26 @@ fn recvmmsg(stop: &Arc<AtomicBool>) -> Seen {
 fn conntrack(stop: &Arc<AtomicBool>) -> Seen {
     // The kernel tracks connections only where a rule wants their state.
     run("nft", "add table inet watch");
-    run("nft", "add chain inet watch input { type filter hook input priority 0 ; }");
+    run(
+        "nft",
+        "add chain inet watch input { type filter hook input priority 0 ; }",
+    );
     run("nft", "add rule inet watch input ct state invalid drop");
     let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
-    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, Some(netlink::NETFILTER));
+    let socket = socket_with(
+        AddressFamily::NETLINK,
+        SocketType::RAW,
+        flags,
+        Some(netlink::NETFILTER),
+    );
     let socket = socket.unwrap();
     // NFNLGRP_CONNTRACK_NEW is group 1.
     rustix::net::bind(&socket, &netlink::SocketAddrNetlink::new(0, 1)).unwrap();
     rustix::net::sockopt::set_socket_recv_buffer_size_force(&socket, 16 << 20).unwrap();
     // NFNL_SUBSYS_CTNETLINK 1, IPCTNL_MSG_CT_NEW 0.
-    drain(&socket, stop, |message, _| message.get(4..6) == Some(&[0, 1]))
+    drain(&socket, stop, |message, _| {
+        message.get(4..6) == Some(&[0, 1])
+    })
 }
 
 /// Reads messages in batches, as often as the ring gives blocks.
@@ -157,12 +183,18 @@ fn drain(socket: &OwnedFd, stop: &AtomicBool, is_one: fn(&[u8], usize) -> bool) 
     let mut buffers = vec![[0_u8; 512]; 256];
     let space = nix::cmsg_space!(nix::sys::time::TimeSpec, u32);
     let mut headers = MultiHeaders::<()>::preallocate(buffers.len(), Some(space));
-    let nap = Timespec { tv_sec: 0, tv_nsec: 200_000_000 };
+    let nap = Timespec {
+        tv_sec: 0,
+        tv_nsec: 200_000_000,
+    };
     while !stop.load(Ordering::Relaxed) {
         let mut fds = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::IN)];
         poll(&mut fds, Some(&nap)).unwrap();
         loop {
-            let mut slices: Vec<_> = buffers.iter_mut().map(|one| [IoSliceMut::new(one)]).collect();
+            let mut slices: Vec<_> = buffers
+                .iter_mut()
+                .map(|one| [IoSliceMut::new(one)])
+                .collect();
             let read = nix::sys::socket::recvmmsg(
                 socket.as_raw_fd(),
                 &mut headers,
@@ -244,14 +276,31 @@ impl Network {
         for name in [SERVER, CLIENT] {
             run("ip", &format!("netns add {name}"));
         }
-        run("ip", &format!("link add watch0 netns {CLIENT} type veth peer name watch1 netns {SERVER}"));
-        for (name, interface, address) in [(CLIENT, "watch0", "10.9.0.2/24"), (SERVER, "watch1", "10.9.0.1/24")] {
-            run("ip", &format!("-n {name} address add {address} dev {interface}"));
+        run(
+            "ip",
+            &format!("link add watch0 netns {CLIENT} type veth peer name watch1 netns {SERVER}"),
+        );
+        for (name, interface, address) in [
+            (CLIENT, "watch0", "10.9.0.2/24"),
+            (SERVER, "watch1", "10.9.0.1/24"),
+        ] {
+            run(
+                "ip",
+                &format!("-n {name} address add {address} dev {interface}"),
+            );
             run("ip", &format!("-n {name} link set {interface} up"));
         }
         // What answers must not come back to a stack that knows of nothing.
-        run("ip", &format!("-n {SERVER} route add blackhole 10.8.0.0/16"));
-        run("ip", &format!("netns exec {SERVER} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.watch1.rp_filter=0"));
+        run(
+            "ip",
+            &format!("-n {SERVER} route add blackhole 10.8.0.0/16"),
+        );
+        run(
+            "ip",
+            &format!(
+                "netns exec {SERVER} sysctl -qw net.ipv4.conf.all.rp_filter=0 net.ipv4.conf.watch1.rp_filter=0"
+            ),
+        );
         Self
     }
 }
@@ -260,7 +309,10 @@ impl Drop for Network {
     fn drop(&mut self) {
         for name in [SERVER, CLIENT] {
             let mut command = Command::new("ip");
-            let _ = command.args(["netns", "del", name]).stderr(Stdio::null()).status();
+            let _ = command
+                .args(["netns", "del", name])
+                .stderr(Stdio::null())
+                .status();
         }
     }
 }

@@ -87,7 +87,7 @@ pub fn filter(settings: &Settings, version: Version) -> Vec<Instruction> {
     program.jump(Label::Drop);
 
     program.place(Label::Tcp);
-    program.to_transport(version);
+    program.find_transport(version);
     program.ports(&settings.watched.tcp, Label::TcpPort);
     program.place(Label::TcpPort);
     if version == Version::V4 {
@@ -117,7 +117,7 @@ pub fn filter(settings: &Settings, version: Version) -> Vec<Instruction> {
     program.jump(Label::Drop);
 
     program.place(Label::Udp);
-    program.to_transport(version);
+    program.find_transport(version);
     program.ports(&settings.watched.udp, Label::Accept);
 
     program.place(Label::Drop);
@@ -198,7 +198,7 @@ impl Program {
     }
 
     /// X is where the transport's header begins; later fragments have none.
-    fn to_transport(&mut self, version: Version) {
+    fn find_transport(&mut self, version: Version) {
         match version {
             Version::V4 => {
                 self.load(LOAD_HALF, 6);
@@ -241,7 +241,11 @@ impl Program {
             let words = bytes.as_chunks::<4>().0;
             words.iter().map(|word| u32::from_be_bytes(*word)).collect()
         };
-        let words: Vec<_> = words(net).into_iter().zip(words(mask)).zip((source..).step_by(4)).collect();
+        let words: Vec<_> = words(net)
+            .into_iter()
+            .zip(words(mask))
+            .zip((source..).step_by(4))
+            .collect();
         // Where a word differs, the rest of this network's test is left out: three instructions a
         // word, the last of which has a jump behind it.
         let count = words.len();
@@ -282,7 +286,11 @@ mod tests {
     fn run(program: &[Instruction], packet: &[u8], packet_type: u32) -> u32 {
         let load = |at: usize, size: usize| -> Option<u32> {
             let bytes = packet.get(at..at.checked_add(size)?)?;
-            Some(bytes.iter().fold(0, |word, byte| word << 8 | u32::from(*byte)))
+            Some(
+                bytes
+                    .iter()
+                    .fold(0, |word, byte| word << 8 | u32::from(*byte)),
+            )
         };
         let (mut a, mut x, mut at) = (0_u32, 0_u32, 0_usize);
         loop {
@@ -307,12 +315,30 @@ mod tests {
                 RETURN => return step.argument,
                 code => {
                     let holds = match code {
-                        LOAD_X => { x = step.argument; continue }
-                        AND => { a &= step.argument; continue }
-                        SHIFT_RIGHT => { a >>= step.argument; continue }
-                        ADD_X => { a = a.wrapping_add(x); continue }
-                        TO_X => { x = a; continue }
-                        JUMP => { at += k; continue }
+                        LOAD_X => {
+                            x = step.argument;
+                            continue;
+                        }
+                        AND => {
+                            a &= step.argument;
+                            continue;
+                        }
+                        SHIFT_RIGHT => {
+                            a >>= step.argument;
+                            continue;
+                        }
+                        ADD_X => {
+                            a = a.wrapping_add(x);
+                            continue;
+                        }
+                        TO_X => {
+                            x = a;
+                            continue;
+                        }
+                        JUMP => {
+                            at += k;
+                            continue;
+                        }
                         JUMP_EQUAL => a == step.argument,
                         JUMP_SET => a & step.argument != 0,
                         other => panic!("no such instruction: {other:#x}"),
@@ -378,7 +404,11 @@ mod tests {
             (22, 0x02, false),
         ] {
             let packets = segment(port, flags, b"");
-            assert_eq!(passes(&watched, &packets), [expected; 2], "{port} {flags:#x}");
+            assert_eq!(
+                passes(&watched, &packets),
+                [expected; 2],
+                "{port} {flags:#x}"
+            );
             assert_eq!(passes(&all, &packets), [flags & 0x16 == 2; 2]);
         }
         let mut udp = Vec::new();

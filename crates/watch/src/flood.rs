@@ -45,7 +45,9 @@ impl FromStr for Rest {
         if text == "aggregate" {
             return Ok(Self::Aggregate);
         }
-        let one_of = text.strip_prefix("sample:").and_then(|one| one.parse().ok());
+        let one_of = text
+            .strip_prefix("sample:")
+            .and_then(|one| one.parse().ok());
         one_of
             .map(Self::Sample)
             .ok_or_else(|| NotRest(text.to_owned()))
@@ -157,7 +159,11 @@ impl Flood {
                 ..
             })
         );
-        let why = if sampled { Why::Sampled } else { Why::Aggregated };
+        let why = if sampled {
+            Why::Sampled
+        } else {
+            Why::Aggregated
+        };
         let prefixes = std::mem::take(&mut self.prefixes).into_iter();
         let prefixes = prefixes.map(|(prefix, left)| (Some(prefix), left));
         for (source, left) in prefixes.chain(self.others.take().map(|left| (None, left))) {
@@ -196,7 +202,10 @@ fn prefix(source: IpAddr) -> Option<IpNet> {
 
 /// The instants of what was left out, the last one included.
 pub(crate) fn span(left_out: &LeftOut) -> Span {
-    let (from, to) = (left_out.from.min(left_out.to), left_out.from.max(left_out.to));
+    let (from, to) = (
+        left_out.from.min(left_out.to),
+        left_out.from.max(left_out.to),
+    );
     Span::new(from, to.after(Span::TICK))
 }
 
@@ -254,7 +263,10 @@ mod tests {
         let (first, second) = kept.split_at(kept.len() / 2);
         assert_eq!(first, second, "the same sources are kept in each second");
         assert!((150..400).contains(&first.len()), "{}", first.len());
-        assert!(left.iter().all(|left| left.why == Why::Sampled && left.source.is_none()));
+        assert!(
+            left.iter()
+                .all(|left| left.why == Why::Sampled && left.source.is_none())
+        );
     }
 
     #[test]
@@ -264,7 +276,10 @@ mod tests {
         let missing: u64 = left.iter().map(|left| left.connections).sum();
         assert_eq!(missing, 1_800);
         assert_eq!(left.len(), 8, "four /24 in each of two seconds");
-        assert!(left.iter().all(|left| left.source.is_some_and(|net| net.prefix_len() == 24)));
+        assert!(
+            left.iter()
+                .all(|left| left.source.is_some_and(|net| net.prefix_len() == 24))
+        );
     }
 
     #[test]
@@ -278,7 +293,10 @@ mod tests {
         }
         flood.tell(&mut |one| left.push(one));
         assert_eq!(left.len(), PREFIXES + 1);
-        assert_eq!(left.iter().map(|left| left.connections).sum::<u64>(), 10_000);
+        assert_eq!(
+            left.iter().map(|left| left.connections).sum::<u64>(),
+            10_000
+        );
         assert_eq!(left.iter().filter(|left| left.source.is_none()).count(), 1);
     }
 

@@ -355,7 +355,10 @@ impl Join {
         let first = begun.partition_point(|candidate| candidate.at < window.from);
         let begun = begun.get(first..).unwrap_or_default().iter();
         let begun = begun.take_while(|candidate| candidate.at < window.to);
-        let server = sighting.destination.address.map(|server| server.to_canonical());
+        let server = sighting
+            .destination
+            .address
+            .map(|server| server.to_canonical());
         let is_one = |candidate: &&Candidate| {
             ports.contains(candidate.server.1)
                 && server.is_none_or(|server| server == candidate.server.0.to_canonical())
@@ -379,10 +382,7 @@ impl Join {
         let concerns = |(span, source): &(Span, Option<IpNet>)| {
             span.overlaps(window) && source.is_none_or(|source| source.contains(&address))
         };
-        self.gaps
-            .iter()
-            .any(concerns)
-            .then_some(Because::LeftOut)
+        self.gaps.iter().any(concerns).then_some(Because::LeftOut)
     }
 }
 

@@ -38,7 +38,13 @@ impl Pending {
     }
 
     /// A balancer began a connection with a SYN of this sequence number.
-    pub(crate) fn begin(&mut self, key: Key, initial: u32, record: Record, told: &mut impl FnMut(Record)) {
+    pub(crate) fn begin(
+        &mut self,
+        key: Key,
+        initial: u32,
+        record: Record,
+        told: &mut impl FnMut(Record),
+    ) {
         let awaited = Awaited { record, initial };
         if let Some(before) = self.awaited.insert(key, awaited) {
             // The same ends again, before the first said anything.

@@ -40,7 +40,9 @@ impl Repeats {
         seconds: u32,
     ) -> bool {
         let tag = hasher.hash_one(what);
-        let now = u32::try_from(at.as_micros() / 1_000_000).unwrap_or(1).max(1);
+        let now = u32::try_from(at.as_micros() / 1_000_000)
+            .unwrap_or(1)
+            .max(1);
         let mask = self.sets.len() - 1;
         let Some(set) = usize::try_from(tag & mask as u64)
             .ok()

@@ -142,8 +142,7 @@ impl<S: BuildHasher> Watcher<S> {
         let (seconds, initial) = match packet.kind {
             Kind::Syn(initial) if self.settings.watched.tcp.contains(port) => (SYN_AGAIN, initial),
             Kind::Datagram
-                if key.transport == Transport::Udp
-                    && self.settings.watched.udp.contains(port) =>
+                if key.transport == Transport::Udp && self.settings.watched.udp.contains(port) =>
             {
                 (UDP_QUIET, 0)
             }
@@ -219,7 +218,9 @@ impl<S: BuildHasher> Watcher<S> {
     /// Before which time all is in the log, or is said to be left out, where all packets that the
     /// kernel got before `seen` were given.
     pub fn complete_before(&self, seen: Timestamp) -> Timestamp {
-        self.pending.oldest().map_or(seen, |oldest| oldest.min(seen))
+        self.pending
+            .oldest()
+            .map_or(seen, |oldest| oldest.min(seen))
     }
 
     /// The end: all that waited is told.
@@ -355,7 +356,10 @@ mod tests {
                 (2, segment((HOP, 5_005), 100, true, b"")),
                 (2, segment((HOP, 5_005), 101, false, b"PROXY TCP5 x\r\n")),
                 (2, segment((HOP, 5_006), 100, true, b"")),
-                (2, segment((HOP, 5_006), 101, false, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")),
+                (
+                    2,
+                    segment((HOP, 5_006), 101, false, b"\r\n\r\n\0\r\nQUIT\n\x20\0\0\0")
+                ),
                 (2, segment((HOP, 5_007), 100, true, b"")),
                 (2, segment((HOP, 5_007), 101, false, &HEADER[..20])),
             ]
@@ -390,9 +394,17 @@ mod tests {
             rest: Rest::Aggregate,
         });
         let packets: Vec<_> = (0..8_u16)
-            .map(|number| (i64::from(number / 4), segment((CLIENT, number + 1), 1, true, b"")))
+            .map(|number| {
+                (
+                    i64::from(number / 4),
+                    segment((CLIENT, number + 1), 1, true, b""),
+                )
+            })
             .collect();
-        let settings = Settings { flood, ..Settings::default() };
+        let settings = Settings {
+            flood,
+            ..Settings::default()
+        };
         insta::assert_snapshot!(log(settings, &packets));
     }
 

@@ -109,10 +109,9 @@ fn parse_ports(text: &str) -> Result<Ports, String> {
 
 fn parse_target(text: &str) -> Result<Target, String> {
     if let Some(address) = text.strip_prefix("udp:") {
-        return address
-            .parse::<SocketAddr>()
-            .map(Target::Udp)
-            .map_err(|_| format!("'{address}' is no address with a port; write udp:192.0.2.1:514"));
+        return address.parse::<SocketAddr>().map(Target::Udp).map_err(|_| {
+            format!("'{address}' is no address with a port; write udp:192.0.2.1:514")
+        });
     }
     if text.starts_with('/') {
         return Ok(Target::Local(text.into()));
@@ -157,7 +156,10 @@ mod tests {
         assert!(net("example.org").is_err());
         let udp = Target::Udp("192.0.2.1:514".parse().unwrap());
         assert_eq!(parse_target("udp:192.0.2.1:514"), Ok(udp));
-        assert_eq!(parse_target("/dev/log"), Ok(Target::Local("/dev/log".into())));
+        assert_eq!(
+            parse_target("/dev/log"),
+            Ok(Target::Local("/dev/log".into()))
+        );
         assert!(parse_target("log").is_err() && parse_target("udp:log").is_err());
     }
 }

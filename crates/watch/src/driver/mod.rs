@@ -213,7 +213,10 @@ fn index(name: &str) -> Result<u32, WatchError> {
     };
     CString::new(name).map_err(|_| refused(io::ErrorKind::InvalidInput.into()))?;
     let flags = rustix::net::SocketFlags::CLOEXEC;
-    let (family, kind) = (rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM);
+    let (family, kind) = (
+        rustix::net::AddressFamily::INET,
+        rustix::net::SocketType::DGRAM,
+    );
     let any = rustix::net::socket_with(family, kind, flags, None)
         .map_err(|error| refused(error.into()))?;
     name_to_index(any, name).map_err(|error| refused(error.into()))
@@ -403,7 +406,9 @@ impl<S: BuildHasher> Run<'_, S> {
         self.watcher
             .finish(stopped.system, &mut |entry| output.write(&entry));
         self.output.write(&Entry::Mark(Mark {
-            at: stopped.system.before(Duration::from_millis(2 * u64::from(RING.wait))),
+            at: stopped
+                .system
+                .before(Duration::from_millis(2 * u64::from(RING.wait))),
             says: Says::Stop,
         }));
         let flushed = self.output.flush();

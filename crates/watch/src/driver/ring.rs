@@ -61,7 +61,12 @@ impl Ring {
         // Without a protocol nothing is received before the filter is there.
         let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
         let socket = socket_with(AddressFamily::PACKET, SocketType::DGRAM, flags, None)?;
-        set(&socket, libc::SOL_PACKET, libc::PACKET_VERSION, &libc::tpacket_versions::TPACKET_V3)?;
+        set(
+            &socket,
+            libc::SOL_PACKET,
+            libc::PACKET_VERSION,
+            &libc::tpacket_versions::TPACKET_V3,
+        )?;
         let request = libc::tpacket_req3 {
             tp_block_size: size.block,
             tp_block_nr: size.blocks,
@@ -106,7 +111,12 @@ impl Ring {
             mr_alen: 0,
             mr_address: [0; 8],
         };
-        set(&self.socket, libc::SOL_PACKET, libc::PACKET_ADD_MEMBERSHIP, &request)
+        set(
+            &self.socket,
+            libc::SOL_PACKET,
+            libc::PACKET_ADD_MEMBERSHIP,
+            &request,
+        )
     }
 
     /// Hands over the packets of the next block that is ours, with their times, and gives it back;
@@ -188,8 +198,8 @@ const FRAME: u32 = 2_048;
 const PROMISCUOUS: u16 = 1;
 
 /// Where a block has its status, and what is behind that.
-const STATUS: usize =
-    mem::offset_of!(libc::tpacket_block_desc, hdr) + mem::offset_of!(libc::tpacket_hdr_v1, block_status);
+const STATUS: usize = mem::offset_of!(libc::tpacket_block_desc, hdr)
+    + mem::offset_of!(libc::tpacket_hdr_v1, block_status);
 const BEHIND_STATUS: usize = STATUS + mem::size_of::<u32>();
 /// From there on: how many packets, and where the first is in the block.
 const PACKETS: usize = mem::offset_of!(libc::tpacket_block_desc, hdr)
@@ -219,9 +229,8 @@ fn walk(block: &[u8], packet: &mut impl FnMut(Timestamp, &[u8])) {
             let start = half(field(mem::offset_of!(libc::tpacket3_hdr, tp_net))?)?;
             let start = at.checked_add(usize::from(start))?;
             let end = start.checked_add(length as usize)?;
-            let time = Timestamp::from_micros(
-                i64::from(seconds) * 1_000_000 + i64::from(nanos / 1_000),
-            );
+            let time =
+                Timestamp::from_micros(i64::from(seconds) * 1_000_000 + i64::from(nanos / 1_000));
             packet(time, block.get(start..end)?);
             let next = word(field(mem::offset_of!(libc::tpacket3_hdr, tp_next_offset))?)?;
             at = at.checked_add(next as usize)?;
@@ -262,8 +271,7 @@ fn bind(socket: &OwnedFd, protocol: u16, interface: u32) -> io::Result<()> {
     };
     let length = size_of(&address)?;
     // SAFETY: the kernel reads `length` bytes of `address`, which is a whole `sockaddr_ll`.
-    let result =
-        unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
+    let result = unsafe { libc::bind(socket.as_raw_fd(), (&raw const address).cast(), length) };
     checked(result)
 }
 

@@ -123,23 +123,41 @@ fn none_is_said_only_where_the_log_is_complete() {
 #[test]
 fn a_log_that_does_not_cover_the_time_makes_nothing_certain() {
     for (why, files) in [
-        ("begun too late", &[&["# 1039.000001 start tcp=80 udp=none", ONE, STOP][..]][..]),
+        (
+            "begun too late",
+            &[&["# 1039.000001 start tcp=80 udp=none", ONE, STOP][..]][..],
+        ),
         ("ended too early", &[&[START, ONE, "# 1051.999999 stop"]]),
         ("killed", &[&[START, ONE, "# 1046.000000 complete"]]),
         ("killed before it said anything", &[&[START, ONE]]),
-        ("another port", &[&["# 1000.000000 start tcp=443 udp=none", ONE, STOP]]),
-        ("restarted", &[
-            &[START, ONE, "# 1048.000000 complete"],
-            &["# 1048.000001 start tcp=80 udp=none", STOP],
-        ]),
-        ("a file is missing between", &[
-            &[START, ONE, "# 1048.000000 complete"],
-            &["# 1049.000000 go-on tcp=80 udp=none", STOP],
-        ]),
-        ("appended to by two runs", &[&[
-            START, ONE, "# 1048.000000 complete",
-            "# 1049.000000 start tcp=80 udp=none", STOP,
-        ]]),
+        (
+            "another port",
+            &[&["# 1000.000000 start tcp=443 udp=none", ONE, STOP]],
+        ),
+        (
+            "restarted",
+            &[
+                &[START, ONE, "# 1048.000000 complete"],
+                &["# 1048.000001 start tcp=80 udp=none", STOP],
+            ],
+        ),
+        (
+            "a file is missing between",
+            &[
+                &[START, ONE, "# 1048.000000 complete"],
+                &["# 1049.000000 go-on tcp=80 udp=none", STOP],
+            ],
+        ),
+        (
+            "appended to by two runs",
+            &[&[
+                START,
+                ONE,
+                "# 1048.000000 complete",
+                "# 1049.000000 start tcp=80 udp=none",
+                STOP,
+            ]],
+        ),
     ] {
         assert_eq!(verdict(files), (Verdict::Unknown, NOT_WATCHED, 1), "{why}");
     }
@@ -195,7 +213,10 @@ fn half_a_line_at_the_end_of_a_file_is_a_gap_to_its_end() {
     // It stood after the stop at 1,100 s, so what came before is whole.
     assert_eq!(join.ask(&line(1_050), &rules()).verdict, Verdict::Unique);
     let late = join.ask(&line(1_099), &rules());
-    assert_eq!((late.verdict, late.because), (Verdict::Unknown, NOT_WATCHED));
+    assert_eq!(
+        (late.verdict, late.because),
+        (Verdict::Unknown, NOT_WATCHED)
+    );
 }
 
 #[test]

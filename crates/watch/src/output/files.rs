@@ -94,7 +94,10 @@ impl Files {
         let mut head = Vec::new();
         if let Some(left_out) = self.unwritten.0 {
             let says = Says::LeftOut(left_out);
-            let mark = Mark { at: left_out.to, says };
+            let mark = Mark {
+                at: left_out.to,
+                says,
+            };
             let _ = writeln!(head, "{mark}");
         }
         head.append(&mut self.buffer);
@@ -338,7 +341,12 @@ mod tests {
             let mut files = Files::open(folder.path(), EVER).unwrap();
             files.write(&connection(1));
             files.flush().unwrap();
-            assert_eq!(names(folder.path()).len(), 2 + run, "{:?}", names(folder.path()));
+            assert_eq!(
+                names(folder.path()).len(),
+                2 + run,
+                "{:?}",
+                names(folder.path())
+            );
             let current = fs::read_to_string(folder.path().join(CURRENT)).unwrap();
             assert_eq!(current, format!("{}\n", connection(1)));
         }
@@ -360,12 +368,19 @@ mod tests {
         let old = fs::read_to_string(other).unwrap();
         assert_eq!(
             old,
-            format!("{}\n{}\n# 1795258403.000000 complete\n", connection(1), connection(2))
+            format!(
+                "{}\n{}\n# 1795258403.000000 complete\n",
+                connection(1),
+                connection(2)
+            )
         );
         let current = fs::read_to_string(current).unwrap();
         assert_eq!(
             current,
-            format!("# 1795258403.000000 go-on tcp=none udp=none\n{}\n", connection(3))
+            format!(
+                "# 1795258403.000000 go-on tcp=none udp=none\n{}\n",
+                connection(3)
+            )
         );
     }
 
@@ -390,7 +405,14 @@ mod tests {
         files.write(&connection(6));
         files.flush().unwrap();
         insta::assert_snapshot!(text(folder.path()));
-        assert_eq!(files.written(), Written { lines: 4, unwritten: 3, rotated: 0 });
+        assert_eq!(
+            files.written(),
+            Written {
+                lines: 4,
+                unwritten: 3,
+                rotated: 0
+            }
+        );
     }
 
     #[test]
@@ -409,7 +431,12 @@ mod tests {
             file.set_modified(now - keep * age).unwrap();
         }
         clean(folder.path(), now, keep).unwrap();
-        let left = ["access.log", "connections-2.log", "connections-notes.txt", CURRENT];
+        let left = [
+            "access.log",
+            "connections-2.log",
+            "connections-notes.txt",
+            CURRENT,
+        ];
         assert_eq!(names(folder.path()), left);
     }
 }

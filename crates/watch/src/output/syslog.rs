@@ -72,10 +72,18 @@ impl Syslog {
             error,
         })?;
         // RFC 5424 §6.2.4: printable ASCII without spaces.
-        let host: String = host.chars().filter(char::is_ascii_graphic).take(255).collect();
+        let host: String = host
+            .chars()
+            .filter(char::is_ascii_graphic)
+            .take(255)
+            .collect();
         Ok(Self {
             target,
-            host: if host.is_empty() { "-".to_owned() } else { host },
+            host: if host.is_empty() {
+                "-".to_owned()
+            } else {
+                host
+            },
             socket,
             message: Vec::new(),
             unwritten: Unwritten::default(),
@@ -273,7 +281,11 @@ mod tests {
         text += &(heard(&logger) + "\n");
         text += &heard(&logger);
         insta::assert_snapshot!(text);
-        let expected = Written { lines: 3, unwritten: 2, rotated: 0 };
+        let expected = Written {
+            lines: 3,
+            unwritten: 2,
+            rotated: 0,
+        };
         assert_eq!(syslog.written(), expected);
     }
 
