@@ -290,7 +290,7 @@ fn what_the_kernel_had_no_room_for_is_counted_to_the_last_packet() -> Result<(),
     watch.terminate(LIMIT)?;
     let log = network.log()?;
     let (recorded, lost) = (connections(&log).len() as u64, left_out(&log, "lost"));
-    assert!(lost > 0 && recorded > 50_000, "{recorded} {lost}");
+    assert!(lost > 0 && recorded > 10_000, "{recorded} {lost}");
     assert_eq!(recorded + lost, u64::from(sent));
     assert_eq!(figures(&watch)["lost"], lost);
     assert!(watch.output().contains("the kernel had no room for"));
