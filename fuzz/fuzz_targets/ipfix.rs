@@ -44,10 +44,7 @@ fn stream(bytes: &[u8], piece: usize) -> Vec<Item> {
     let mut session = Session::new(Medium::Stream, Limits::default());
     let mut items = Vec::new();
     for piece in bytes.chunks(piece) {
-        if session
-            .stream(piece, NOW, &mut |item| items.push(item))
-            .is_err()
-        {
+        if session.stream(piece, NOW, &mut |item| items.push(item)).is_err() {
             // How much of a message that is refused has arrived depends on the pieces.
             items.pop();
             break;
