@@ -42,5 +42,7 @@ fuzz_target!(|bytes: &[u8]| {
     watcher.finish(Timestamp::from_secs(1_000), &mut |_| told += 1);
     let counts = watcher.counts();
     assert!(counts.connections + counts.unread >= told.min(1));
-    assert!(counts.connections + counts.repeated + counts.ignored + counts.unread <= counts.packets * 2);
+    assert!(
+        counts.connections + counts.repeated + counts.ignored + counts.unread <= counts.packets * 2
+    );
 });

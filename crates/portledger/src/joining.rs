@@ -116,10 +116,7 @@ pub(crate) fn text(joined: &Joined) -> String {
         (Verdict::Several, _) => format!("one of {} ports:", joined.ports),
         (Verdict::Unknown, because) => {
             let because = because.map_or("", |because| because.sentence());
-            format!(
-                "port not certain ({because}); known are {} ports:",
-                joined.ports
-            )
+            format!("port not certain ({because}); known:")
         }
     };
     let mut ports: Vec<u16> = joined.candidates.iter().map(|one| one.port).collect();
@@ -129,7 +126,10 @@ pub(crate) fn text(joined: &Joined) -> String {
         // Writing into memory does not fail.
         let _ = write!(text, " {port}");
     }
-    text.trim_end_matches(':').to_owned()
+    if ports.is_empty() {
+        text.push_str(" none");
+    }
+    text
 }
 
 /// The files that were given, and those of the folders.

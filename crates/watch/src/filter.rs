@@ -87,7 +87,7 @@ pub fn filter(settings: &Settings, version: Version) -> Vec<Instruction> {
     program.jump(Label::Drop);
 
     program.place(Label::Tcp);
-    program.to_transport(version);
+    program.find_transport(version);
     program.ports(&settings.watched.tcp, Label::TcpPort);
     program.place(Label::TcpPort);
     if version == Version::V4 {
@@ -117,7 +117,7 @@ pub fn filter(settings: &Settings, version: Version) -> Vec<Instruction> {
     program.jump(Label::Drop);
 
     program.place(Label::Udp);
-    program.to_transport(version);
+    program.find_transport(version);
     program.ports(&settings.watched.udp, Label::Accept);
 
     program.place(Label::Drop);
@@ -198,7 +198,7 @@ impl Program {
     }
 
     /// X is where the transport's header begins; later fragments have none.
-    fn to_transport(&mut self, version: Version) {
+    fn find_transport(&mut self, version: Version) {
         match version {
             Version::V4 => {
                 self.load(LOAD_HALF, 6);

@@ -7,6 +7,7 @@
 //! all of that time, the line's port is certain. Else it is not, and nothing is chosen.
 
 mod coverage;
+mod gaps;
 
 use std::{
     collections::{HashMap, HashSet},
@@ -14,7 +15,6 @@ use std::{
     time::Duration,
 };
 
-use ipnet::IpNet;
 use portledger_model::{Destination, Sighting, Span, Timestamp, Transport};
 use portledger_servers::connection_log::{
     Entry, LeftOut, NotEntry, NotTold, Ports, Record, Says, Told,
@@ -22,6 +22,7 @@ use portledger_servers::connection_log::{
 use serde::{Serialize, Serializer};
 
 use coverage::Coverage;
+use gaps::Gaps;
 
 /// What whoever asks knows of the server.
 #[derive(Debug, Clone)]
@@ -41,7 +42,7 @@ pub struct Builder {
     wanted: HashSet<IpAddr>,
     begun: HashMap<IpAddr, Vec<Candidate>>,
     coverage: Coverage,
-    gaps: Vec<(Span, Option<IpNet>)>,
+    gaps: Gaps,
     figures: Figures,
     file: Option<OpenFile>,
 }
@@ -103,7 +104,7 @@ impl Builder {
             wanted: wanted.iter().map(IpAddr::to_canonical).collect(),
             begun: HashMap::new(),
             coverage: Coverage::default(),
-            gaps: Vec::new(),
+            gaps: Gaps::default(),
             figures: Figures::default(),
             file: None,
         }
@@ -154,7 +155,7 @@ impl Builder {
         let file = self.file.get_or_insert_default();
         if let Some(since) = file.unread_since.take() {
             let to = at.max(since).after(Span::TICK);
-            self.gaps.push((Span::new(since.min(at), to), None));
+            self.gaps.add(Span::new(since.min(at), to), None);
         }
         file.last = Some(file.last.map_or(at, |last| last.max(at)));
     }
@@ -166,7 +167,7 @@ impl Builder {
             && why != NotTold::Local
         {
             let span = Span::new(record.at, record.at.after(Span::TICK));
-            self.gaps.push((span, None));
+            self.gaps.add(span, None);
         }
         let address = record.client.0.to_canonical();
         if self.wanted.contains(&address) {
@@ -182,12 +183,12 @@ impl Builder {
     fn left_out(&mut self, left_out: &LeftOut) {
         self.figures.left_out += left_out.connections;
         let span = crate::flood::span(left_out);
-        self.gaps.push((span, left_out.source));
+        self.gaps.add(span, left_out.source);
     }
 
     fn end_of_file(&mut self) {
         if let Some(since) = self.file.take().and_then(|file| file.unread_since) {
-            self.gaps.push((Span::new(since, Timestamp::MAX), None));
+            self.gaps.add(Span::new(since, Timestamp::MAX), None);
         }
         self.coverage.end_of_file();
     }
@@ -195,6 +196,7 @@ impl Builder {
     /// All files were read.
     pub fn build(mut self) -> Join {
         self.end_of_file();
+        self.gaps.settle();
         for begun in self.begun.values_mut() {
             begun.sort_unstable();
             // A line that was read from two copies of a file.
@@ -214,7 +216,7 @@ impl Builder {
 pub struct Join {
     begun: HashMap<IpAddr, Vec<Candidate>>,
     coverage: Coverage,
-    gaps: Vec<(Span, Option<IpNet>)>,
+    gaps: Gaps,
     figures: Figures,
 }
 
@@ -379,10 +381,9 @@ impl Join {
             });
         }
         let address = sighting.address.to_canonical();
-        let concerns = |(span, source): &(Span, Option<IpNet>)| {
-            span.overlaps(window) && source.is_none_or(|source| source.contains(&address))
-        };
-        self.gaps.iter().any(concerns).then_some(Because::LeftOut)
+        self.gaps
+            .concern(window, address)
+            .then_some(Because::LeftOut)
     }
 }
 
