@@ -202,4 +202,4 @@ macro_rules! guide {
 pub(crate) use guide;
 
 #[cfg(test)]
-mod tests;
+mod reads;

@@ -154,7 +154,7 @@ fn facts_name_formats_that_can_be_read_and_every_page_has_its_parts() {
     for server in all() {
         let facts = server.facts();
         for format in &facts.formats {
-            let is_example = format.ends_with("FORMAT") || format.ends_with("PREFIX");
+            let is_example = format.ends_with(":FORMAT");
             assert!(is_example || Format::parse(format).is_ok(), "{format}");
         }
         let guide = server.guide();
