@@ -178,11 +178,11 @@ impl Plan<'_> {
                 return Err(by_hand(&format.place, &why));
             }
         }
-        self.into_http()
+        self.put_into_http()
     }
 
     /// Puts what is wanted there at the beginning of the `http` block.
-    fn into_http(&mut self) -> Result<(), FixError> {
+    fn put_into_http(&mut self) -> Result<(), FixError> {
         if self.http.is_empty() {
             return Ok(());
         }
@@ -206,7 +206,7 @@ impl Plan<'_> {
             .drain(..)
             .map(|line| format!("\n    {line}"))
             .collect();
-        self.add(&place.file.to_string(), open..open, with);
+        self.add(place.file.as_ref(), open..open, with);
         Ok(())
     }
 
