@@ -32,6 +32,7 @@ mod maturity;
 pub mod measure;
 mod records;
 pub mod server;
+mod sure;
 mod syslog;
 #[cfg(test)]
 mod testing;
