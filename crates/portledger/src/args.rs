@@ -6,6 +6,7 @@ use clap::{Args, Parser, Subcommand};
 use portledger_identity::sessions::Field;
 use portledger_ledger::Calendar;
 use portledger_model::{Timestamp, Transport};
+use portledger_servers::report::Reporter;
 
 use crate::{config::parse_duration, identity::form::Format, questions::parse_case};
 
@@ -31,6 +32,12 @@ pub(crate) enum Command {
     Who(WhoArgs),
     /// Show what a server's log or a capture says: who was seen from where, and when
     Sightings(SightingsArgs),
+    /// Write an abuse report for every sighting, with its source port and exact time
+    ///
+    /// To whoever gives out the address: ARF messages, as in a mailbox, or X-ARF objects, one a
+    /// line. A sighting without a port, a time or what else the form needs makes none, which is said
+    /// on standard error, and the exit status is 1.
+    Report(ReportArgs),
     /// Say who it was for every sighting in a server's log or a capture
     Trace(TraceArgs),
     /// Take another device's log files into the ledger
@@ -272,8 +279,8 @@ pub(crate) struct Reading {
     /// Logs or captures; - for standard input
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
-    /// A known format's name (nginx-combined-port, sshd, csv), or the server's own format string
-    /// after nginx: or apache:; where it is not given it is guessed, and the guess is said
+    /// A known format's name (nginx-combined-port, syslog, csv), or the server's own format string
+    /// after nginx:, apache:, postgresql: or proftpd:; where it is not given it is guessed, and the guess is said
     #[arg(long, value_name = "FORMAT", conflicts_with = "config")]
     pub(crate) format: Option<String>,
     /// The server's configuration, to read the log's format from
@@ -285,6 +292,24 @@ pub(crate) struct Reading {
     /// Write here the lines that could not be read, as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ReportArgs {
+    #[command(flatten)]
+    pub(crate) reading: Reading,
+    /// What the reports are written in: arf (of mail, RFC 5965 and 6692) or xarf (X-ARF, version 4)
+    #[arg(long, value_name = "FORM", value_parser = ["arf", "xarf"])]
+    pub(crate) form: String,
+    /// What was done: abuse, fraud, virus or other in ARF; login_attack or port_scan in X-ARF
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: String,
+    /// Who reports, and where answers go: 'Example Org <abuse@example.org>'
+    #[arg(long, value_name = "NAME <ADDRESS>")]
+    pub(crate) reporter: Reporter,
+    /// Report sightings without a port too: only where an address is one customer's
+    #[arg(long)]
+    pub(crate) without_port: bool,
 }
 
 #[derive(Debug, Args)]

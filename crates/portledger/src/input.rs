@@ -248,23 +248,37 @@ impl OnePass<'_> {
         let mut number = 0;
         while let Some(line) = lines.next()? {
             number += 1;
-            match reader.line(&line, number) {
-                Line::Sighting(sighting) => {
-                    sighted(sighting)?;
+            self.line(&name, reader.line(&line, number), &line, sighted)?;
+        }
+        if let Some(reading) = reader.end() {
+            self.line(&name, reading, b"", sighted)?;
+        }
+        self.summary.add(reader.counts());
+        Ok(())
+    }
+
+    fn line(
+        &mut self,
+        name: &str,
+        reading: Line,
+        line: &[u8],
+        sighted: Sighted<'_>,
+    ) -> Result<(), Failure> {
+        match reading {
+            Line::Sighting(sighting) => {
+                sighted(sighting)?;
+            }
+            Line::Skipped(_) => {}
+            Line::Rejected(rejection) => {
+                if self.summary.examples.len() < EXAMPLES {
+                    self.summary.examples.push(format!("{name}: {rejection}"));
                 }
-                Line::Skipped(_) => {}
-                Line::Rejected(rejection) => {
-                    if self.summary.examples.len() < EXAMPLES {
-                        self.summary.examples.push(format!("{name}: {rejection}"));
-                    }
-                    if let Some((path, rejects)) = &mut self.rejects {
-                        let written = rejects.write_all(&line);
-                        written.map_err(|error| unusable(path, "write", &error))?;
-                    }
+                if let Some((path, rejects)) = &mut self.rejects {
+                    let written = rejects.write_all(line);
+                    written.map_err(|error| unusable(path, "write", &error))?;
                 }
             }
         }
-        self.summary.add(reader.counts());
         Ok(())
     }
 }

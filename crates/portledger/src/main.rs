@@ -19,6 +19,7 @@ mod nat;
 mod output;
 mod proof;
 mod questions;
+mod report;
 mod retain;
 mod seal;
 mod serve;
@@ -41,6 +42,7 @@ fn main() -> ExitCode {
         Command::Nat(NatCommand::Replay(args)) => nat::replay::run(&args),
         Command::Who(args) => who::run(&args),
         Command::Sightings(args) => sightings::run(&args),
+        Command::Report(args) => report::run(&args),
         Command::Trace(args) => trace::run(&args),
         Command::Import(args) => import::run(&args),
         Command::Serve(args) => serve::run(&args),

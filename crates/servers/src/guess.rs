@@ -4,7 +4,7 @@ use thiserror::Error;
 
 use crate::{
     Format, Options, Reader, Reading, Reason,
-    lines::{EVERY, is_of_syslog},
+    lines::{EVERY, MARKS, is_of_syslog},
     names,
 };
 
@@ -58,6 +58,9 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
     if lines.is_empty() {
         return Err(GuessError::Empty);
     }
+    if let Some(guess) = abuse_report(&lines) {
+        return Ok(guess);
+    }
     let mut candidates: Vec<(Format, usize)> = names()
         .filter_map(|(name, _)| {
             let format = Format::named(name).ok()?;
@@ -89,6 +92,31 @@ pub fn guess(lines: &[&[u8]]) -> Result<Guess, GuessError> {
             candidates: listed(several.iter().map(|(format, _)| format.name())),
         }),
     }
+}
+
+/// An abuse report is told by what only it has, since the lines looked at may not be all of it.
+fn abuse_report(lines: &[&[u8]]) -> Option<Guess> {
+    let begins = |line: &[u8], mark: &str| {
+        line.get(..mark.len())
+            .is_some_and(|start| start.eq_ignore_ascii_case(mark.as_bytes()))
+    };
+    let has = |line: &[u8], text: &[u8]| memchr::memmem::find(line, text).is_some();
+    let is_object = lines.first()?.starts_with(b"{");
+    let marks = lines.iter().zip(1..).find_map(|(line, number)| {
+        if begins(line, "Feedback-Type:")
+            || (begins(line, "Content-Type:") && has(line, b"feedback-report"))
+        {
+            return Some(("arf", "a feedback report's own words", number));
+        }
+        let is_xarf = MARKS.iter().any(|mark| begins(line, mark))
+            || (is_object && has(line, b"\"xarf_version\""));
+        is_xarf.then_some(("xarf", "X-ARF's own words", number))
+    });
+    let (name, what, line) = marks?;
+    Some(Guess {
+        format: Format::named(name).ok()?,
+        why: format!("line {line} has {what}"),
+    })
 }
 
 /// A syslog file is its one program's where lines of only one tell of clients, and `syslog` where

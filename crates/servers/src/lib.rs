@@ -10,12 +10,15 @@
 //!                                                                    ├ Sighting
 //!                                                                    ├ Skipped   not about a client
 //!                                                                    └ Rejected  where and why
+//!   Sighting ──> report ──> what a provider's abuse desk reads (ARF, X-ARF)
 //! ```
 //!
 //! Nothing here opens a file or reads a clock: lines come in, values go out, and a line that
 //! cannot be read never stops those after it. What a client wrote into a line (its user agent, its
 //! user name) is never taken for what the server wrote: the `scan` module says how. A time is told
-//! as exactly as the log has it, and not at all where its zone is unknown.
+//! as exactly as the log has it, and not at all where its zone is unknown. Lines of a session that
+//! is open may have the endpoint of its earlier lines (`lines/session.rs`); lines of one that is over
+//! never have.
 //!
 //! ```
 //! use portledger_servers::{Format, Options, Reader, Reading};
@@ -43,6 +46,7 @@ mod pattern;
 mod reader;
 mod reading;
 mod recorded;
+pub mod report;
 #[cfg(test)]
 mod testing;
 mod time;

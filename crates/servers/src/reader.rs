@@ -19,6 +19,8 @@ pub struct Reader {
     options: Options,
     way: Way,
     counts: Counts,
+    /// The line read last.
+    number: u64,
 }
 
 /// How the lines are read.
@@ -44,12 +46,14 @@ impl Reader {
             options,
             way,
             counts: Counts::default(),
+            number: 0,
         }
     }
 
     /// Reads the line of this number, with or without its end-of-line. Any bytes will do.
     pub fn line(&mut self, line: &[u8], number: u64) -> Reading {
         let line = without_end(line);
+        self.number = number;
         let outcome = if line.iter().all(u8::is_ascii_whitespace) {
             Ok(Err(Skip::Blank))
         } else {
@@ -58,6 +62,20 @@ impl Reader {
                 Way::Own(own) => own.read(line, number, &self.options),
             }
         };
+        self.reading(outcome)
+    }
+
+    /// What the lines add up to at their end: the sighting of an abuse report, most of which have
+    /// no line that ends them. `None` where nothing is left to say.
+    pub fn end(&mut self) -> Option<Reading> {
+        let outcome = match &mut self.way {
+            Way::Pattern(_) => None,
+            Way::Own(own) => own.end(&self.options),
+        };
+        outcome.map(|outcome| self.reading(outcome))
+    }
+
+    fn reading(&mut self, outcome: Outcome) -> Reading {
         let reading = match outcome {
             Ok(Ok(mut found)) => {
                 if self.format.moment_unknown {
@@ -68,7 +86,7 @@ impl Reader {
             }
             Ok(Err(skip)) => Reading::Skipped(skip),
             Err((at, reason)) => Reading::Rejected(Rejection {
-                line: number,
+                line: self.number,
                 column: at + 1,
                 reason,
             }),

@@ -31,5 +31,10 @@ pub(crate) fn read_lines(format: &str, zone: Option<TimeZone>, lines: &[&str]) -
         text += &show(&reader.line(line.as_bytes(), number));
         text += "\n";
     }
+    if let Some(reading) = reader.end() {
+        text += "at the end: ";
+        text += &show(&reading);
+        text += "\n";
+    }
     text
 }

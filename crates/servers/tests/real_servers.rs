@@ -6,7 +6,8 @@
 use std::collections::BTreeSet;
 
 use jiff::tz::TimeZone;
-use portledger_servers::{Counts, Format, Options, Reader, Reading, guess};
+use portledger_servers::{Counts, Format, Options, Reader, Reading, guess, names};
+use proptest::prelude::*;
 
 const V4: &str = "203.0.113.7";
 const V6: &str = "2001:db8::7";
@@ -84,21 +85,17 @@ fn postfix_with_port_logging_and_postscreen() {
 
 #[test]
 fn sendmail_with_the_recipe_of_rfc_7768() {
-    let v4 = [49_000, 49_001, 49_002, 49_003, 2026, 49_005, 49_006];
-    let log = fixture!("sendmail.log");
-    let ports: Vec<_> = read("sendmail", log)
-        .seen
-        .into_iter()
-        .filter(|(_, port)| port.is_some())
+    let read = read("sendmail", fixture!("sendmail.log"));
+    let v4 = [49_000, 49_001, 49_002, 49_003, 2026, 49_005, 49_006].map(|port| (V4, Some(port)));
+    let v6 = [49_007, 49_008].map(|port| (V6, Some(port)));
+    // `connect from` stands above the line that has the port.
+    let without = [(V4, None), (V6, None)];
+    let expected = [&v4[..], &v6, &without].concat().into_iter();
+    let expected: BTreeSet<_> = expected
+        .map(|(address, port)| (address.to_owned(), port))
         .collect();
-    for port in v4 {
-        let present = memchr::memmem::find(log, format!(".{port}\n").as_bytes()).is_some();
-        assert_eq!(
-            ports.contains(&(V4.to_owned(), Some(port))),
-            present,
-            "{port}"
-        );
-    }
+    assert_eq!(read.seen, expected);
+    assert_eq!(read.counts.rejected, []);
 }
 
 #[test]
@@ -279,5 +276,92 @@ fn each_is_guessed_without_a_tie() {
         let guess = guess(&lines);
         let name = guess.map(|guess| guess.format.name().to_owned());
         assert_eq!(name.as_deref(), Ok(format));
+    }
+}
+
+/// Every fixture above, to be broken.
+const ALL: &[&[u8]] = &[
+    fixture!("postfix.log"),
+    fixture!("sendmail.log"),
+    fixture!("exim.log"),
+    fixture!("dovecot-rport.log"),
+    fixture!("postgresql-default.log"),
+    fixture!("postgresql.csv"),
+    fixture!("postgresql.json"),
+    fixture!("mariadb-audit.log"),
+    fixture!("mariadb-error.log"),
+    fixture!("bind-local.log"),
+    fixture!("proftpd-system.log"),
+    fixture!("vsftpd.log"),
+    fixture!("slapd.log"),
+    fixture!("redis.log"),
+    fixture!("memcached.log"),
+    fixture!("mosquitto-iso.log"),
+];
+
+proptest! {
+    #[test]
+    fn no_bytes_break_a_reader(
+        log in 0..ALL.len(), skipped in 0_usize..20, junk: Vec<(usize, u8)>, cut: usize, whole: Vec<u8>,
+    ) {
+        let line = ALL[log].split(|byte| *byte == b'\n').nth(skipped).unwrap_or_default();
+        let mut line = line.to_vec();
+        for (at, byte) in junk {
+            if !line.is_empty() {
+                let length = line.len();
+                line[at % length] = byte;
+            }
+        }
+        line.truncate(cut % (line.len() + 1));
+        for (name, _) in names() {
+            let mut reader = Reader::new(Format::named(name).unwrap(), Options::new("x"));
+            let _ = (reader.line(&line, 1), reader.line(&whole, 2), reader.end());
+        }
+    }
+}
+
+#[test]
+fn a_huge_line_takes_no_longer_than_its_length() {
+    let pieces = [
+        " H=(",
+        ") [",
+        "H=x ",
+        "<= a H=(x) [",
+        "relay=",
+        "'@'",
+        " host: '",
+        ">): ",
+        ")<1><",
+        "[",
+        "(",
+        "{\"",
+        " * (ADDRESS=(PROTOCOL=tcp)",
+        ": Client \"",
+        ") @",
+        "\",\"",
+        " port ",
+        "a,",
+        "}",
+        "--",
+    ];
+    let heads = [
+        "2026-11-21 10:53:22 1wPsQe-0000Ab-3x <= ",
+        "2026-11-21T10:53:22Z mail sm-mta[1]: from=",
+        "2026-11-21T10:53:22Z mail dovecot: auth: ",
+        "2026-11-21T10:53:22Z mail dovecot: imap(",
+        "2026-11-21T10:53:22Z mail pure-ftpd: (",
+        "21-NOV-2026 10:53:22 * ",
+        "2026-11-21 10:53:22 5 [Warning] Access denied for user '",
+        "20261121 10:53:22,",
+        "",
+    ];
+    for piece in pieces {
+        for head in heads {
+            let line = format!("{head}{}", piece.repeat((1 << 17) / piece.len()));
+            for (name, _) in names() {
+                let mut reader = Reader::new(Format::named(name).unwrap(), Options::new("x"));
+                let _ = reader.line(line.as_bytes(), 1);
+            }
+        }
     }
 }

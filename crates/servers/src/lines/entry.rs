@@ -105,20 +105,32 @@ impl Entry<'_> {
 /// The entry names no client.
 pub(super) const NO_CLIENT: Outcome = Ok(Err(Skip::NoClient));
 
-/// The one endpoint that all of these are; `Err` where a client's own text made up another.
+/// The one endpoint that stands at all of the places where one may stand; `Err` where a client's own
+/// text made up another, or where one place has none: the genuine one may be what cannot be read.
 pub(super) fn the_only(
-    mut endpoints: impl Iterator<Item = Endpoint>,
+    mut places: impl Iterator<Item = Option<Endpoint>>,
 ) -> Result<Option<Endpoint>, TwoEndpoints> {
-    let first = endpoints.next();
-    match first {
-        Some(first) if endpoints.any(|other| other != first) => Err(TwoEndpoints),
-        first => Ok(first),
+    match places.next() {
+        None => Ok(None),
+        Some(first) if places.any(|other| other != first) => Err(TwoEndpoints),
+        Some(first) => Ok(first),
     }
 }
 
 /// A line names two, one of which a client made up.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) struct TwoEndpoints;
+
+/// The first bytes of a text, as many as what is looked for in it may be long: so that a line on
+/// which the search begins at many places takes no longer than its length.
+pub(super) fn first(text: &[u8], most: usize) -> &[u8] {
+    text.get(..most).unwrap_or(text)
+}
+
+/// The last bytes of a text, likewise.
+pub(super) fn last(text: &[u8], most: usize) -> &[u8] {
+    text.get(text.len().saturating_sub(most)..).unwrap_or(text)
+}
 
 /// What follows `words` in `text`, where it has them.
 pub(super) fn after<'a>(text: &'a [u8], words: &[u8]) -> Option<&'a [u8]> {

@@ -1,5 +1,6 @@
 //! Lines that no format string describes: a file each server, or each kind of table.
 
+mod abuse;
 mod apache_error;
 mod csv;
 mod database;
@@ -25,6 +26,11 @@ pub(crate) trait Lines: fmt::Debug + Send {
     /// Reads one line without its end, which is not blank. What is remembered is bounded, whatever
     /// the lines are.
     fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome;
+
+    /// What the lines add up to at their end, where a sighting takes more than one.
+    fn end(&mut self, _: &Options) -> Option<Outcome> {
+        None
+    }
 }
 
 /// A format of lines that are read by code of their own.
@@ -38,6 +44,7 @@ pub(crate) struct Own {
     pub(crate) start: fn() -> Box<dyn Lines>,
 }
 
+pub(crate) use abuse::MARKS;
 pub(crate) use described::{Described, described};
 pub(crate) use programs::{EVERY, is_of_syslog};
 
@@ -174,5 +181,15 @@ pub(crate) const OWN: &[Own] = &[
         name: "memcached",
         about: "what memcached sends after 'watch connevents'",
         start: || Box::new(other::memcached::Watch),
+    },
+    Own {
+        name: "arf",
+        about: "abuse reports by mail (RFC 5965), with the Source-Port of RFC 6692: one, a mailbox, or the feedback report alone",
+        start: || Box::<abuse::arf::Arf>::default(),
+    },
+    Own {
+        name: "xarf",
+        about: "abuse reports in X-ARF: JSON of version 4 and before, one or many, or the older mail",
+        start: || Box::<abuse::xarf::Xarf>::default(),
     },
 ];

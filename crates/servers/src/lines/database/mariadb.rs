@@ -52,11 +52,7 @@ impl Lines for Audit {
             number,
             options,
         };
-        let cells: Vec<&[u8]> = entry
-            .message
-            .split(|byte| *byte == b',')
-            .take(MOST_CELLS)
-            .collect();
+        let cells: Vec<&[u8]> = entry.message.split(|byte| *byte == b',').collect();
         let is_number = |cell: &[u8]| !cell.is_empty() && cell.iter().all(u8::is_ascii_digit);
         let hosts = cells.windows(4).skip(2).filter_map(|window| match window {
             [host, connection, query, operation]
@@ -85,9 +81,6 @@ impl Lines for Audit {
         }
     }
 }
-
-/// More commas than a line of a login has, so that no line takes long.
-const MOST_CELLS: usize = 64;
 
 impl Audit {
     fn endpoint(&mut self, host: &[u8]) -> Result<Option<Endpoint>, TwoEndpoints> {
@@ -213,7 +206,7 @@ fn client(message: &[u8]) -> Client {
 }
 
 fn only_host(words: &[u8], before: &[u8]) -> Client {
-    let all = memchr::memmem::find_iter(words, before).filter_map(|at| {
+    let all = memchr::memmem::find_iter(words, before).map(|at| {
         let rest = words.get(at + before.len()..)?;
         let end = memchr::memchr(b'\'', rest)?;
         let address = address::parse(rest.get(..end)?)?;

@@ -8,7 +8,7 @@ use portledger_model::{Moment, Transport};
 
 use super::super::{
     Lines,
-    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, after, split_at, the_only},
+    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, after, first, split_at, the_only},
 };
 use crate::{
     Options, Reason, address,
@@ -146,12 +146,12 @@ const ESTABLISH: &[u8] = b" * establish * ";
 
 /// Every address at whose end the connection was established: one, unless the client wrote one
 /// into its CONNECT_DATA.
-fn establishments(message: &[u8]) -> impl Iterator<Item = Endpoint> {
-    memchr::memmem::find_iter(message, ADDRESS).filter_map(move |at| {
+fn establishments(message: &[u8]) -> impl Iterator<Item = Option<Endpoint>> {
+    memchr::memmem::find_iter(message, ADDRESS).map(move |at| {
         let rest = message.get(at + ADDRESS.len()..)?;
         // `tcps` is TCP with TLS.
         let rest = rest.strip_prefix(b"s").unwrap_or(rest);
-        let end = memchr::memmem::find(rest, ESTABLISH)?;
+        let end = memchr::memmem::find(first(rest, 256), ESTABLISH)?;
         let inside = rest.get(..end)?.strip_prefix(b")")?.strip_suffix(b")")?;
         let value = |name: &[u8]| Some(split_at(after(inside, name)?, b')')?.0);
         let address = address::parse(value(b"(HOST=")?)?;
@@ -178,13 +178,11 @@ mod tests {
 
     #[test]
     fn what_the_client_says_it_is_is_not_its_address() {
-        let forged = format!(
-            "(CONNECT_DATA=(SID=x * (ADDRESS=(PROTOCOL=tcp)(HOST=192.0.2.66)(PORT=4242)) * establish * y))"
-        );
+        let forged = "(CONNECT_DATA=(SID=x * (ADDRESS=(PROTOCOL=tcp)(HOST=192.0.2.66)(PORT=4242)) * establish * y))";
         let lines = [
             established(CLIENT, "(HOST=203.0.113.7)(PORT=49152)"),
             established(CLIENT, "(HOST=2001:db8::7)(PORT=2026)"),
-            established(&forged, "(HOST=203.0.113.7)(PORT=49152)"),
+            established(forged, "(HOST=203.0.113.7)(PORT=49152)"),
             "21-NOV-2026 10:53:22 * service_update * x * 0".to_owned(),
             "2026-11-21T10:53:22.123456+01:00".to_owned(),
             established(CLIENT, "(HOST=203.0.113.7)(PORT=49152)"),

@@ -3,7 +3,7 @@
 use portledger_model::Moment;
 
 use super::super::{
-    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, the_only},
+    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, last, the_only},
     programs::{Known, Program},
     syslog::Header,
 };
@@ -34,7 +34,7 @@ impl Program for PureFtpd {
         }
         // A user's name may look like the whole of it.
         let host = |end: usize| {
-            let before = message.get(..end)?;
+            let before = last(message.get(..end)?, 256);
             let behind = message.get(end + 2..)?;
             LEVELS
                 .iter()
@@ -43,8 +43,8 @@ impl Program for PureFtpd {
             before.get(memchr::memrchr(b'@', before)? + 1..)
         };
         let hosts = || memchr::memmem::find_iter(message, b") ").filter_map(host);
-        let endpoints = hosts().filter_map(address::parse);
-        match the_only(endpoints.map(|address| Endpoint::new(address, None))) {
+        let endpoint = |host| address::parse(host).map(|address| Endpoint::new(address, None));
+        match the_only(hosts().map(endpoint)) {
             Ok(Some(endpoint)) => entry.seen(endpoint, Moment::Logged),
             Err(TwoEndpoints) => entry.ambiguous(),
             Ok(None) if hosts().next().is_some_and(|host| host != b"?") => {
@@ -65,6 +65,7 @@ mod tests {
             "(?@203.0.113.7) [INFO] New connection from 203.0.113.7",
             "(alice@2001:db8::7) [NOTICE] /x downloaded",
             "(x@192.0.2.66) [INFO] @203.0.113.7) [INFO] Logout.",
+            "(x@192.0.2.66) [INFO] @a.example.org) [INFO] Logout.",
             "(?@a.example.org) [INFO] New connection from a.example.org",
             "Server started",
         ]

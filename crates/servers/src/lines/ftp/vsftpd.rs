@@ -74,7 +74,7 @@ fn message(entry: Entry<'_>) -> Outcome {
     let mut all = memchr::memmem::find_iter(message, CLIENT);
     // No text of a client's stands before the first, unless it has said who it is.
     let told = if message.starts_with(b"[") {
-        the_only(all.filter_map(told))
+        the_only(all.map(told))
     } else {
         Ok(all.next().and_then(told))
     };

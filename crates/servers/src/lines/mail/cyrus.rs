@@ -1,5 +1,6 @@
 //! Cyrus IMAP: its event notifications (`event_notifier: log`), which have the client's port for
-//! logins that succeed, and its own lines of logins, which have the address alone.
+//! logins that succeed, and its own lines of logins, which have the address alone. The object of an
+//! event is as Cyrus 3.6 wrote it; what stands around it in the line is from its documentation.
 
 use portledger_model::Moment;
 use serde_json::Value;

@@ -11,7 +11,7 @@ use base64::{Engine as _, engine::general_purpose::STANDARD_NO_PAD};
 use portledger_model::{Destination, Moment, Timestamp};
 
 use super::super::{
-    entry::{Endpoint, Entry, NO_CLIENT},
+    entry::{Endpoint, Entry, NO_CLIENT, first, last},
     programs::{Known, Program},
     syslog::Header,
 };
@@ -65,7 +65,9 @@ fn login(rest: &[u8], entry: Entry<'_>) -> Outcome {
         address: value(b"lip=").and_then(address::parse),
         port: value(b"lport=").and_then(address::port),
     };
-    let id = value(b"session=<").and_then(|id| id.strip_suffix(b">"));
+    // The last is the server's, also where a user's name stands behind `rip=`.
+    let ids = memchr::memmem::rfind(elements, b"session=<");
+    let id = ids.and_then(|at| elements.get(at + 9..)?.split(|byte| *byte == b'>').next());
     let Some(session) = id.and_then(Session::decode) else {
         return entry.seen(endpoint, Moment::Logged);
     };
@@ -103,7 +105,11 @@ fn value<'a>(elements: &'a [u8], name: &[u8]) -> Option<&'a [u8]> {
 /// `: passdb(user,192.0.2.1,<session>): unknown user`: a login that failed, named by nobody else.
 fn authentication(rest: &[u8], entry: Entry<'_>) -> Outcome {
     let told = |at: usize| {
-        let before = rest.get(..at)?;
+        // Where a line has no session, a user's name may look like one: then its end follows.
+        if memchr::memmem::find(rest.get(at + 4..)?, b"): ").is_some() {
+            return None;
+        }
+        let before = last(rest.get(..at)?, LONGEST_PLACE);
         let open = memchr::memrchr(b'<', before)?;
         let session = Session::decode(before.get(open + 1..)?)?;
         let before = before.get(..open)?.strip_suffix(b",")?;
@@ -120,6 +126,9 @@ fn authentication(rest: &[u8], entry: Entry<'_>) -> Outcome {
         (Some(_), None) => entry.no_endpoint(MISMATCH),
     }
 }
+
+/// An address, a process and a session's id are no longer together.
+const LONGEST_PLACE: usize = 128;
 
 /// The services behind a login, whose lines begin `imap(user)<pid><session>: `.
 const SERVICES: &[&[u8]] = &[
@@ -144,10 +153,15 @@ fn later(entry: Entry<'_>) -> Outcome {
     // A user's name and a mailbox's may look like the session's place.
     let told = |at: usize| {
         let rest = message.get(at + 2..)?;
-        let digits = rest.iter().take_while(|byte| byte.is_ascii_digit()).count();
-        let rest = rest.get(digits..)?.strip_prefix(b"><")?;
-        let end = memchr::memmem::find(rest, b">: ")?;
-        Session::decode(rest.get(..end)?)
+        let place = first(rest, LONGEST_PLACE);
+        let digits = place.iter().take_while(|byte| byte.is_ascii_digit());
+        let place = place.get(digits.count()..)?.strip_prefix(b"><")?;
+        let end = memchr::memmem::find(place, b">: ")?;
+        let session = Session::decode(place.get(..end)?)?;
+        // Dovecot 2.2 has no session there: what looks like one is then of a name that goes on.
+        memchr::memmem::find(rest, b"): ")
+            .is_none()
+            .then_some(session)
     };
     let mut all = memchr::memmem::find_iter(message, b")<").filter_map(told);
     match (all.next(), all.next()) {

@@ -8,7 +8,7 @@ use portledger_model::{Destination, Moment, Transport};
 
 use super::super::{
     Lines,
-    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, the_only},
+    entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, first, the_only},
     programs::{Known, Program, Syslog},
     syslog::Header,
 };
@@ -139,15 +139,15 @@ fn message(mut entry: Entry<'_>) -> Outcome {
     let message = entry.message;
     let words = behind_id(message).unwrap_or(message);
     // A sender's text stands before the host only of what came in.
-    if let Some(first) = words.strip_prefix(b"H=") {
-        return match host(first) {
+    if let Some(client) = words.strip_prefix(b"H=") {
+        return match host(client) {
             Some(endpoint) => ambiguous_or(entry, endpoint, Moment::Logged),
             None => NO_CLIENT,
         };
     }
     const HOST: &[u8] = b" H=";
-    let hosts = memchr::memmem::find_iter(message, HOST)
-        .filter_map(|at| host(message.get(at + HOST.len()..)?));
+    let hosts =
+        memchr::memmem::find_iter(message, HOST).map(|at| host(message.get(at + HOST.len()..)?));
     match the_only(hosts) {
         Ok(Some(endpoint)) => ambiguous_or(entry, endpoint, Moment::Logged),
         Ok(None) => NO_CLIENT,
@@ -248,11 +248,11 @@ fn host(text: &[u8]) -> Option<Endpoint> {
 fn host_and_rest(text: &[u8]) -> Option<(Endpoint, &[u8])> {
     let mut rest = text;
     if !rest.starts_with(b"(") && !rest.starts_with(b"[") {
-        let space = memchr::memchr(b' ', rest)?;
+        let space = memchr::memchr(b' ', first(rest, LONGEST_HELO))?;
         rest = rest.get(space + 1..)?;
     }
     if rest.starts_with(b"(") {
-        rest = rest.get(memchr::memmem::find(rest, BEHIND_HELO)? + 2..)?;
+        rest = rest.get(memchr::memmem::find(first(rest, LONGEST_HELO), BEHIND_HELO)? + 2..)?;
     }
     let (endpoint, behind) = Endpoint::bracketed(rest)?;
     // `+incoming_interface`.
@@ -265,6 +265,10 @@ fn host_and_rest(text: &[u8]) -> Option<(Endpoint, &[u8])> {
 }
 
 const BEHIND_HELO: &[u8] = b") [";
+
+/// A command of SMTP and its argument have at most 512 bytes (RFC 5321 §4.5.3.1.4); what Exim
+/// cannot print is four bytes long.
+const LONGEST_HELO: usize = 2_048;
 
 /// A HELO may hold `) [192.0.2.66]:4242` itself: then the line names two.
 fn ambiguous_or(entry: Entry<'_>, endpoint: Endpoint, moment: Moment) -> Outcome {

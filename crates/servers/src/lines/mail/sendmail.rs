@@ -5,7 +5,7 @@ use portledger_model::Moment;
 
 use super::{
     super::{
-        entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, after, the_only},
+        entry::{Endpoint, Entry, NO_CLIENT, TwoEndpoints, after, first, the_only},
         programs::{Known, Program},
         session::{Key, Sessions},
         syslog::Header,
@@ -93,8 +93,8 @@ fn named(words: &[u8]) -> Result<Option<Endpoint>, TwoEndpoints> {
     ];
     if is_of_client.iter().any(|before| words.starts_with(before)) {
         const RELAY: &[u8] = b"relay=";
-        let all = memchr::memmem::find_iter(words, RELAY)
-            .filter_map(|at| relay(words.get(at + RELAY.len()..)?));
+        let all =
+            memchr::memmem::find_iter(words, RELAY).map(|at| relay(words.get(at + RELAY.len()..)?));
         return the_only(all);
     }
     for before in [
@@ -118,7 +118,7 @@ fn named(words: &[u8]) -> Result<Option<Endpoint>, TwoEndpoints> {
 
 /// `name [192.0.2.1]` and `[192.0.2.1]`; before the name what an ident server said.
 fn relay(text: &[u8]) -> Option<Endpoint> {
-    let open = memchr::memchr(b'[', text)?;
+    let open = memchr::memchr(b'[', first(text, 512))?;
     let name = text.get(..open)?;
     let is_name = name.iter().all(|byte| !matches!(byte, b',' | b'<' | b'='));
     is_name.then_some(())?;
