@@ -36,6 +36,7 @@ mod plan;
 mod records;
 pub mod report;
 pub mod server;
+mod sure;
 mod syslog;
 #[cfg(test)]
 mod testing;

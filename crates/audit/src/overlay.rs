@@ -47,9 +47,9 @@ pub(crate) fn proven(
 }
 
 /// A machine as it would be.
-struct Overlay<'a> {
-    machine: &'a dyn Machine,
-    change: &'a Change,
+pub(crate) struct Overlay<'a> {
+    pub(crate) machine: &'a dyn Machine,
+    pub(crate) change: &'a Change,
 }
 
 impl Machine for Overlay<'_> {
@@ -81,9 +81,10 @@ impl Machine for Overlay<'_> {
         self.machine.modified(path)
     }
 
-    /// Programs would tell of the files as they are.
-    fn run(&self, _: &str, _: &[&str]) -> Option<Output> {
-        None
+    /// Programs would tell of the files as they are; a change leaves the version as it is.
+    fn run(&self, program: &str, arguments: &[&str]) -> Option<Output> {
+        let is_version = arguments == ["--version"];
+        is_version.then(|| self.machine.run(program, arguments))?
     }
 
     fn feed(&self, _: &str, _: &[&str], _: &str) -> Option<Output> {

@@ -228,4 +228,4 @@ macro_rules! guide {
 pub(crate) use guide;
 
 #[cfg(test)]
-mod tests;
+mod reads;

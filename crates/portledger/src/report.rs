@@ -11,7 +11,7 @@ use portledger_servers::report::{Attack, Complaint, Form, Refusal, Reports};
 use crate::{
     args::ReportArgs,
     failure::{Ended, Failure},
-    input,
+    input::{Inputs, Pass, Passes},
     questions::now,
 };
 
@@ -24,7 +24,8 @@ pub(crate) fn run(args: &ReportArgs) -> Ended {
     let mut output = BufWriter::new(io::stdout().lock());
     let mut written = 0_u64;
     let mut refused = Refused::default();
-    let summary = input::read(&args.reading, |sighting| {
+    let mut inputs = Inputs::open(&args.reading, Passes::One)?;
+    let summary = inputs.read(Pass::LAST, &mut |sighting| {
         let mut id = [0; 16];
         getrandom::fill(&mut id).map_err(|error| {
             Failure::failed(format!("no random bytes for a report's id: {error}"))

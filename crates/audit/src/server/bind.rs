@@ -11,6 +11,7 @@ use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     machine::{debian_version, under, version_in},
+    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -95,52 +96,57 @@ impl Server for Bind {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let configuration = Configuration::read(machine, path)?;
-        let mut edits = Edits::default();
-        if !configuration.logs_queries() {
-            configuration.log_queries(path, &mut edits);
-        }
-        let mut remarks = Vec::new();
-        for channel in configuration.channels() {
-            match channel {
-                Channel::Own(statement) if statement.child("null").is_some() => {
-                    return Err(FixError::ByHand {
-                        why: format!(
-                            "{}: queries are thrown away here: name another channel in category queries",
-                            statement.place()
-                        ),
-                    });
-                }
-                Channel::Own(statement) if statement.child("file").is_some() => {
-                    configuration.exact_times(statement, &mut edits);
-                }
-                Channel::Own(_) | Channel::Syslog => {
-                    let facility = channel.facility();
-                    let syslog = Syslog::read(machine);
-                    let route = syslog.route(&facility, "info");
-                    syslog.correct(&route, &mut edits);
-                    remarks.extend(route.remark());
-                }
-                Channel::Null => {
-                    return Err(FixError::ByHand {
-                        why: format!(
-                            "{path}: category queries goes to null: name a channel with a file there"
-                        ),
-                    });
-                }
-                Channel::Other(_) => {}
-            }
-        }
-        if !edits.is_empty() {
-            remarks.push("a line a query: on a busy server give queries a channel with file, versions and size of their own".to_owned());
-        }
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new("named-checkconf", &[path])),
-            reload: "rndc reconfig".to_owned(),
-            remarks,
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let configuration = Configuration::read(machine, path)?;
+    let mut edits = Edits::default();
+    if !configuration.logs_queries() {
+        configuration.log_queries(path, &mut edits);
+    }
+    let mut remarks = Vec::new();
+    for channel in configuration.channels() {
+        match channel {
+            Channel::Own(statement) if statement.child("null").is_some() => {
+                return Err(FixError::ByHand {
+                    why: format!(
+                        "{}: queries are thrown away here: name another channel in category queries",
+                        statement.place()
+                    ),
+                });
+            }
+            Channel::Own(statement) if statement.child("file").is_some() => {
+                configuration.exact_times(statement, &mut edits);
+            }
+            Channel::Own(_) | Channel::Syslog => {
+                let facility = channel.facility();
+                let syslog = Syslog::read(machine);
+                let route = syslog.route(&facility, "info");
+                syslog.correct(&route, &mut edits);
+                remarks.extend(route.remark());
+            }
+            Channel::Null => {
+                return Err(FixError::ByHand {
+                    why: format!(
+                        "{path}: category queries goes to null: name a channel with a file there"
+                    ),
+                });
+            }
+            Channel::Other(_) => {}
+        }
+    }
+    if !edits.is_empty() {
+        remarks.push("a line a query: on a busy server give queries a channel with file, versions and size of their own".to_owned());
+    }
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new("named-checkconf", &[path])),
+        reload: "rndc reconfig".to_owned(),
+        remarks,
+    })
 }
 
 fn version(machine: &dyn Machine) -> Option<String> {

@@ -6,6 +6,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
     machine::debian_version,
+    sure::sure,
     syslog::Syslog,
 };
 
@@ -73,30 +74,35 @@ impl Server for Cyrus {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let lines = Lines::read(machine, path, Continues::Backslash, &include)?;
-        let options = Options { lines: &lines };
-        let mut edits = Edits::default();
-        match options.last(NOTIFIER) {
-            None => edits.append(&lines, path, "event_notifier: log"),
-            Some((_, setting)) if setting.value == "log" => {}
-            Some((line, setting)) => {
-                return Err(FixError::ByHand {
-                    why: format!(
-                        "{}: events go to '{}', and there is one way for them: let that notifier keep clientAddress, or set event_notifier: log",
-                        line.place, setting.value
-                    ),
-                });
-            }
+        sure(self, machine, path, planned)
+    }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let lines = Lines::read(machine, path, Continues::Backslash, &include)?;
+    let options = Options { lines: &lines };
+    let mut edits = Edits::default();
+    match options.last(NOTIFIER) {
+        None => edits.append(&lines, path, "event_notifier: log"),
+        Some((_, setting)) if setting.value == "log" => {}
+        Some((line, setting)) => {
+            return Err(FixError::ByHand {
+                why: format!(
+                    "{}: events go to '{}', and there is one way for them: let that notifier keep clientAddress, or set event_notifier: log",
+                    line.place, setting.value
+                ),
+            });
         }
-        options.complete(GROUPS, DEFAULT_GROUPS, &["access"], path, &mut edits);
-        options.complete(PARAMETERS, DEFAULT_PARAMETERS, &WANTED, path, &mut edits);
-        Ok(Change {
+    }
+    options.complete(GROUPS, DEFAULT_GROUPS, &["access"], path, &mut edits);
+    options.complete(PARAMETERS, DEFAULT_PARAMETERS, &WANTED, path, &mut edits);
+    Ok(Change {
             edits: edits.finish()?,
             check: check(machine, path),
             reload: "systemctl restart cyrus-imapd".to_owned(),
             remarks: vec!["successful logins alone leave an event; `portledger watch` beside the server sees every connection".to_owned()],
         })
-    }
 }
 
 /// A wrong name in these options is found before master finds it.

@@ -7,6 +7,7 @@ use crate::{
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, folder, under, version_in},
     records::zone_of_strftime,
+    sure::sure,
     syslog::{Route, Syslog},
 };
 
@@ -69,55 +70,60 @@ impl Server for Dovecot {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let configuration = Configuration::read(machine, path)?;
-        let mut edits = Edits::default();
-        let (remote, local) = configuration.variables();
-        let elements = configuration.elements();
-        if elements.is_empty() {
-            let line = match configuration.is_new() {
-                true => format!(
-                    "{ELEMENTS} = user=<%{{user}}> method=%{{mechanism}} rip=%{{remote_ip}} rport={remote} lip=%{{local_ip}} lport={local} mpid=%{{mail_pid}} %{{secured}} session=<%{{session}}>"
-                ),
-                false => format!(
-                    "{ELEMENTS} = user=<%u> method=%m rip=%r rport={remote} lip=%l lport={local} mpid=%e %c session=<%{{session}}>"
-                ),
-            };
-            edits.append(&configuration.lines, path, &line);
+        sure(self, machine, path, planned)
+    }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let configuration = Configuration::read(machine, path)?;
+    let mut edits = Edits::default();
+    let (remote, local) = configuration.variables();
+    let elements = configuration.elements();
+    if elements.is_empty() {
+        let line = match configuration.is_new() {
+            true => format!(
+                "{ELEMENTS} = user=<%{{user}}> method=%{{mechanism}} rip=%{{remote_ip}} rport={remote} lip=%{{local_ip}} lport={local} mpid=%{{mail_pid}} %{{secured}} session=<%{{session}}>"
+            ),
+            false => format!(
+                "{ELEMENTS} = user=<%u> method=%m rip=%r rport={remote} lip=%l lport={local} mpid=%e %c session=<%{{session}}>"
+            ),
+        };
+        edits.append(&configuration.lines, path, &line);
+    }
+    for (line, setting) in elements {
+        if !is_plain(&setting.value) {
+            let raw = configuration.lines.text(&line.place.file);
+            let raw = raw.get(setting.range.clone()).unwrap_or_default();
+            let (at, with) = insertion(raw, remote);
+            let at = setting.range.start + at;
+            edits.replace_in(&configuration.lines, line, at..at, &with);
         }
-        for (line, setting) in elements {
-            if !is_plain(&setting.value) {
-                let raw = configuration.lines.text(&line.place.file);
-                let raw = raw.get(setting.range.clone()).unwrap_or_default();
-                let (at, with) = insertion(raw, remote);
-                let at = setting.range.start + at;
-                edits.replace_in(&configuration.lines, line, at..at, &with);
-            }
-        }
-        let mut remarks = vec![
+    }
+    let mut remarks = vec![
             "rport= stands before session=, where fail2ban's filter goes on matching; behind it, it would not".to_owned(),
         ];
-        if let Destination::File(file) = configuration.destination() {
-            match configuration.lines.last("log_timestamp", '=') {
+    if let Destination::File(file) = configuration.destination() {
+        match configuration.lines.last("log_timestamp", '=') {
                 Some((_, setting)) if zone_of_strftime(&setting.value) != WrittenZone::Local => {}
                 _ => remarks.push(format!("{file} has local times without a year: an empty log_path sends the lines through syslog, whose times are exact; log_timestamp could say %Y and %z, which stock readers of the file do not know")),
             }
-        }
-        let syslog = Syslog::read(machine);
-        if let Destination::Syslog(facility) = configuration.destination() {
-            let route = syslog.route(&facility, "info");
-            syslog.correct(&route, &mut edits);
-            remarks.extend(route.remark());
-        }
-        if edits.is_empty() {
-            remarks.clear();
-        }
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new("doveconf", &["-n", "-c", path])),
-            reload: "doveadm reload".to_owned(),
-            remarks,
-        })
     }
+    let syslog = Syslog::read(machine);
+    if let Destination::Syslog(facility) = configuration.destination() {
+        let route = syslog.route(&facility, "info");
+        syslog.correct(&route, &mut edits);
+        remarks.extend(route.remark());
+    }
+    if edits.is_empty() {
+        remarks.clear();
+    }
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new("doveconf", &["-n", "-c", path])),
+        reload: "doveadm reload".to_owned(),
+        remarks,
+    })
 }
 
 enum Destination {

@@ -8,6 +8,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, is_yes},
     machine::{debian_version, folder, under, version_in},
+    sure::sure,
     syslog::{Syslog, known},
 };
 
@@ -95,55 +96,60 @@ impl Server for Exim {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let configuration = Configuration::read(machine, path)?;
-        if let Some(file) = configuration.overruled(machine) {
-            return Err(FixError::ByHand {
-                why: format!("{path} is not in use: name {file}, which Exim reads alone"),
-            });
-        }
-        // What the files say, not the running server: they are what is changed.
-        let effective = Effective::of_files(&configuration);
-        let mut edits = Edits::default();
-        let missing: Vec<String> = SELECTORS
-            .into_iter()
-            .filter(|name| !effective.has(name))
-            .map(|name| format!("+{name}"))
-            .collect();
-        if !missing.is_empty() {
-            configuration.select(&missing.join(" "), &mut edits);
-        }
-        if !effective.has_zone {
-            match configuration.active("log_timezone") {
-                Some((line, setting)) if !setting.value.is_empty() => {
-                    edits.replace_in(&configuration.lines, line, setting.range, "true");
-                }
-                _ => configuration.add("log_timezone = true", &mut edits),
-            }
-        }
-        let mut remarks = Vec::new();
-        if edits.is_empty() {
-            let running = Effective::of(machine, &configuration);
-            if SELECTORS.iter().any(|name| !running.has(name)) {
-                remarks.push("the files say it already, and the server does not yet: run update-exim4.conf and reload".to_owned());
-            }
-        }
-        let (check, reload) = match configuration.debian {
-            true => (
-                CommandLine::new("update-exim4.conf", &["--check"]),
-                "update-exim4.conf && systemctl reload exim4",
-            ),
-            false => (
-                CommandLine::new("exim", &["-C", path, "-bV"]),
-                "kill -HUP the daemon, or systemctl reload exim",
-            ),
-        };
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(check),
-            reload: reload.to_owned(),
-            remarks,
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let configuration = Configuration::read(machine, path)?;
+    if let Some(file) = configuration.overruled(machine) {
+        return Err(FixError::ByHand {
+            why: format!("{path} is not in use: name {file}, which Exim reads alone"),
+        });
+    }
+    // What the files say, not the running server: they are what is changed.
+    let effective = Effective::of_files(&configuration);
+    let mut edits = Edits::default();
+    let missing: Vec<String> = SELECTORS
+        .into_iter()
+        .filter(|name| !effective.has(name))
+        .map(|name| format!("+{name}"))
+        .collect();
+    if !missing.is_empty() {
+        configuration.select(&missing.join(" "), &mut edits);
+    }
+    if !effective.has_zone {
+        match configuration.active("log_timezone") {
+            Some((line, setting)) if !setting.value.is_empty() => {
+                edits.replace_in(&configuration.lines, line, setting.range, "true");
+            }
+            _ => configuration.add("log_timezone = true", &mut edits),
+        }
+    }
+    let mut remarks = Vec::new();
+    if edits.is_empty() {
+        let running = Effective::of(machine, &configuration);
+        if SELECTORS.iter().any(|name| !running.has(name)) {
+            remarks.push("the files say it already, and the server does not yet: run update-exim4.conf and reload".to_owned());
+        }
+    }
+    let (check, reload) = match configuration.debian {
+        true => (
+            CommandLine::new("update-exim4.conf", &["--check"]),
+            "update-exim4.conf && systemctl reload exim4",
+        ),
+        false => (
+            CommandLine::new("exim", &["-C", path, "-bV"]),
+            "kill -HUP the daemon, or systemctl reload exim",
+        ),
+    };
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(check),
+        reload: reload.to_owned(),
+        remarks,
+    })
 }
 
 fn version(machine: &dyn Machine) -> Option<String> {
@@ -298,7 +304,7 @@ impl Configuration {
             .all
             .iter()
             .filter(is_here)
-            .position(|line| line.text.starts_with("begin "));
+            .position(|line| line.text.split_whitespace().next() == Some("begin"));
         let main: Vec<&Line> = self.lines.all.iter().filter(is_here).collect();
         match (begin, begin.and_then(|at| main.get(at.checked_sub(1)?))) {
             (None, _) => edits.append(&self.lines, &self.path, text),

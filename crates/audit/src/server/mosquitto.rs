@@ -9,6 +9,7 @@ use crate::{
     lines::{Continues, Line, Lines, Setting},
     machine::{debian_version, version_in},
     records::zone_of_strftime,
+    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -97,48 +98,52 @@ impl Server for Mosquitto {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let options = Options::read(machine, path)?;
-        let mut edits = Edits::default();
-        let mut destinations = options.every("log_dest");
-        if options.every("log_dest").next().is_some()
-            && destinations.all(|(_, it)| it.value == "none")
-        {
-            return Err(FixError::ByHand {
-                why: format!("{path}: log_dest none throws all lines away: name a file"),
-            });
-        }
-        let turn_on = |name: &str, is_on: bool, edits: &mut Edits| {
-            if let Some((line, setting)) = options.last(name).filter(|_| !is_on) {
-                edits.replace_in(&options.lines, line, setting.range, "true");
-            }
-        };
-        turn_on("connection_messages", options.has_messages(), &mut edits);
-        turn_on("log_timestamp", options.has_time(), &mut edits);
-        if !options.has_notices() {
-            edits.append(&options.lines, path, "log_type notice");
-        }
-        if let Some((line, setting)) = options.last("log_timestamp_format")
-            && zone_of_strftime(&setting.value) == WrittenZone::Local
-        {
-            let end = setting.range.end;
-            edits.replace_in(&options.lines, line, end..end, "%z");
-        }
-        let mut remarks = Vec::new();
-        for (_, it) in options.every("log_dest") {
-            if it.value == "syslog" {
-                let syslog = Syslog::read(machine);
-                let route = syslog.route("daemon", "notice");
-                syslog.correct(&route, &mut edits);
-                remarks.extend(route.remark());
-            }
-        }
-        Ok(Change {
-            edits: edits.finish()?,
-            check: None,
-            reload: "systemctl restart mosquitto".to_owned(),
-            remarks,
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let options = Options::read(machine, path)?;
+    let mut edits = Edits::default();
+    let mut destinations = options.every("log_dest");
+    if options.every("log_dest").next().is_some() && destinations.all(|(_, it)| it.value == "none")
+    {
+        return Err(FixError::ByHand {
+            why: format!("{path}: log_dest none throws all lines away: name a file"),
+        });
+    }
+    let turn_on = |name: &str, is_on: bool, edits: &mut Edits| {
+        if let Some((line, setting)) = options.last(name).filter(|_| !is_on) {
+            edits.replace_in(&options.lines, line, setting.range, "true");
+        }
+    };
+    turn_on("connection_messages", options.has_messages(), &mut edits);
+    turn_on("log_timestamp", options.has_time(), &mut edits);
+    if !options.has_notices() {
+        edits.append(&options.lines, path, "log_type notice");
+    }
+    if let Some((line, setting)) = options.last("log_timestamp_format")
+        && zone_of_strftime(&setting.value) == WrittenZone::Local
+    {
+        let end = setting.range.end;
+        edits.replace_in(&options.lines, line, end..end, "%z");
+    }
+    let mut remarks = Vec::new();
+    for (_, it) in options.every("log_dest") {
+        if it.value == "syslog" {
+            let syslog = Syslog::read(machine);
+            let route = syslog.route("daemon", "notice");
+            syslog.correct(&route, &mut edits);
+            remarks.extend(route.remark());
+        }
+    }
+    Ok(Change {
+        edits: edits.finish()?,
+        check: None,
+        reload: "systemctl restart mosquitto".to_owned(),
+        remarks,
+    })
 }
 
 fn version(machine: &dyn Machine) -> Option<String> {

@@ -8,6 +8,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, folder, under, version_in},
+    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -69,52 +70,57 @@ impl Server for Mysql {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let options = Options::read(machine, path)?;
-        if !options.writes_port() {
-            return Err(FixError::ByHand {
+        sure(self, machine, path, planned)
+    }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let options = Options::read(machine, path)?;
+    if !options.writes_port() {
+        return Err(FixError::ByHand {
                 why: "no setting of this version writes the source port: MariaDB's audit plugin does since 12.0; before, and with MySQL, the guide's procedure notes it in a table for successful logins, and `portledger watch` beside the server notes every connection".to_owned(),
             });
-        }
-        let mut edits = Edits::default();
-        let mut missing = Vec::new();
-        if !options.has_plugin() {
-            missing.push("plugin_load_add = server_audit");
-        }
-        match options.last("server_audit_logging") {
-            Some((_, setting)) if is_yes(&setting.value) => {}
-            Some((line, setting)) => edits.replace_in(&options.lines, line, setting.range, "ON"),
-            None => missing.push("server_audit_logging = ON"),
-        }
-        if options.value("server_audit_events").is_none() && !missing.is_empty() {
-            missing.push("server_audit_events = CONNECT");
-        }
-        if let Some((line, setting)) = options.last("server_audit_events")
-            && !has_connections(&setting.value)
-        {
-            let with = format!("CONNECT,{}", unquoted(&setting.value));
-            edits.replace_in(&options.lines, line, setting.range, &with);
-        }
-        if !missing.is_empty() {
-            edits.append(
-                &options.lines,
-                path,
-                &format!("[mariadb]\n{}", missing.join("\n")),
-            );
-        }
-        let mut remarks = Vec::new();
-        if !edits.is_empty() {
-            remarks.push("the plugin's times are local and no setting changes that: start the server with TZ=UTC, or give the zone when the log is read".to_owned());
-        }
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new(
-                "mariadbd",
-                &[&format!("--defaults-file={path}"), "--help", "--verbose"],
-            )),
-            reload: "systemctl restart mariadb".to_owned(),
-            remarks,
-        })
     }
+    let mut edits = Edits::default();
+    let mut missing = Vec::new();
+    if !options.has_plugin() {
+        missing.push("plugin_load_add = server_audit");
+    }
+    match options.last("server_audit_logging") {
+        Some((_, setting)) if is_yes(&setting.value) => {}
+        Some((line, setting)) => edits.replace_in(&options.lines, line, setting.range, "ON"),
+        None => missing.push("server_audit_logging = ON"),
+    }
+    if options.value("server_audit_events").is_none() && !missing.is_empty() {
+        missing.push("server_audit_events = CONNECT");
+    }
+    if let Some((line, setting)) = options.last("server_audit_events")
+        && !has_connections(&setting.value)
+    {
+        let with = format!("CONNECT,{}", unquoted(&setting.value));
+        edits.replace_in(&options.lines, line, setting.range, &with);
+    }
+    if !missing.is_empty() {
+        edits.append(
+            &options.lines,
+            path,
+            &format!("[mariadb]\n{}", missing.join("\n")),
+        );
+    }
+    let mut remarks = Vec::new();
+    if !edits.is_empty() {
+        remarks.push("the plugin's times are local and no setting changes that: start the server with TZ=UTC, or give the zone when the log is read".to_owned());
+    }
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new(
+            "mariadbd",
+            &[&format!("--defaults-file={path}"), "--help", "--verbose"],
+        )),
+        reload: "systemctl restart mariadb".to_owned(),
+        remarks,
+    })
 }
 
 /// Groups that the server reads; those with a version behind them too.
@@ -370,6 +376,12 @@ mod tests {
             "",
         );
         assert_eq!(version(&image), (Some("10.11.19".to_owned()), true));
+        let newer = Image::default().with(PATH, "[mysqld]\n").printing(
+            "mariadbd --version",
+            "mariadbd  Ver 12.0.2-MariaDB\n",
+            "",
+        );
+        assert!(Mysql.fix(&newer, PATH, Wish::InPlace).is_ok());
     }
 
     #[test]

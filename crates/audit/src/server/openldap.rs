@@ -6,6 +6,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
     machine::{debian_version, folder},
+    sure::sure,
     syslog::Syslog,
 };
 
@@ -67,37 +68,42 @@ impl Server for Openldap {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let levels = Levels::read(machine, path)?;
-        let syslog = Syslog::read(machine);
-        let route = syslog.route("local4", "debug");
-        let mut edits = Edits::default();
-        if !levels.has_stats() {
-            if levels.is_database {
-                return Err(FixError::ByHand {
-                    why: format!(
-                        "{path} is slapd's own database and has a checksum: change it through slapd, ldapmodify -Y EXTERNAL -H ldapi:/// with the lines 'dn: cn=config', 'changetype: modify', 'replace: olcLogLevel', 'olcLogLevel: stats'"
-                    ),
-                });
+        sure(self, machine, path, planned)
+    }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let levels = Levels::read(machine, path)?;
+    let syslog = Syslog::read(machine);
+    let route = syslog.route("local4", "debug");
+    let mut edits = Edits::default();
+    if !levels.has_stats() {
+        if levels.is_database {
+            return Err(FixError::ByHand {
+                why: format!(
+                    "{path} is slapd's own database and has a checksum: change it through slapd, ldapmodify -Y EXTERNAL -H ldapi:/// with the lines 'dn: cn=config', 'changetype: modify', 'replace: olcLogLevel', 'olcLogLevel: stats'"
+                ),
+            });
+        }
+        match levels.every().last() {
+            None => edits.append(&levels.lines, path, "loglevel stats"),
+            Some((line, setting)) if is_nothing(&setting.value) => {
+                edits.replace_in(&levels.lines, line, setting.range, "stats");
             }
-            match levels.every().last() {
-                None => edits.append(&levels.lines, path, "loglevel stats"),
-                Some((line, setting)) if is_nothing(&setting.value) => {
-                    edits.replace_in(&levels.lines, line, setting.range, "stats");
-                }
-                Some((line, setting)) => {
-                    let end = setting.range.end;
-                    edits.replace_in(&levels.lines, line, end..end, " stats");
-                }
+            Some((line, setting)) => {
+                let end = setting.range.end;
+                edits.replace_in(&levels.lines, line, end..end, " stats");
             }
         }
-        syslog.correct(&route, &mut edits);
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new("slaptest", &["-u", "-f", path])),
-            reload: "systemctl restart slapd".to_owned(),
-            remarks: route.remark().into_iter().collect(),
-        })
     }
+    syslog.correct(&route, &mut edits);
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new("slaptest", &["-u", "-f", path])),
+        reload: "systemctl restart slapd".to_owned(),
+        remarks: route.remark().into_iter().collect(),
+    })
 }
 
 struct Levels {

@@ -6,6 +6,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, unquoted},
     machine::{debian_version, under, version_in},
+    sure::sure,
     syslog::Syslog,
 };
 
@@ -68,21 +69,26 @@ impl Server for OpenSsh {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let configuration = Configuration::read(machine, path)?;
-        let syslog = Syslog::read(machine);
-        let route = syslog.route(&configuration.facility, "info");
-        let mut edits = Edits::default();
-        for (line, setting) in configuration.too_quiet() {
-            edits.replace_in(&configuration.lines, line, setting.range, "INFO");
-        }
-        syslog.correct(&route, &mut edits);
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new("sshd", &["-t", "-f", path])),
-            reload: "systemctl reload ssh".to_owned(),
-            remarks: route.remark().into_iter().collect(),
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let configuration = Configuration::read(machine, path)?;
+    let syslog = Syslog::read(machine);
+    let route = syslog.route(&configuration.facility, "info");
+    let mut edits = Edits::default();
+    for (line, setting) in configuration.too_quiet() {
+        edits.replace_in(&configuration.lines, line, setting.range, "INFO");
+    }
+    syslog.correct(&route, &mut edits);
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new("sshd", &["-t", "-f", path])),
+        reload: "systemctl reload ssh".to_owned(),
+        remarks: route.remark().into_iter().collect(),
+    })
 }
 
 fn version(machine: &dyn Machine) -> Option<String> {

@@ -7,6 +7,7 @@ use crate::{
     Change, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
+    sure::sure,
     syslog::known,
 };
 
@@ -76,22 +77,27 @@ impl Server for Oracle {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let parameters = Parameters::read(machine, path)?;
-        let mut edits = Edits::default();
-        for listener in parameters.listeners() {
-            if let Some((line, it)) = parameters.find("LOGGING", &listener)
-                && is_off(&it.value)
-            {
-                edits.replace_in(&parameters.lines, line, it.range, "ON");
-            }
+        sure(self, machine, path, planned)
+    }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let parameters = Parameters::read(machine, path)?;
+    let mut edits = Edits::default();
+    for listener in parameters.listeners() {
+        if let Some((line, it)) = parameters.find("LOGGING", &listener)
+            && is_off(&it.value)
+        {
+            edits.replace_in(&parameters.lines, line, it.range, "ON");
         }
-        Ok(Change {
+    }
+    Ok(Change {
             edits: edits.finish()?,
             check: None,
             reload: "lsnrctl reload".to_owned(),
             remarks: vec!["the listener's times are local and of whole seconds; no setting changes that: run the listener with TZ=UTC, or give the zone when the log is read".to_owned()],
         })
-    }
 }
 
 /// `/u01/app/oracle/product/19.0.0/dbhome_1/…`.

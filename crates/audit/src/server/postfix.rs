@@ -6,6 +6,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, is_yes},
     machine::{debian_version, folder},
+    sure::sure,
     syslog::{Route, Syslog},
 };
 
@@ -80,37 +81,42 @@ impl Server for Postfix {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let configuration = Configuration::read(machine, path)?;
-        let mut edits = Edits::default();
-        match configuration.main.last(SETTING, '=') {
-            Some((_, setting)) if is_yes(&setting.value) => {}
-            Some((line, setting)) => {
-                edits.replace_in(&configuration.main, line, setting.range, "yes");
-            }
-            None => edits.append(&configuration.main, path, &format!("{SETTING} = yes")),
-        }
-        for service in &configuration.services {
-            for place in service.undone() {
-                edits.replace_in(&configuration.master, &service.line, place, "yes");
-            }
-        }
-        let route = configuration.route(machine);
-        Syslog::read(machine).correct(&route, &mut edits);
-        let mut remarks = Vec::from_iter(route.remark());
-        if configuration
-            .value("maillog_file")
-            .is_some_and(|file| !file.is_empty())
-        {
-            remarks.push("postlogd writes maillog_file's times without year and offset and has no setting for it: with an empty maillog_file the lines go through syslog, which can".to_owned());
-        }
-        let directory = folder(path);
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new("postfix", &["-c", directory, "check"])),
-            reload: format!("postfix -c {directory} reload"),
-            remarks,
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let configuration = Configuration::read(machine, path)?;
+    let mut edits = Edits::default();
+    match configuration.main.last(SETTING, '=') {
+        Some((_, setting)) if is_yes(&setting.value) => {}
+        Some((line, setting)) => {
+            edits.replace_in(&configuration.main, line, setting.range, "yes");
+        }
+        None => edits.append(&configuration.main, path, &format!("{SETTING} = yes")),
+    }
+    for service in &configuration.services {
+        for place in service.undone() {
+            edits.replace_in(&configuration.master, &service.line, place, "yes");
+        }
+    }
+    let route = configuration.route(machine);
+    Syslog::read(machine).correct(&route, &mut edits);
+    let mut remarks = Vec::from_iter(route.remark());
+    if configuration
+        .value("maillog_file")
+        .is_some_and(|file| !file.is_empty())
+    {
+        remarks.push("postlogd writes maillog_file's times without year and offset and has no setting for it: with an empty maillog_file the lines go through syslog, which can".to_owned());
+    }
+    let directory = folder(path);
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new("postfix", &["-c", directory, "check"])),
+        reload: format!("postfix -c {directory} reload"),
+        remarks,
+    })
 }
 
 struct Configuration {

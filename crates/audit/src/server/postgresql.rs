@@ -12,6 +12,7 @@ use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     machine::{folder, under},
+    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -85,58 +86,63 @@ impl Server for Postgresql {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let settings = Settings::read(machine, path)?;
-        let cluster = Cluster {
-            settings: &settings,
-            path,
-        };
-        let mut edits = Edits::default();
-        let mut remarks = Vec::new();
-        if !settings.logs_connections() {
-            settings.set("log_connections", "on", &mut edits)?;
-        }
-        if settings.is_on("log_hostname") {
-            settings.set("log_hostname", "off", &mut edits)?;
-        }
-        if settings.hides_log_lines() {
-            settings.set("log_min_messages", "warning", &mut edits)?;
-        }
-        let prefix = settings.prefix();
-        let writes_itself = cluster.destinations().iter().any(|it| it != "syslog");
-        if writes_itself && zone_of_prefix(&prefix, true) == WrittenZone::Missing {
-            let prefix = prefix.replace('\'', "''");
-            settings.set("log_line_prefix", &format!("'%m {prefix}'"), &mut edits)?;
-        }
-        let needs_utc = |destination: &String| match destination.as_str() {
-            "syslog" => false,
-            "stderr" => !prefix.contains("%n"),
-            _ => true,
-        };
-        if !settings.is_utc() && cluster.destinations().iter().any(needs_utc) {
-            settings.set("log_timezone", "'UTC'", &mut edits)?;
-            remarks.push("the log's times are UTC from then on".to_owned());
-        }
-        if cluster.destinations().iter().any(|it| it == "syslog") {
-            let syslog = Syslog::read(machine);
-            let route = syslog.route(&settings.facility(), "info");
-            syslog.correct(&route, &mut edits);
-            remarks.extend(route.remark());
-        }
-        let directory = folder(path);
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new(
-                &cluster.program(),
-                // Reads all of the configuration, prints one value, starts nothing.
-                &["-C", "log_connections", "-D", directory],
-            )),
-            reload: match cluster.debian() {
-                Some((version, name)) => format!("pg_ctlcluster {version} {name} reload"),
-                None => format!("pg_ctl reload -D {directory}"),
-            },
-            remarks,
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let settings = Settings::read(machine, path)?;
+    let cluster = Cluster {
+        settings: &settings,
+        path,
+    };
+    let mut edits = Edits::default();
+    let mut remarks = Vec::new();
+    if !settings.logs_connections() {
+        settings.set("log_connections", "on", &mut edits)?;
+    }
+    if settings.is_on("log_hostname") {
+        settings.set("log_hostname", "off", &mut edits)?;
+    }
+    if settings.hides_log_lines() {
+        settings.set("log_min_messages", "warning", &mut edits)?;
+    }
+    let prefix = settings.prefix();
+    let writes_itself = cluster.destinations().iter().any(|it| it != "syslog");
+    if writes_itself && zone_of_prefix(&prefix, true) == WrittenZone::Missing {
+        let prefix = prefix.replace('\'', "''");
+        settings.set("log_line_prefix", &format!("'%m {prefix}'"), &mut edits)?;
+    }
+    let needs_utc = |destination: &String| match destination.as_str() {
+        "syslog" => false,
+        "stderr" => !prefix.contains("%n"),
+        _ => true,
+    };
+    if !settings.is_utc() && cluster.destinations().iter().any(needs_utc) {
+        settings.set("log_timezone", "'UTC'", &mut edits)?;
+        remarks.push("the log's times are UTC from then on".to_owned());
+    }
+    if cluster.destinations().iter().any(|it| it == "syslog") {
+        let syslog = Syslog::read(machine);
+        let route = syslog.route(&settings.facility(), "info");
+        syslog.correct(&route, &mut edits);
+        remarks.extend(route.remark());
+    }
+    let directory = folder(path);
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new(
+            &cluster.program(),
+            // Reads all of the configuration, prints one value, starts nothing.
+            &["-C", "log_connections", "-D", directory],
+        )),
+        reload: match cluster.debian() {
+            Some((version, name)) => format!("pg_ctlcluster {version} {name} reload"),
+            None => format!("pg_ctl reload -D {directory}"),
+        },
+        remarks,
+    })
 }
 
 struct Cluster<'a> {

@@ -8,6 +8,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, unquoted},
     machine::{debian_version, folder, under, version_in},
+    sure::sure,
     syslog::{Syslog, known},
 };
 
@@ -73,43 +74,48 @@ impl Server for Proftpd {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let configuration = Configuration::read(machine, path)?;
-        let mut edits = Edits::default();
-        let logs = configuration.extended();
-        if !logs.iter().any(|log| log.records.are_enough()) {
-            match configuration.format(NAME) {
-                Some((_, text)) if text == CONNECTION => {}
-                Some((line, _)) => {
-                    return Err(FixError::ByHand {
-                        why: format!(
-                            "{}: a LogFormat '{NAME}' without the port is defined here: give it another name",
-                            line.place
-                        ),
-                    });
-                }
-                None => edits.append(
-                    &configuration.lines,
-                    path,
-                    &format!("LogFormat {NAME} \"{CONNECTION}\""),
-                ),
+        sure(self, machine, path, planned)
+    }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let configuration = Configuration::read(machine, path)?;
+    let mut edits = Edits::default();
+    let logs = configuration.extended();
+    if !logs.iter().any(|log| log.records.are_enough()) {
+        match configuration.format(NAME) {
+            Some((_, text)) if text == CONNECTION => {}
+            Some((line, _)) => {
+                return Err(FixError::ByHand {
+                    why: format!(
+                        "{}: a LogFormat '{NAME}' without the port is defined here: give it another name",
+                        line.place
+                    ),
+                });
             }
-            edits.append(
+            None => edits.append(
                 &configuration.lines,
                 path,
-                &format!("<Global>\n  ExtendedLog {LOG} ALL {NAME}\n</Global>"),
-            );
+                &format!("LogFormat {NAME} \"{CONNECTION}\""),
+            ),
         }
-        let mut remarks = Vec::new();
-        if !edits.is_empty() {
-            remarks.push("a log of its own, so that nothing that reads the others notices; connections that send no command leave no line in it".to_owned());
-        }
-        Ok(Change {
-            edits: edits.finish()?,
-            check: Some(CommandLine::new("proftpd", &["-t", "-c", path])),
-            reload: "systemctl reload proftpd".to_owned(),
-            remarks,
-        })
+        edits.append(
+            &configuration.lines,
+            path,
+            &format!("<Global>\n  ExtendedLog {LOG} ALL {NAME}\n</Global>"),
+        );
     }
+    let mut remarks = Vec::new();
+    if !edits.is_empty() {
+        remarks.push("a log of its own, so that nothing that reads the others notices; connections that send no command leave no line in it".to_owned());
+    }
+    Ok(Change {
+        edits: edits.finish()?,
+        check: Some(CommandLine::new("proftpd", &["-t", "-c", path])),
+        reload: "systemctl reload proftpd".to_owned(),
+        remarks,
+    })
 }
 
 fn version(machine: &dyn Machine) -> Option<String> {

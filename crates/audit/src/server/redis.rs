@@ -8,6 +8,7 @@ use crate::{
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, version_in},
+    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -82,28 +83,33 @@ impl Server for Redis {
     }
 
     fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        let options = Options::read(machine, path)?;
-        let mut edits = Edits::default();
-        if !options.tells() {
-            match options.last("loglevel") {
-                Some((line, setting)) => {
-                    edits.replace_in(&options.lines, line, setting.range, "verbose")
-                }
-                None => edits.append(&options.lines, path, "loglevel verbose"),
-            }
-        }
-        let mut remarks = Vec::new();
-        if !edits.is_empty() {
-            remarks.push("verbose is one step above debug: besides each connection it logs statistics; the times stay local, which no setting changes: start the server with TZ=UTC, or give the zone when the log is read".to_owned());
-        }
-        Ok(Change {
-            edits: edits.finish()?,
-            check: None,
-            reload: "redis-cli CONFIG SET loglevel verbose, or systemctl restart redis-server"
-                .to_owned(),
-            remarks,
-        })
+        sure(self, machine, path, planned)
     }
+}
+
+/// The change, before it is held against what comes of it.
+fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
+    let options = Options::read(machine, path)?;
+    let mut edits = Edits::default();
+    if !options.tells() {
+        match options.last("loglevel") {
+            Some((line, setting)) => {
+                edits.replace_in(&options.lines, line, setting.range, "verbose")
+            }
+            None => edits.append(&options.lines, path, "loglevel verbose"),
+        }
+    }
+    let mut remarks = Vec::new();
+    if !edits.is_empty() {
+        remarks.push("verbose is one step above debug: besides each connection it logs statistics; the times stay local, which no setting changes: start the server with TZ=UTC, or give the zone when the log is read".to_owned());
+    }
+    Ok(Change {
+        edits: edits.finish()?,
+        check: None,
+        reload: "redis-cli CONFIG SET loglevel verbose, or systemctl restart redis-server"
+            .to_owned(),
+        remarks,
+    })
 }
 
 fn version(machine: &dyn Machine) -> Option<String> {
