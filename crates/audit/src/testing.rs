@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use portledger_model::Timestamp;
 use portledger_servers::Format;
 use proptest::{prelude::*, test_runner::TestRunner};
+use similar::{ChangeTag, TextDiff};
 
 use crate::{
     Server, Wish,
@@ -110,6 +111,7 @@ fn holds(server: &dyn Server, image: &Image, path: &str, wish: Wish, change: &cr
     for edit in &change.edits {
         let before = image.read(&edit.path).ok();
         assert_eq!(before.as_deref(), edit.before.as_deref().map(str::as_bytes));
+        leaves_the_rest(edit.before.as_deref().unwrap_or_default(), &edit.after);
     }
     let fixed = image.after(change);
     let again = server.fix(&fixed, path, wish).unwrap();
@@ -123,6 +125,37 @@ fn holds(server: &dyn Server, image: &Image, path: &str, wish: Wish, change: &cr
     formats_parse(&instance);
 }
 
+/// What is taken away is at most a word or two in one place, such as the name of a format.
+fn leaves_the_rest(before: &str, after: &str) {
+    let diff = TextDiff::from_chars(before, after);
+    let mut taken = 0;
+    for change in diff.iter_all_changes() {
+        taken = match change.tag() {
+            ChangeTag::Delete => taken + 1,
+            ChangeTag::Insert => taken,
+            ChangeTag::Equal => 0,
+        };
+        assert!(
+            taken <= "option httplog clf".len(),
+            "too much of:\n{before}\nis not in:\n{after}"
+        );
+    }
+}
+
+/// A configuration is taken for this server's and for no other's.
+fn is_claimed(server: &dyn Server, image: &Image, path: &str) {
+    let text = String::from_utf8(image.read(path).unwrap()).unwrap();
+    if text.trim().is_empty() {
+        return;
+    }
+    let claimants: Vec<&str> = crate::server::all()
+        .iter()
+        .filter(|other| other.claims(path, &text))
+        .map(|other| other.facts().name.as_str())
+        .collect();
+    assert_eq!(claimants, [server.facts().name.as_str()]);
+}
+
 pub(crate) fn formats_parse(instance: &crate::Instance) {
     for format in instance.logs.iter().filter_map(|log| log.format.as_ref()) {
         assert!(Format::parse(format).is_ok(), "{format}");
@@ -131,6 +164,7 @@ pub(crate) fn formats_parse(instance: &crate::Instance) {
 
 /// What an audit says in short: each log with what it records, then the findings.
 pub(crate) fn told(server: &'static dyn Server, image: &Image, path: &str) -> String {
+    is_claimed(server, image, path);
     let audited = match crate::audit(image, server, path) {
         Ok(audited) => audited,
         Err(error) => return error.to_string(),

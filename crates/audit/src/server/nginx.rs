@@ -59,7 +59,11 @@ impl Server for Nginx {
                 .iter()
                 .any(|words| {
                     text.lines()
-                        .any(|line| line.trim_start().starts_with(words))
+                        .map(|line| line.split('#').next().unwrap_or_default())
+                        // Squid has access_log as well, and no marks at a line's end.
+                        .any(|line| {
+                            line.trim_start().starts_with(words) && line.contains([';', '{', '\''])
+                        })
                 })
     }
 
