@@ -3,9 +3,11 @@
 use std::{net::IpAddr, num::NonZeroU32, path::PathBuf, time::Duration};
 
 use clap::{Args, Parser, Subcommand};
+use ipnet::IpNet;
 use portledger_identity::sessions::Field;
 use portledger_ledger::Calendar;
 use portledger_model::{Timestamp, Transport};
+use portledger_servers::Header;
 
 use crate::{config::parse_duration, identity::form::Format, questions::parse_case};
 
@@ -273,7 +275,8 @@ pub(crate) struct Reading {
     #[arg(required = true, value_name = "FILE")]
     pub(crate) files: Vec<PathBuf>,
     /// A known format's name (nginx-combined-port, sshd, csv), or the server's own format string
-    /// after nginx: or apache:; where it is not given it is guessed, and the guess is said
+    /// after nginx:, apache:, tomcat:, lighttpd:, squid:, varnishncsa:, envoy: or haproxy:; where
+    /// it is not given it is guessed, and the guess is said
     #[arg(long, value_name = "FORMAT", conflicts_with = "config")]
     pub(crate) format: Option<String>,
     /// The server's configuration, to read the log's format from
@@ -282,9 +285,32 @@ pub(crate) struct Reading {
     /// The zone of times that are written without one: UTC, +01:00 or Europe/Berlin
     #[arg(long, value_name = "ZONE")]
     pub(crate) zone: Option<String>,
+    /// A network of proxies in front of the server, whose headers name the client (repeatable)
+    #[arg(long = "trusted-proxy", value_name = "CIDR", value_parser = parse_network)]
+    pub(crate) trusted_proxies: Vec<IpNet>,
+    /// A header that these proxies set, or remove where a client sent it (repeatable): Forwarded,
+    /// X-Forwarded-For, X-Real-IP, Client-IP, or X-Forwarded-Port where that is the client's own
+    /// port; by default all but the last, which then must agree
+    #[arg(
+        long = "trusted-header",
+        value_name = "NAME",
+        requires = "trusted_proxies"
+    )]
+    pub(crate) trusted_headers: Vec<Header>,
+    /// What the operator called IIS's field of REMOTE_PORT
+    #[arg(long, value_name = "NAME")]
+    pub(crate) port_field: Option<String>,
     /// Write here the lines that could not be read, as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
+}
+
+/// A network, or one address.
+fn parse_network(text: &str) -> Result<IpNet, String> {
+    let network = text.parse::<IpNet>().ok();
+    network
+        .or_else(|| text.parse::<IpAddr>().ok().map(IpNet::from))
+        .ok_or_else(|| "not a network such as 192.0.2.0/24 or 2001:db8::/32".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -16,7 +16,7 @@ use jiff::tz::TimeZone;
 use portledger_dataplane::capture::{Reader as CaptureReader, ip_packet};
 use portledger_model::Sighting;
 use portledger_servers::{
-    ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip,
+    ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip, Trust,
 };
 
 use crate::{args::Reading, failure::Failure, output::refuse_to_overwrite, questions::now};
@@ -130,6 +130,8 @@ impl Pass {
 /// The files, open, each with its format.
 pub(crate) struct Inputs<'a> {
     zone: Option<TimeZone>,
+    trust: Trust,
+    port_field: Option<&'a str>,
     rejects: Option<(PathBuf, BufWriter<File>)>,
     progress: Progress,
     sources: Vec<Source<'a>>,
@@ -157,6 +159,11 @@ impl<'a> Inputs<'a> {
         let sources = sources.collect::<Result<_, _>>()?;
         Ok(Self {
             zone,
+            trust: Trust {
+                proxies: args.trusted_proxies.clone(),
+                headers: args.trusted_headers.clone(),
+            },
+            port_field: args.port_field.as_deref(),
             rejects,
             progress,
             sources,
@@ -172,6 +179,8 @@ impl<'a> Inputs<'a> {
         self.progress.begin(pass);
         let mut reading = OnePass {
             zone: self.zone.as_ref(),
+            trust: &self.trust,
+            port_field: self.port_field,
             rejects: self.rejects.as_mut().filter(|_| pass.last),
             summary: Summary::default(),
         };
@@ -195,6 +204,8 @@ impl<'a> Inputs<'a> {
 
 struct OnePass<'a> {
     zone: Option<&'a TimeZone>,
+    trust: &'a Trust,
+    port_field: Option<&'a str>,
     rejects: Option<&'a mut (PathBuf, BufWriter<File>)>,
     summary: Summary,
 }
@@ -243,6 +254,8 @@ impl OnePass<'_> {
         let name = lines.path.display().to_string();
         let mut options = Options::new(name.clone());
         options.zone = self.zone.cloned();
+        options.trust = self.trust.clone();
+        options.port_field = self.port_field.map(str::to_owned);
         options.reference = Some(now());
         let mut reader = Reader::new(format, options);
         let mut number = 0;

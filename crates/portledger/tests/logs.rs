@@ -141,6 +141,62 @@ fn a_format_is_found_in_every_way_it_can_be_said() {
     }
 }
 
+/// The client behind a proxy, named with its port, and the ways to say whom to believe.
+#[test]
+fn a_trusted_proxy_names_the_client() {
+    let place = Place::new();
+    place.write(
+        "proxied.log",
+        "1795258402.123 192.0.2.10 50000 \"203.0.113.66, 203.0.113.7:49152\"\n\
+         1795258403.123 198.51.100.9 50001 \"203.0.113.66\"\n",
+    );
+    let format = r#"nginx:$msec $remote_addr $remote_port "$http_x_forwarded_for""#;
+    let clients = |args: &[&str]| {
+        let args = [
+            &["sightings", "proxied.log", "--json", "--format", format],
+            args,
+        ]
+        .concat();
+        let ended = place.run(&args).with_status(0);
+        let lines = ended.stdout.lines().map(|line| {
+            let sighting: serde_json::Value = serde_json::from_str(line).unwrap();
+            format!("{} {}", sighting["address"], sighting["port"])
+        });
+        lines.collect::<Vec<_>>().join(", ")
+    };
+    let hops = r#""192.0.2.10" 50000, "198.51.100.9" 50001"#;
+    let client = r#""203.0.113.7" 49152, "198.51.100.9" 50001"#;
+    assert_eq!(clients(&[]), hops);
+    assert_eq!(clients(&["--trusted-proxy", "192.0.2.0/24"]), client);
+    let both = [
+        "--trusted-proxy",
+        "2001:db8::/32",
+        "--trusted-proxy",
+        "192.0.2.10",
+    ];
+    assert_eq!(clients(&both), client);
+    let header = [
+        "--trusted-proxy",
+        "192.0.2.10",
+        "--trusted-header",
+        "Forwarded",
+    ];
+    // The client is unknown: a proxy connected, and the header that it sets is not in the line.
+    assert_eq!(clients(&header), r#""198.51.100.9" 50001"#);
+    let wrong = [
+        ["--trusted-proxy", "192.0.2.0/33"],
+        ["--trusted-header", "X-Forwarded-For"],
+    ];
+    for wrong in wrong {
+        let args = [
+            &["sightings", "proxied.log", "--format", format],
+            wrong.as_slice(),
+        ]
+        .concat();
+        place.run(&args).with_status(2);
+    }
+}
+
 #[test]
 fn an_empty_log_has_no_sightings() {
     let place = Place::new();
