@@ -16,7 +16,7 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, folder, text, under, version_in},
-    overlay::is_named_by,
+    overlay::{self, is_named_by},
 };
 
 /// nginx.
@@ -111,7 +111,8 @@ impl Server for Nginx {
 
     fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
-        change::change(&configuration, path, wish)
+        let change = change::change(&configuration, path, wish)?;
+        overlay::proven(self, machine, path, change)
     }
 }
 
