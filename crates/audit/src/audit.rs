@@ -89,6 +89,8 @@ pub fn audit(
     let clock = clock(machine);
     findings.extend(clock.finding());
     findings.sort_by_key(|finding| std::cmp::Reverse(finding.rule.severity()));
+    // Several parts of a configuration may write one file.
+    findings.dedup();
     Ok(Audited {
         server: &facts.name,
         version,

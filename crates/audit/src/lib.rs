@@ -10,7 +10,8 @@
 //! A file each server below `server/`; what holds for all of them (maturity, findings, what is
 //! measured of a log) is said once beside it. Nothing here opens a file or starts a program: that is
 //! the caller's [`Machine`], so that an image is audited like the machine itself, and a test needs
-//! neither.
+//! neither. A change is offered only when a look at its result finds port and certain time in every
+//! log, or in one beside it.
 //!
 //! ```
 //! use portledger_audit::{Maturity, server};

@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use portledger_model::Timestamp;
 use portledger_servers::Format;
 use proptest::{prelude::*, test_runner::TestRunner};
+use similar::{ChangeTag, TextDiff};
 
 pub(crate) use laws::{law_of_fixes, never_panics};
 
@@ -121,6 +122,7 @@ fn holds(server: &dyn Server, image: &Image, path: &str, wish: Wish, change: &cr
     for edit in &change.edits {
         let before = image.read(&edit.path).ok();
         assert_eq!(before.as_deref(), edit.before.as_deref().map(str::as_bytes));
+        leaves_the_rest(edit.before.as_deref().unwrap_or_default(), &edit.after);
     }
     let fixed = image.after(change);
     let again = server.fix(&fixed, path, wish).unwrap();
@@ -134,6 +136,53 @@ fn holds(server: &dyn Server, image: &Image, path: &str, wish: Wish, change: &cr
     formats_parse(&instance);
 }
 
+/// Nothing is taken away, but for a word in a line: the name of a format, or an option.
+fn leaves_the_rest(before: &str, after: &str) {
+    if is_within(before, after) {
+        return;
+    }
+    let diff = TextDiff::from_lines(before, after);
+    let lines = |tag| {
+        let changes = diff.iter_all_changes();
+        let of_tag = changes.filter(move |change| change.tag() == tag);
+        of_tag.map(|change| change.value()).collect::<Vec<_>>()
+    };
+    let new = lines(ChangeTag::Insert);
+    for old in lines(ChangeTag::Delete) {
+        let is_kept = |new: &&str| {
+            let start = old
+                .bytes()
+                .zip(new.bytes())
+                .take_while(|(one, two)| one == two);
+            let end = old.bytes().rev().zip(new.bytes().rev());
+            let end = end.take_while(|(one, two)| one == two);
+            is_within(old, new)
+                || start.count() + end.count() + "option httplog clf".len() >= old.len()
+        };
+        assert!(new.iter().any(is_kept), "{old} is not in:\n{after}");
+    }
+}
+
+/// Whether all of a text stands in another, in this order.
+fn is_within(text: &str, other: &str) -> bool {
+    let mut rest = other.bytes();
+    text.bytes().all(|byte| rest.any(|other| other == byte))
+}
+
+/// A configuration is taken for this server's and for no other's.
+fn is_claimed(server: &dyn Server, image: &Image, path: &str) {
+    let text = String::from_utf8(image.read(path).unwrap()).unwrap();
+    if text.trim().is_empty() {
+        return;
+    }
+    let claimants: Vec<&str> = crate::server::all()
+        .iter()
+        .filter(|other| other.claims(path, &text))
+        .map(|other| other.facts().name.as_str())
+        .collect();
+    assert_eq!(claimants, [server.facts().name.as_str()]);
+}
+
 pub(crate) fn formats_parse(instance: &crate::Instance) {
     for format in instance.logs.iter().filter_map(|log| log.format.as_ref()) {
         assert!(Format::parse(format).is_ok(), "{format}");
@@ -142,6 +191,7 @@ pub(crate) fn formats_parse(instance: &crate::Instance) {
 
 /// What an audit says in short: each log with what it records, then the findings.
 pub(crate) fn told(server: &'static dyn Server, image: &Image, path: &str) -> String {
+    is_claimed(server, image, path);
     let audited = match crate::audit(image, server, path) {
         Ok(audited) => audited,
         Err(error) => return error.to_string(),
@@ -221,7 +271,7 @@ fn mutated(text: &str, mutation: &Mutation) -> String {
 /// where it offers one.
 pub(crate) fn survives(server: &dyn Server, image: &Image, path: &str) {
     let mut runner = TestRunner::new(ProptestConfig {
-        cases: 256,
+        cases: std::env::var("SURVIVES_CASES").map_or(256, |cases| cases.parse().unwrap()),
         failure_persistence: None,
         ..ProptestConfig::default()
     });

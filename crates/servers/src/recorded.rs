@@ -66,9 +66,17 @@ fn time<'a>(fields: impl Iterator<Item = &'a Field>, wanted: End) -> Option<Time
         Field::Time(form, end) if *end == wanted => Some(of_form(form)),
         _ => None,
     });
-    forms.reduce(|one, other| Time {
-        zone: better(one.zone, other.zone),
-        step: one.step.min(other.step),
+    forms.reduce(|one, other| {
+        let zone = better(one.zone, other.zone);
+        let are_parts =
+            one.zone == other.zone || [one.zone, other.zone].contains(&WrittenZone::Missing);
+        // Of two whole times the one that is certain counts, with the step that it has.
+        let step = match (are_parts, zone == one.zone) {
+            (true, _) => one.step.min(other.step),
+            (false, true) => one.step,
+            (false, false) => other.step,
+        };
+        Time { zone, step }
     })
 }
 

@@ -46,8 +46,8 @@ impl Server for Apache {
     }
 
     fn claims(&self, path: &str, text: &str) -> bool {
-        path.ends_with("apache2.conf")
-            || path.ends_with("httpd.conf")
+        path.ends_with("/apache2.conf")
+            || path.ends_with("/httpd.conf")
             || ["CustomLog ", "LogFormat ", "<VirtualHost ", "ServerRoot "]
                 .iter()
                 .any(|words| {

@@ -16,7 +16,7 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, folder, text, under, version_in},
-    overlay::is_named_by,
+    overlay::{self, is_named_by},
 };
 
 /// nginx.
@@ -59,7 +59,11 @@ impl Server for Nginx {
                 .iter()
                 .any(|words| {
                     text.lines()
-                        .any(|line| line.trim_start().starts_with(words))
+                        .map(|line| line.split('#').next().unwrap_or_default())
+                        // Squid has access_log as well, and no marks at a line's end.
+                        .any(|line| {
+                            line.trim_start().starts_with(words) && line.contains([';', '{', '\''])
+                        })
                 })
     }
 
@@ -107,7 +111,8 @@ impl Server for Nginx {
 
     fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
-        change::change(&configuration, path, wish)
+        let change = change::change(&configuration, path, wish)?;
+        overlay::proven(self, machine, path, change)
     }
 }
 

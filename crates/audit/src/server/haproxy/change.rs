@@ -9,12 +9,14 @@ use crate::{
     text::indentation,
 };
 
-/// `option httplog` with the request's time in UTC as the last column.
-const HTTP: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r [%trg]";
+/// `option httplog` with the request's time in UTC as the last column; the headers that are captured
+/// stand where they stand there.
+pub(super) const HTTP: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq CAPTURED%{+Q}r [%trg]";
 /// `option httpslog` with the same.
-const HTTPS: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq %hr %hs %{+Q}r %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc [%trg]";
+pub(super) const HTTPS: &str = "%ci:%cp [%tr] %ft %b/%s %TR/%Tw/%Tc/%Tr/%Ta %ST %B %CC %CS %tsc %ac/%fc/%bc/%sc/%rc %sq/%bq CAPTURED%{+Q}r %[fc_err]/%[ssl_fc_err,hex]/%[ssl_c_err]/%[ssl_c_ca_err]/%[ssl_fc_is_resumed] %[ssl_fc_sni]/%sslv/%sslc [%trg]";
 /// `option tcplog` with the connect's time in UTC as the last column.
-const TCP: &str = "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq [%T]";
+pub(super) const TCP: &str =
+    "%ci:%cp [%t] %ft %b/%s %Tw/%Tc/%Tt %B %ts %ac/%fc/%bc/%sc/%rc %sq/%bq [%T]";
 
 /// The change for one instance.
 pub(super) fn change(
@@ -133,12 +135,12 @@ fn told(
         }
         return Ok(());
     }
-    let format = match (frontend.is_http, &frontend.format) {
+    let text = match (frontend.is_http, &frontend.format) {
         (true, LogFormat::Https) => HTTPS,
         (true, _) => HTTP,
         (false, _) => TCP,
     };
-    let line = format!("log-format \"{format}\"");
+    let line = format!("log-format \"{}\"", with_captures(text, frontend));
     match statement.filter(|_| frontend.has_own_format()) {
         Some(statement) => {
             let place = statement.start()..statement.end();
@@ -157,6 +159,25 @@ fn told(
         }
     }
     Ok(())
+}
+
+/// Where nothing is captured HAProxy leaves out the column and the space: so does the format.
+pub(super) fn with_captures(text: &str, frontend: &Frontend<'_>) -> String {
+    let captures = |what: &str, action: &str| {
+        frontend.section.iter().any(|statement| {
+            statement.is(&["capture", what])
+                || statement.is(&["declare", "capture", what])
+                || statement.is(&[action, "capture"])
+        })
+    };
+    let mut columns = String::new();
+    if captures("request", "http-request") {
+        columns += "%hr ";
+    }
+    if captures("response", "http-response") {
+        columns += "%hs ";
+    }
+    text.replace("CAPTURED", &columns)
 }
 
 /// What a format of the operator's own lacks.

@@ -3,7 +3,7 @@ use crate::testing::{Image, fixed, survives, told};
 
 const PATH: &str = "/etc/haproxy/haproxy.cfg";
 
-const DEBIAN: &str = "global\n\tlog /dev/log\tlocal0\n\tlog /dev/log\tlocal1 notice\n\ndefaults\n\tlog\tglobal\n\tmode\thttp\n\toption\thttplog\n\toption\tdontlognull\n\nfrontend web # the web\n\tbind :80\n\tbind [::]:443 ssl crt x.pem\n\tdefault_backend app\n\nfrontend tcp\n\tmode tcp\n\tbind 192.0.2.1:25,192.0.2.2:25\n\toption tcplog\n\nbackend app\n\tserver s1 192.0.2.80:80 check\n\tserver s2 192.0.2.81:80 send-proxy-v2\n";
+const DEBIAN: &str = "global\n\tlog /dev/log\tlocal0\n\tlog /dev/log\tlocal1 notice\n\ndefaults\n\tlog\tglobal\n\tmode\thttp\n\toption\thttplog\n\toption\tdontlognull\n\nfrontend web # the web\n\tbind :80\n\tbind [::]:443 ssl crt x.pem\n\tdefault_backend app\n\nfrontend captured\n\tbind :80\n\tcapture request header Host len 64\n\thttp-response capture res.hdr(Server) len 10\n\nfrontend tcp\n\tmode tcp\n\tbind 192.0.2.1:25,192.0.2.2:25\n\toption tcplog\n\nbackend app\n\tserver s1 192.0.2.80:80 check\n\tserver s2 192.0.2.81:80 send-proxy-v2\n";
 
 fn image(text: &str) -> Image {
     Image::default()
@@ -50,6 +50,39 @@ fn without_any_log_one_is_named() {
         told(&HaProxy, &image, PATH),
         fixed(&HaProxy, &image, PATH, Wish::Parallel)
     ));
+}
+
+/// HAProxy 2.6.12 wrote these words in New York by the formats of the change.
+#[test]
+fn what_haproxy_writes_after_the_change_is_certain() {
+    let lines = [
+        "2026-11-29T13:54:58.800000-05:00 lb haproxy[21186]: 203.0.113.7:40400 [29/Nov/2026:13:54:58.725] web web/<NOSRV> 0/-1/-1/-1/0 200 49 - - LR-- 1/1/0/0/0 0/0 \"GET /x HTTP/1.1\" [29/Nov/2026:18:54:58 +0000]",
+        "2026-11-29T13:54:58.800000-05:00 lb haproxy[21186]: 203.0.113.7:40401 [29/Nov/2026:13:54:58.742] webs webs/<NOSRV> 0/-1/-1/-1/0 200 49 - - LR-- 1/1/0/0/0 0/0 \"GET /x HTTP/1.1\" 0/-/-/-/0 -/-/- [29/Nov/2026:18:54:58 +0000]",
+        "2026-11-29T13:54:58.800000-05:00 lb haproxy[21186]: 203.0.113.7:40402 [29/Nov/2026:13:54:58.762] tcp b/s 1/0/2 38 -- 1/1/0/0/0 0/0 [29/Nov/2026:18:54:58 +0000]",
+    ];
+    let image = image("frontend web\n  bind :80\n");
+    let sections = Sections::read(&image, PATH).unwrap();
+    let frontends = sections.frontends();
+    let mut read = String::new();
+    for (line, format) in lines.iter().zip([change::HTTP, change::HTTPS, change::TCP]) {
+        let format = Format::parse(&format!(
+            "haproxy:{}",
+            change::with_captures(format, &frontends[0])
+        ))
+        .unwrap();
+        let options = portledger_servers::Options::new("haproxy.log");
+        let mut reader = portledger_servers::Reader::new(format, options);
+        match reader.line(line.as_bytes(), 1) {
+            portledger_servers::Reading::Sighting(sighting) => {
+                let (address, port) = (sighting.address, sighting.port.unwrap());
+                let at = sighting.at.unwrap();
+                let (moment, step) = (sighting.moment, sighting.resolution);
+                read += &format!("{address} {port} {at} {moment:?} {step:?}\n");
+            }
+            other => panic!("{other:?}"),
+        }
+    }
+    insta::assert_snapshot!(read);
 }
 
 #[test]

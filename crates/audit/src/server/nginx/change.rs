@@ -32,6 +32,7 @@ pub(super) fn change(
         .logs
         .iter()
         .filter(|log| !log.format.as_ref().is_ok_and(Format::has_port))
+        .filter(|log| !configuration.has_port_beside(log))
         .collect();
     let mut plan = Plan {
         configuration,

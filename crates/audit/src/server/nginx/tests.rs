@@ -116,3 +116,8 @@ fn the_server_s_own_dump_is_what_counts() {
     let paths: Vec<&str> = instance.logs.iter().map(|log| log.path.as_str()).collect();
     assert_eq!(paths, ["/var/log/dumped.log"]);
 }
+
+#[test]
+fn whatever_stands_there() {
+    crate::testing::survives(&Nginx, &debian(), "/etc/nginx/nginx.conf");
+}
