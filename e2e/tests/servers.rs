@@ -29,6 +29,26 @@ fn logs_it_already(name: &str) -> Result<(), Failure> {
     Ok(())
 }
 
+/// A server that no setting makes log it: `audit` says how far it is, `fix` why it does nothing, and the log has no
+/// port, whatever was tried.
+fn stays_without(name: &str, maturity: &str, why: &str) -> Result<(), Failure> {
+    let Some(server) = there(name)? else {
+        return Ok(());
+    };
+    let outcome = survey::survey(server)?;
+    assert_eq!(outcome.before["maturity"], maturity, "{outcome:#?}");
+    let problem = outcome.fix["problem"].as_str().unwrap_or_default();
+    assert!(problem.contains(why), "{outcome:#?}");
+    assert_ne!(outcome.fix["applied"], true, "{outcome:#?}");
+    let none = Counted {
+        named: 0,
+        ..EVERY_ONE
+    };
+    assert_eq!(outcome.default, none, "{outcome:#?}");
+    assert_eq!(outcome.fixed, none, "{outcome:#?}");
+    Ok(())
+}
+
 /// Every visit is named, and nothing else.
 const EVERY_ONE: Counted = Counted {
     visits: VISITS as usize,
@@ -63,6 +83,11 @@ fn postfix() -> Result<(), Failure> {
 }
 
 #[test]
+fn exim() -> Result<(), Failure> {
+    logs_it_once_fixed("exim")
+}
+
+#[test]
 fn postgresql() -> Result<(), Failure> {
     logs_it_once_fixed("postgresql")
 }
@@ -80,4 +105,43 @@ fn openssh() -> Result<(), Failure> {
 #[test]
 fn haproxy() -> Result<(), Failure> {
     logs_it_already("haproxy")
+}
+
+#[test]
+fn squid() -> Result<(), Failure> {
+    logs_it_once_fixed("squid")
+}
+
+#[test]
+fn lighttpd() -> Result<(), Failure> {
+    logs_it_once_fixed("lighttpd")
+}
+
+#[test]
+fn caddy() -> Result<(), Failure> {
+    logs_it_once_fixed("caddy")
+}
+
+#[test]
+fn bind() -> Result<(), Failure> {
+    logs_it_once_fixed("bind")
+}
+
+#[test]
+fn proftpd() -> Result<(), Failure> {
+    logs_it_once_fixed("proftpd")
+}
+
+#[test]
+fn mariadb_is_left_to_a_person() -> Result<(), Failure> {
+    stays_without(
+        "mysql",
+        "possible",
+        "MariaDB's audit plugin does since 12.0",
+    )
+}
+
+#[test]
+fn vsftpd_cannot() -> Result<(), Failure> {
+    stays_without("vsftpd", "none", "vsftpd cannot log the source port")
 }

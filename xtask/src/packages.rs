@@ -16,28 +16,37 @@ const NEEDED: &[(&str, &str)] = &[
     ("/usr/lib/cgi-bin/awstats.pl", "awstats"),
     // libFuzzer is C++.
     ("c++", "g++"),
+    ("caddy", "caddy"),
     ("conntrack", "conntrack"),
     ("curl", "curl"),
     ("dig", "bind9-dnsutils"),
     ("dnsmasq", "dnsmasq-base"),
+    ("dovecot", "dovecot-imapd"),
     ("ethtool", "ethtool"),
     ("fail2ban-regex", "fail2ban"),
     ("goaccess", "goaccess"),
     ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
+    ("lighttpd", "lighttpd"),
+    ("mariadbd", "mariadb-server-core"),
+    ("named", "bind9"),
     ("ncat", "ncat"),
     ("nfacctd", "pmacct"),
     ("nfcapd", "nfdump"),
     ("nft", "nftables"),
     ("nginx", "nginx-light"),
     ("ping", "iputils-ping"),
+    ("postfix", "postfix"),
+    (POSTGRESQL, "postgresql-15"),
+    ("proftpd", "proftpd-core"),
     ("python3", "python3-venv"),
     ("radclient", "freeradius-utils"),
     ("rsyslogd", "rsyslog"),
     (RSYSLOG_TLS, "rsyslog-openssl"),
     ("setcap", "libcap2-bin"),
     ("softflowd", "softflowd"),
+    ("squid", "squid"),
     ("ssh", "openssh-client"),
     ("sshd", "openssh-server"),
     ("sysctl", "procps"),
@@ -45,7 +54,11 @@ const NEEDED: &[(&str, &str)] = &[
     ("tshark", "tshark"),
     ("turnserver", "coturn"),
     ("turnutils_natdiscovery", "coturn"),
+    ("unshare", "util-linux"),
 ];
+
+/// Debian keeps PostgreSQL's versions apart, and out of the path.
+const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin/postgres";
 
 /// rsyslog's driver for TLS, where Debian's amd64 and arm64 have it.
 #[cfg(target_arch = "aarch64")]
@@ -53,19 +66,32 @@ const RSYSLOG_TLS: &str = "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so";
 #[cfg(not(target_arch = "aarch64"))]
 const RSYSLOG_TLS: &str = "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so";
 
-/// A program whose package Debian does not install beside another that the tests need (each is the system's logger):
-/// it is unpacked into `TARGET/peers`, where the tests look too, and the libraries it needs are installed.
+/// A program whose package Debian does not install beside another that the tests need (each is the system's logger, or
+/// its mail server, or its FTP server): it is unpacked into `TARGET/peers`, where the tests look too, and the libraries
+/// it needs are installed.
 struct Beside {
     program: &'static str,
     package: &'static str,
     libraries: &'static [&'static str],
 }
 
-const UNPACKED: &[Beside] = &[Beside {
-    program: "syslog-ng",
-    package: "syslog-ng-core",
-    libraries: &["libivykis0", "libnet1", "libpcre3", "libwrap0"],
-}];
+const UNPACKED: &[Beside] = &[
+    Beside {
+        program: "syslog-ng",
+        package: "syslog-ng-core",
+        libraries: &["libivykis0", "libnet1", "libpcre3", "libwrap0"],
+    },
+    Beside {
+        program: "exim4",
+        package: "exim4-daemon-light",
+        libraries: &["libdb5.3", "libgnutls-dane0", "libidn12", "libnsl2"],
+    },
+    Beside {
+        program: "vsftpd",
+        package: "vsftpd",
+        libraries: &["libwrap0"],
+    },
+];
 
 /// Asked by Debian's maintainer scripts before they start a service; 101 means "do not".
 const POLICY: &str = "/usr/sbin/policy-rc.d";

@@ -3,6 +3,7 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
+use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::{
@@ -10,15 +11,29 @@ use rustix::net::{
     sockopt::set_socket_reuseaddr,
 };
 
-use crate::Failure;
+use crate::{Failure, read};
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether somebody listens.
-#[must_use]
-pub fn is_open(at: SocketAddr) -> bool {
-    TcpStream::connect_timeout(&at, Duration::from_millis(200)).is_ok()
+/// Whether somebody listens on a TCP port, of either family.
+///
+/// # Errors
+/// When the kernel does not tell.
+pub fn is_open(port: u16) -> Result<bool, Failure> {
+    // `number: address:port remote:port state`, in hexadecimal; state 0A listens.
+    let port = format!(":{port:04X}");
+    let listens = |line: &str| {
+        let mut words = line.split_whitespace().skip(1);
+        let own = words.next().unwrap_or_default();
+        own.ends_with(&port) && words.nth(1) == Some("0A")
+    };
+    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
+        if read(Path::new(table))?.lines().any(listens) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Connects from one endpoint to the same address' `port`.
