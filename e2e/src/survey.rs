@@ -343,6 +343,7 @@ fn count(
         fs::write(path, text.get(old..).unwrap_or_default())
     })?;
     let path = fresh.display().to_string();
+    let _ = fs::copy(&fresh, format!("/tmp/survey/fresh-{}-{old}", server.name()));
     let arguments = [
         "sightings",
         "--json",

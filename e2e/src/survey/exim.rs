@@ -53,12 +53,13 @@ impl Surveyed for Exim {
                 chown(path, Some(NOBODY), Some(NOBODY))
             })?;
         }
+        // In front of one that the machine may have.
         for (name, fields) in [
             ("passwd", "x:65534:65534::/:/bin/false"),
             ("group", "x:65534:"),
         ] {
             let known = read(&PathBuf::from("/etc").join(name))?;
-            place.write(name, &format!("{known}Debian-exim:{fields}\n"))?;
+            place.write(name, &format!("Debian-exim:{fields}\n{known}"))?;
         }
         let program = prerequisite::program("exim4")
             .ok_or_else(|| Failure::Missing("no program exim4".to_owned()))?;
