@@ -7,6 +7,7 @@ pub(crate) mod file;
 pub(crate) mod folder;
 pub(crate) mod frame;
 pub(crate) mod keys;
+pub(crate) mod last;
 pub(crate) mod names;
 pub(crate) mod payload;
 mod salts;
