@@ -12,15 +12,17 @@
 //!                       since the log began, or its beginning was lost and there is a gap
 //! ```
 
+mod early;
 mod places;
 mod table;
 
-use std::{collections::VecDeque, time::Duration};
+use std::time::Duration;
 
 use portledger_model::{Block, Device, Event, Record, Subscriber, Timestamp};
 use thiserror::Error;
 
 use crate::{EventTime, Holding, Kind, NatEvent, Phase, Told};
+use early::Early;
 use places::{Begun, Ended, Places};
 use table::Place;
 
@@ -30,9 +32,6 @@ pub const PATIENCE: Duration = Duration::from_secs(10);
 /// The times of many devices are whole seconds.
 const RESOLUTION: Duration = Duration::from_secs(1);
 
-/// How many releases wait for their allocation; the oldest wait no longer then.
-const WAITING: usize = 65_536;
-
 /// Pairs the events of one device. It remembers what is held and what was given back, of 8,388,608
 /// blocks or mappings at most.
 #[derive(Debug)]
@@ -41,7 +40,7 @@ pub struct Pairing {
     /// Since when nothing is known to be missing.
     listens_since: Option<Timestamp>,
     places: Places,
-    early: VecDeque<(EventTime, Holding)>,
+    early: Early,
 }
 
 /// Why an event is nothing a ledger could keep.
@@ -62,7 +61,7 @@ impl Pairing {
             device,
             listens_since: None,
             places: Places::default(),
-            early: VecDeque::new(),
+            early: Early::default(),
         }
     }
 
@@ -161,9 +160,11 @@ impl Pairing {
             Phase::Held => self.held(at.timestamp(), holding, out),
             Phase::Ended => {
                 if !self.ended(at, &holding, out) {
-                    self.early.push_back((at, holding));
-                    if self.early.len() > WAITING {
-                        self.settle_next(out);
+                    self.early.push(at, holding);
+                    if self.early.is_full()
+                        && let Some((at, holding)) = self.early.pop()
+                    {
+                        self.settle_one(at.timestamp(), holding, out);
                     }
                 }
                 Ok(())
@@ -177,24 +178,18 @@ impl Pairing {
         holding: Holding,
         out: &mut Vec<Record>,
     ) -> Result<(), Unkept> {
-        let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
         let place = place(&holding);
         let is_session = matches!(holding.kind, Kind::Session { .. });
+        let block = block(holding).ok_or(Unkept::NoSubscriber)?;
         match self.places.begin(place, &block.subscriber, at, is_session) {
             Begun::New => {}
             // Another session of the port, or the same told twice.
             Begun::Known => return Ok(()),
         }
-        out.push(self.record(at, Event::Allocated(block)));
         // Its release may have overtaken it.
-        let mine = |(ended, early): &(EventTime, Holding)| {
-            at <= ended.timestamp()
-                && self::place(early) == place
-                && (early.subscriber.is_none() || early.subscriber == holding.subscriber)
-        };
-        if let Some(found) = self.early.iter().position(mine)
-            && let Some((ended, early)) = self.early.remove(found)
-        {
+        let early = self.early.take(place, at, &block.subscriber);
+        out.push(self.record(at, Event::Allocated(block)));
+        if let Some((ended, early)) = early {
             self.ended(ended, &early, out);
         }
         Ok(())
@@ -206,10 +201,10 @@ impl Pairing {
         holding: Holding,
         out: &mut Vec<Record>,
     ) -> Result<(), Unkept> {
-        let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
-        let place = place(&holding);
+        let (place, told) = (place(&holding), holding.since);
+        let block = block(holding).ok_or(Unkept::NoSubscriber)?;
         let known = self.places.held_since(place, &block.subscriber);
-        let since = match holding.since.or(known) {
+        let since = match told.or(known) {
             Some(since) => since,
             None => self.unseen_beginning(place, at, out),
         };
@@ -268,20 +263,13 @@ impl Pairing {
 
     /// What ended before `limit` and whose beginning has not come by now.
     fn settle(&mut self, limit: Timestamp, out: &mut Vec<Record>) {
-        while self
-            .early
-            .front()
-            .is_some_and(|(at, _)| at.timestamp() < limit)
-        {
-            self.settle_next(out);
+        while let Some((at, holding)) = self.early.pop_before(limit) {
+            self.settle_one(at.timestamp(), holding, out);
         }
     }
 
-    fn settle_next(&mut self, out: &mut Vec<Record>) {
-        let Some((at, holding)) = self.early.pop_front() else {
-            return;
-        };
-        let (at, place) = (at.timestamp(), place(&holding));
+    fn settle_one(&mut self, at: Timestamp, holding: Holding, out: &mut Vec<Record>) {
+        let place = place(&holding);
         let since = self.unseen_beginning(place, at, out);
         self.places.has_ended(place, at);
         match holding.subscriber {
@@ -342,9 +330,9 @@ const fn place(holding: &Holding) -> Place {
     (holding.external, holding.ports, holding.transport)
 }
 
-fn block(holding: &Holding) -> Option<Block> {
+fn block(holding: Holding) -> Option<Block> {
     Some(Block {
-        subscriber: holding.subscriber.clone()?,
+        subscriber: holding.subscriber?,
         external: holding.external,
         ports: holding.ports,
         transport: holding.transport,

@@ -105,6 +105,37 @@ fn a_release_that_overtakes_its_allocation_still_finds_it() {
     assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
 }
 
+/// Who begins to listen hears releases of what was handed out before, many at once.
+#[test]
+fn each_allocation_finds_its_own_release_among_many() {
+    let of = |phase, place: u16, at| {
+        let first = 1_024 + place * 8;
+        let mut event = ports(at, phase, Some(1), None);
+        if let Told::Ports(holding) = &mut event.told {
+            holding.ports = PortRange::new(first, first + 7).unwrap();
+        }
+        event
+    };
+    let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
+    let mut out = Vec::new();
+    for place in 0..4_000 {
+        pairing.take(of(Phase::Ended, place, 9), &mut out).unwrap();
+    }
+    assert_eq!(out, []);
+    for place in (0..4_000).rev() {
+        pairing.take(of(Phase::Begun, place, 1), &mut out).unwrap();
+    }
+    assert_eq!(out.len(), 8_000);
+    let pairs = out.as_chunks::<2>().0;
+    assert!(pairs.iter().all(|[begun, ended]| {
+        let (Event::Allocated(begun), Event::Released { block, .. }) = (&begun.event, &ended.event)
+        else {
+            return false;
+        };
+        begun == block
+    }));
+}
+
 #[test]
 fn what_was_held_when_the_log_began_was_held_since_then() {
     let events = [start(5), ports(900, Phase::Ended, Some(1), None)];
