@@ -23,18 +23,23 @@ type Numbered = Vec<(RecordNumber, Record)>;
 
 impl Keeper {
     /// Makes parts of what is durable in the log and in no part yet, while it is `at_least` so
-    /// many records. Returns how many that were.
-    pub(super) fn flush_log(&mut self, at_least: u64) -> Result<u64, Error> {
+    /// many records and `goes_on` says so. Returns how many that were.
+    pub(super) fn flush_log(
+        &mut self,
+        at_least: u64,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<u64, Error> {
         let before = self.manifest.sealed_until.0;
-        loop {
+        while goes_on() {
             let (slice, until) = self.slice()?;
             if (slice.len() as u64) < at_least.max(1) {
-                return Ok(self.manifest.sealed_until.0 - before);
+                break;
             }
             self.flush_slice(&slice)?;
             self.manifest.sealed_until = until;
             self.publish([])?;
         }
+        Ok(self.manifest.sealed_until.0 - before)
     }
 
     /// The next durable records of the log: a part's worth, and the rest of the file they end in.

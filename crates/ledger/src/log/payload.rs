@@ -478,7 +478,7 @@ mod tests {
         for (internal, allocated, released) in [("100.64.3.9", 26, 32), ("2001:db8::9", 38, 44)] {
             let block = crate::testing::block(internal, 1_024, 1_279);
             let at = Timestamp::from_secs(1_790_000_000);
-            let device = portledger_model::Device::new("cgn1").unwrap();
+            let device = Device::new("cgn1").unwrap();
             let mut names = Names::default();
             let record = |event| Record {
                 at,
