@@ -162,7 +162,7 @@ fn ports_that_accounting_tells_of_are_in_the_ledger_before_the_answer() {
         assert_eq!(told(1, 1, began, &[range(1)]), Some([5, 1]));
         let nemo = Subscriber::new(Realm::default(), IpAddr::from([100, 64, 3, 9]));
         // It was answered, so it is there.
-        assert_eq!(held(began).0, [nemo.clone()]);
+        assert_eq!(held(began).0, vec![nemo.clone()]);
         assert_eq!(told(2, 3, began + 60, &[range(2)]), Some([5, 2]));
         assert_eq!(held(began + 30), (vec![nemo], vec![GapReason::HeldBefore]));
         assert_eq!(held(began + 60).0, []);
