@@ -140,9 +140,8 @@ impl Place {
     /// When it ends, or does not listen in time.
     pub fn listening(&self, command: &mut Command) -> Result<Running, Failure> {
         let mut running = Running::start(command, &self.folder.join("output"))?;
-        let address = SocketAddr::from((Ipv4Addr::LOCALHOST, self.port));
         running.until("it listens", Duration::from_secs(30), |_| {
-            Ok(client::is_open(address))
+            Ok(client::is_listening(self.port))
         })?;
         Ok(running)
     }
