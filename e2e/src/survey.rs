@@ -300,9 +300,9 @@ fn count(
     let log = server.log(place);
     let wanted = log.display().to_string();
     let of_log = |entry: &&Value| entry["path"] == wanted.as_str();
-    let entry = audited["logs"]
-        .as_array()
-        .and_then(|logs| logs.iter().find(of_log));
+    let logs = audited["logs"].as_array();
+    // What goes through syslog is audited by the machine's syslog daemon, and logged here by one of its own.
+    let entry = logs.and_then(|logs| logs.iter().find(of_log).or_else(|| logs.first()));
     let Some(format) = entry.and_then(|entry| entry["format"].as_str()) else {
         return Ok(counted);
     };
