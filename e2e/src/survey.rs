@@ -158,7 +158,7 @@ impl Place {
     pub fn listening(&self, command: &mut Command) -> Result<Running, Failure> {
         let mut running = Running::start(command, &self.folder.join("output"))?;
         running.until("it listens", Duration::from_secs(30), |_| {
-            client::is_open(self.port)
+            Ok(client::is_listening(self.port))
         })?;
         // The other family's socket comes next.
         std::thread::sleep(Duration::from_millis(200));
@@ -343,7 +343,6 @@ fn count(
         fs::write(path, text.get(old..).unwrap_or_default())
     })?;
     let path = fresh.display().to_string();
-    let _ = fs::copy(&fresh, format!("/tmp/survey/fresh-{}-{old}", server.name()));
     let arguments = [
         "sightings",
         "--json",

@@ -21,17 +21,21 @@ pub struct CommitOptions {
     pub queue: usize,
     /// How long to wait before a full disk is tried again.
     pub retry: Duration,
+    /// How long to wait for more before a sync, so that it is of many records. Each record becomes
+    /// durable later by so much.
+    pub gather: Duration,
     /// Called on the committer's thread after each sync and each change of state. It must not
     /// wait for the committer.
     pub on_progress: Option<Box<dyn Fn() + Send>>,
 }
 
 impl Default for CommitOptions {
-    /// 65,536 records, a full disk tried again each second, no call.
+    /// 65,536 records, a full disk tried again each second, no wait for more, no call.
     fn default() -> Self {
         Self {
             queue: 1 << 16,
             retry: Duration::from_secs(1),
+            gather: Duration::ZERO,
             on_progress: None,
         }
     }
@@ -101,6 +105,9 @@ struct Shared {
 
 struct Desk {
     waiting: Vec<Record>,
+    /// Records that were written, to be dropped by whoever submits: the names in them are counted,
+    /// and counts that two processors change in turn go to and fro between them.
+    spent: Vec<Record>,
     submitted: u64,
     state: State,
     closing: bool,
@@ -115,6 +122,7 @@ impl Committer {
         let shared = Arc::new(Shared {
             desk: Mutex::new(Desk {
                 waiting: Vec::new(),
+                spent: Vec::new(),
                 submitted: 0,
                 state: State::Running,
                 closing: false,
@@ -129,6 +137,7 @@ impl Committer {
             writer,
             shared: Arc::clone(&shared),
             retry: options.retry,
+            gather: options.gather,
             on_progress: options.on_progress,
         };
         let thread = thread::Builder::new()
@@ -146,6 +155,7 @@ impl Committer {
     /// # Errors
     /// When too many wait already or the disk has failed; the records come back.
     pub fn submit(&self, records: Vec<Record>) -> Result<Ticket, SubmitError> {
+        let room = self.room();
         let mut desk = self.shared.desk();
         if let State::Failed { cause } = &desk.state {
             let cause = cause.clone();
@@ -157,11 +167,21 @@ impl Committer {
             return Err(SubmitError::QueueFull { waiting, records });
         }
         desk.submitted += records.len() as u64;
+        if desk.waiting.capacity() == 0 {
+            desk.waiting = room;
+        }
         desk.waiting.extend(records);
         let ticket = Ticket(desk.submitted);
         drop(desk);
         self.shared.submitted.notify_one();
         Ok(ticket)
+    }
+
+    /// The room of records that were written, without them.
+    fn room(&self) -> Vec<Record> {
+        let mut spent = mem::take(&mut self.shared.desk().spent);
+        spent.clear();
+        spent
     }
 
     /// How many of the records submitted are durable: always the first ones.
@@ -240,6 +260,7 @@ struct Worker {
     writer: Writer,
     shared: Arc<Shared>,
     retry: Duration,
+    gather: Duration,
     on_progress: Option<Box<dyn Fn() + Send>>,
 }
 
@@ -259,15 +280,27 @@ impl Worker {
     }
 
     /// Waits for records and takes all there are; `false` when it is time to close and there are
-    /// none.
+    /// none. What was in `batch` is given back.
     fn next_batch(&self, batch: &mut Vec<Record>) -> bool {
-        batch.clear();
         let mut desk = self.shared.desk();
+        let unclaimed = mem::replace(&mut desk.spent, mem::take(batch));
+        if !unclaimed.is_empty() {
+            // Nobody has submitted since.
+            drop(desk);
+            drop(unclaimed);
+            desk = self.shared.desk();
+        }
         while desk.waiting.is_empty() && !desk.closing {
             let woken = self.shared.submitted.wait(desk);
             desk = woken.unwrap_or_else(PoisonError::into_inner);
         }
-        mem::swap(batch, &mut desk.waiting);
+        if !self.gather.is_zero() && !desk.closing {
+            drop(desk);
+            // Whoever submits meanwhile has nobody to wake.
+            thread::sleep(self.gather);
+            desk = self.shared.desk();
+        }
+        *batch = mem::take(&mut desk.waiting);
         !batch.is_empty()
     }
 

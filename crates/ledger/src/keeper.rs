@@ -174,8 +174,19 @@ impl Keeper {
     /// # Errors
     /// When something cannot be read or written; what is in the ledger stays as it was.
     pub fn flush(&mut self) -> Result<Kept, Error> {
-        let flushed = self.flush_log(self.sizes.part)?;
-        self.merge_parts()?;
+        self.flush_while(|| true)
+    }
+
+    /// As [`Keeper::flush`], while `goes_on` says so before each part: what is left is for the next
+    /// time.
+    ///
+    /// # Errors
+    /// As [`Keeper::flush`].
+    pub fn flush_while(&mut self, goes_on: impl Fn() -> bool) -> Result<Kept, Error> {
+        let flushed = self.flush_log(self.sizes.part, &goes_on)?;
+        if goes_on() {
+            self.merge_parts()?;
+        }
         Ok(Kept { flushed, sealed: 0 })
     }
 
@@ -184,7 +195,7 @@ impl Keeper {
     /// # Errors
     /// As [`Keeper::flush`].
     pub fn seal(&mut self, now: Timestamp) -> Result<Kept, Error> {
-        let flushed = self.flush_log(1)?;
+        let flushed = self.flush_log(1, || true)?;
         let sealed = self.seal_days(now)?;
         Ok(Kept { flushed, sealed })
     }

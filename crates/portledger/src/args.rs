@@ -483,6 +483,10 @@ pub(crate) struct ImportArgs {
     /// Write here the lines that could not be read, as they are
     #[arg(long, value_name = "FILE")]
     pub(crate) rejects: Option<PathBuf>,
+    /// What could not be read told of no port: without this it may have been an event, and nothing
+    /// is claimed of its device until the next one
+    #[arg(long)]
+    pub(crate) rejects_are_no_events: bool,
     #[command(flatten)]
     pub(crate) ledger: LedgerArgs,
 }

@@ -95,6 +95,7 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
             complete_from: args.complete_from,
         },
         rejects: args.rejects.as_deref().map(create).transpose()?,
+        rejects_are_no_events: args.rejects_are_no_events,
         told: Summary::default(),
     };
     progress.start();
@@ -116,7 +117,7 @@ pub(crate) fn run(args: &ImportArgs) -> Ended {
             .map_err(|error| unusable(path, "write", &error))?;
     }
     seal::after_writing(writer);
-    import.told.tell(args, import.devices.len());
+    import.told.tell(args, import.devices.heard());
     Ok(if import.told.is_whole() {
         ExitCode::SUCCESS
     } else {
@@ -271,6 +272,7 @@ struct Import {
     /// What the operator says of each device's log.
     promise: Promise,
     rejects: Option<(PathBuf, BufWriter<fs::File>)>,
+    rejects_are_no_events: bool,
     told: Summary,
 }
 
@@ -330,7 +332,25 @@ impl Import {
                 *self.told.skipped.entry(reason).or_default() += 1;
                 Ok(())
             }
-            Line::Rejected(reason) => self.reject(name, number, line, reason),
+            Line::Rejected(reason) => {
+                self.may_have_lost(self.told_device_of(text).as_ref());
+                self.reject(name, number, line, reason)
+            }
+        }
+    }
+
+    /// What was not understood may have been an event of the device, or of any where nobody can say
+    /// of which: until the next event nothing is claimed.
+    fn may_have_lost(&mut self, device: Option<&Device>) {
+        if self.rejects_are_no_events {
+            return;
+        }
+        match device {
+            Some(device) => {
+                let index = self.devices.enter(device, self.promise);
+                self.devices.interrupted(index);
+            }
+            None => self.devices.all_interrupted(),
         }
     }
 
@@ -349,6 +369,8 @@ impl Import {
             if datagram.is_flow_message() {
                 if !exporters.read(&datagram, |item| items.push(item)) {
                     let why = "more exporters than are told apart: import them one by one";
+                    let device = self.exporter(datagram.source())?;
+                    self.may_have_lost(Some(&device));
                     self.reject(&name, datagram.number, datagram.payload, why.into())?;
                 }
             } else if datagram.is_text() {
@@ -380,14 +402,16 @@ impl Import {
 
     /// The device that a line is of: as given, or as its syslog header says.
     fn device_of(&self, line: &[u8]) -> Result<Device, Failure> {
+        let told = self.told_device_of(line);
+        Ok(told.map_or_else(|| Device::new(UNNAMED), Ok)?)
+    }
+
+    fn told_device_of(&self, line: &[u8]) -> Option<Device> {
         if let Some(named) = &self.named {
-            return Ok(named.clone());
+            return Some(named.clone());
         }
-        let host = Message::parse(line)
-            .hostname
-            .and_then(|host| str::from_utf8(host).ok());
-        let host = host.and_then(|host| Device::new(host).ok());
-        Ok(host.map_or_else(|| Device::new(UNNAMED), Ok)?)
+        let host = Message::parse(line).hostname?;
+        Device::new(str::from_utf8(host).ok()?).ok()
     }
 
     fn exporter(&self, source: IpAddr) -> Result<Device, Failure> {
@@ -412,6 +436,7 @@ impl Import {
                 Came::Event { unkept, .. } => self.count(unkept, writer)?,
                 Came::Rejected { reason, set } => {
                     let bytes = set.as_ref().map_or(payload, |set| &set.0);
+                    self.may_have_lost(Some(device));
                     self.reject(name, number, bytes, reason)?;
                 }
                 Came::Lost(_) | Came::Disordered => {}

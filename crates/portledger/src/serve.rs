@@ -3,7 +3,7 @@
 mod config;
 mod metrics;
 
-use std::{path::Path, process::ExitCode, sync::Arc, thread};
+use std::{path::Path, process::ExitCode, sync::Arc, thread, time::Duration};
 
 use portledger_ledger::{CommitOptions, Options};
 use portledger_service::{
@@ -32,8 +32,11 @@ use metrics::Metrics;
 /// Records that may wait for the disk; when there are more, nothing is read.
 const QUEUE: usize = 1 << 20;
 
-/// Keeping the ledger takes a fifth of a core at most.
-const REST: u32 = 4;
+/// How long a sync waits for more: nobody waits for what devices tell to be durable.
+const GATHER: Duration = Duration::from_millis(10);
+
+/// Keeping the ledger takes half a core at most, and less where what is collected needs it.
+const REST: u32 = 1;
 
 pub(crate) fn run(args: &ServeArgs) -> Ended {
     let config = ServeConfig::read(&args.config)?;
@@ -55,6 +58,7 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
     let written = keeping.written();
     let commit = CommitOptions {
         queue: QUEUE,
+        gather: GATHER,
         on_progress: Some(Box::new(move || written.note())),
         ..CommitOptions::default()
     };
@@ -97,7 +101,8 @@ pub(crate) fn run(args: &ServeArgs) -> Ended {
             let collector = &collector;
             scope.spawn(move || {
                 let tell = |error: &_| eprintln!("portledger: identities: {error}");
-                if let Err(error) = accounting.run(tell) {
+                let ranges: &Collector<'_> = collector;
+                if let Err(error) = accounting.run(Some(ranges), tell) {
                     eprintln!("portledger: accounting cannot be heard any more: {error}");
                     collector.stop();
                 }

@@ -72,7 +72,7 @@ fn another_makers_lines_name_who_had_the_port() {
     place.write("mx1.log", lines());
     let ended = run(
         &place,
-        &format!("{IMPORT} --complete-from 2024-06-01T10:00:00Z"),
+        &format!("{IMPORT} --complete-from 2024-06-01T10:00:00Z --rejects-are-no-events"),
     );
     let ended = ended.with_status(0);
     let told = ended.json();
@@ -95,6 +95,43 @@ fn another_makers_lines_name_who_had_the_port() {
     assert_eq!(named(&place, "2024-06-01T14:30:00Z", 0), ["100.64.1.8"]);
     // After its last word nothing is known.
     named(&place, "2024-06-01T20:00:00Z", 5);
+}
+
+/// It may have said that somebody else has the ports since.
+#[test]
+fn a_line_that_was_not_understood_is_a_gap_until_the_next_event() {
+    let place = Place::new();
+    place.write("mx1.log", lines());
+    let import = format!("{IMPORT} --complete-from 2024-06-01T10:00:00Z");
+    run(&place, &import).with_status(0);
+    assert_eq!(named(&place, "2024-06-01T10:30:00Z", 0), ["100.64.1.5"]);
+    assert_eq!(named(&place, "2024-06-01T12:00:00Z", 5), ["100.64.1.6"]);
+    assert_eq!(named(&place, "2024-06-01T14:30:00Z", 0), ["100.64.1.8"]);
+}
+
+/// Of whom a line is whose header cannot be read nobody can say.
+#[test]
+fn a_line_of_nobody_in_particular_is_a_gap_of_each_device() {
+    let place = Place::new();
+    let second = |line: String| line.replace(" mx1 ", " mx2 ").replace("113.7", "113.8");
+    let lines = [
+        line(0, "ALLOC", 5),
+        second(line(0, "ALLOC", 6)),
+        "RT_NAT - RT_SRC_NAT_PBA_RELEASE [internal-ip=\"100.64.1.6\"\n".into(),
+        line(60, "INTERIM", 5),
+        second(line(60, "INTERIM", 6)),
+    ];
+    place.write("all.log", lines.concat());
+    let import = "import all.log --ledger ledger --json --format juniper";
+    let told = run(&place, import).with_status(0).json();
+    assert_eq!(
+        (&told["rejected"], &told["devices"]),
+        (&1.into(), &2.into())
+    );
+    for address in ["203.0.113.7", "203.0.113.8"] {
+        let question = format!("who {address}:1100 --at 2024-06-01T10:30:00Z --ledger ledger");
+        run(&place, &question).with_status(5);
+    }
 }
 
 #[test]

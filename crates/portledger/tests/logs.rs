@@ -159,7 +159,7 @@ fn a_trusted_proxy_names_the_client() {
         .concat();
         let ended = place.run(&args).with_status(0);
         let lines = ended.stdout.lines().map(|line| {
-            let sighting: serde_json::Value = serde_json::from_str(line).unwrap();
+            let sighting: Value = serde_json::from_str(line).unwrap();
             format!("{} {}", sighting["address"], sighting["port"])
         });
         lines.collect::<Vec<_>>().join(", ")

@@ -1,7 +1,8 @@
 //! Hears RADIUS accounting (RFC 2866) and keeps who the customers were.
 //!
 //! ```text
-//! Accounting-Request ──▶ verify ──▶ Fact ──▶ Sessions ──▶ Store, several times a second
+//! Accounting-Request ──▶ verify ─┬▶ Fact ──▶ Sessions ──▶ Store, several times a second
+//!                                └▶ IP-Port-Range (RFC 8045) ──▶ the ledger
 //!                                                            │ durable
 //! Accounting-Response ◀──────────────────────────────────────┘
 //! ```
@@ -22,7 +23,10 @@ use std::{
 use ipnet::IpNet;
 use portledger_identity::{Error as StoreError, Interval, Sessions, Store, sessions::Reading};
 use portledger_model::Timestamp;
-use portledger_wire::radius::{Duplicates, Packet, Secret};
+use portledger_wire::{
+    NatEvent,
+    radius::{self, Duplicates, IpPorts, IpPortsError, Packet, Secret},
+};
 
 /// A socket for accounting.
 pub struct Accounting {
@@ -60,6 +64,16 @@ pub struct Figures {
     pub answered: u64,
     /// Times the identities could not be written; it is tried again.
     pub failures: u64,
+}
+
+/// A ledger, for the ranges of ports that requests tell of (RFC 8045 §3.1.2).
+pub trait PortRanges: Sync {
+    /// Takes what a request told: an event each, or why there is none. It came from there, from a NAS
+    /// that calls itself so. `false` where that is no device that is heard.
+    fn take(&self, from: IpAddr, nas: Option<&str>, told: Vec<Result<NatEvent, String>>) -> bool;
+
+    /// Whether all that was taken is on the disk; waits a little until it is.
+    fn are_durable(&self) -> bool;
 }
 
 /// How long a request waits for others before it is written.
@@ -118,14 +132,19 @@ impl Accounting {
         self.stops.store(true, Ordering::Relaxed);
     }
 
-    /// Hears until [`Accounting::stop`]; what came in is written then. `tell` hears once of each
-    /// failure to write.
+    /// Hears until [`Accounting::stop`]; what came in is written then. Ranges of ports go to `ranges`,
+    /// where there are any; `tell` hears once of each failure to write.
     ///
     /// # Errors
     /// When the socket has failed.
-    pub fn run(&self, tell: impl Fn(&StoreError)) -> io::Result<()> {
+    pub fn run(
+        &self,
+        ranges: Option<&dyn PortRanges>,
+        tell: impl Fn(&StoreError),
+    ) -> io::Result<()> {
         let mut hearing = Hearing {
             accounting: self,
+            ranges,
             sessions: Sessions::default(),
             duplicates: Duplicates::new(WAITING, AGAIN),
             unwritten: Vec::new(),
@@ -162,6 +181,7 @@ impl Accounting {
 /// What was heard and is not written yet.
 struct Hearing<'a> {
     accounting: &'a Accounting,
+    ranges: Option<&'a dyn PortRanges>,
     sessions: Sessions,
     duplicates: Duplicates,
     /// Intervals that could not be written the last time.
@@ -190,6 +210,9 @@ impl Hearing<'_> {
         let is_new = self.duplicates.is_new(from, &packet, now);
         let told = if is_new {
             let told = request.accounting().map_err(drop);
+            if let Ok(told) = &told {
+                self.ranges(request.ports(), told, from.ip().to_canonical(), now);
+            }
             told.and_then(|told| self.accounting.reading.accounting(&told, now).map_err(drop))
         } else {
             Ok(None)
@@ -202,6 +225,31 @@ impl Hearing<'_> {
         });
         if let Ok(Some(fact)) = told {
             self.sessions.take(fact);
+        }
+    }
+
+    /// Hands over the ranges of ports that a request tells of.
+    fn ranges(
+        &self,
+        ports: Vec<Result<IpPorts, IpPortsError>>,
+        told: &radius::Accounting,
+        from: IpAddr,
+        now: Timestamp,
+    ) {
+        let Some(ranges) = self.ranges else {
+            return;
+        };
+        let realm = &self.accounting.reading.realm;
+        let events = ports.into_iter().filter_map(|ports| {
+            match ports.and_then(|ports| ports.event(told, now, realm)) {
+                Err(IpPortsError::NoRange) => None,
+                event => Some(event.map_err(|error| error.to_string())),
+            }
+        });
+        let events: Vec<_> = events.collect();
+        let nas = told.nas.identifier.as_deref();
+        if !events.is_empty() && !ranges.take(from, nas, events) {
+            self.accounting.count(|figures| figures.refused += 1);
         }
     }
 
@@ -220,6 +268,11 @@ impl Hearing<'_> {
             self.accounting
                 .count(|figures| figures.intervals += written);
             self.unwritten.clear();
+        }
+        if !self.owed.is_empty() && self.ranges.is_some_and(|ranges| !ranges.are_durable()) {
+            self.accounting.count(|figures| figures.failures += 1);
+            self.due = Instant::now() + RETRY;
+            return;
         }
         for (to, response) in self.owed.drain(..) {
             // One that is lost on the way is asked for again.

@@ -31,6 +31,7 @@ mod figures;
 mod flows;
 mod form;
 mod lines;
+mod ranges;
 mod rejects;
 mod roster;
 mod tcp;

@@ -7,6 +7,13 @@
     reason = "a test fails by panicking, in its helpers too"
 )]
 
+#[path = "export/certificates.rs"]
+mod certificates;
+#[path = "collect/defects.rs"]
+mod defects;
+#[path = "collect/tls.rs"]
+mod tls;
+
 use std::{
     io::Write as _,
     net::{Ipv4Addr, SocketAddr, TcpStream, UdpSocket},
@@ -211,6 +218,47 @@ fn a_lost_message_is_a_gap() {
     assert!(gaps.contains(&GapReason::LostOnTheWay), "{gaps:?}");
     let (holders, gaps) = asked(dir.path(), 0, time(5));
     assert_eq!((holders, gaps), (vec![who(1)], vec![GapReason::HeldBefore]));
+}
+
+/// What the kernel dropped after the last message that came, no later message tells of.
+#[test]
+fn what_was_lost_after_the_last_message_is_claimed_by_nobody() {
+    let now = || time(3_600);
+    for first in [time(0), now().before(Duration::from_secs(20))] {
+        let dir = tempfile::tempdir().unwrap();
+        let dialects = Dialects::built_in();
+        let at = |secs| first.after(Duration::from_secs(secs));
+        let events = [
+            block(at(0), Phase::Begun, 1, 0),
+            block(at(10), Phase::Begun, 2, 1),
+            block(at(12), Phase::Ended, 1, 0),
+            block(at(13), Phase::Begun, 3, 0),
+        ];
+        let figures = collect(
+            dir.path(),
+            settings(&dialects, vec![listener(Protocol::Flows, UDP)], everybody()),
+            |addresses| {
+                let socket = UdpSocket::bind("127.0.0.1:0").unwrap();
+                // The other two are lost, and nothing follows that would say so.
+                for message in messages(&events).iter().take(2) {
+                    socket.send_to(message, addresses[0]).unwrap();
+                }
+            },
+            heard_events(2),
+        );
+        assert_eq!(figures.sum(|device| device.missing), 0);
+        assert_eq!(
+            asked(dir.path(), 0, at(5)),
+            (vec![who(1)], vec![GapReason::HeldBefore])
+        );
+        for secs in [11, 12, 14] {
+            let (_, gaps) = asked(dir.path(), 0, at(secs));
+            assert!(
+                gaps.contains(&GapReason::AfterLastRecord),
+                "{secs}: {gaps:?}"
+            );
+        }
+    }
 }
 
 #[test]

@@ -26,13 +26,28 @@ pub enum EventTime {
     /// The event has none: this is the time at which the message it came in was sent (an IPFIX or
     /// NetFlow header, the header of a syslog line), so it happened at this time or before.
     Message(Timestamp),
+    /// The event has a time of its own, and its message was sent a good deal later: where the two
+    /// cannot both be, it happened between them.
+    Late {
+        /// The event's.
+        told: Timestamp,
+        /// The message's.
+        sent: Timestamp,
+    },
 }
 
 impl EventTime {
     /// The time, wherever it comes from.
     pub const fn timestamp(self) -> Timestamp {
         match self {
-            Self::Told(at) | Self::Message(at) => at,
+            Self::Told(at) | Self::Message(at) | Self::Late { told: at, .. } => at,
+        }
+    }
+
+    /// When it had happened at the latest.
+    pub const fn latest(self) -> Timestamp {
+        match self {
+            Self::Told(at) | Self::Message(at) | Self::Late { sent: at, .. } => at,
         }
     }
 }

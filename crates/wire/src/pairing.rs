@@ -12,28 +12,25 @@
 //!                       since the log began, or its beginning was lost and there is a gap
 //! ```
 
-use std::{
-    collections::{HashMap, VecDeque, hash_map::Entry},
-    net::Ipv4Addr,
-    time::Duration,
-};
+mod early;
+mod places;
+mod table;
 
-use foldhash::fast::RandomState;
-use portledger_model::{Block, Device, Event, PortRange, Record, Subscriber, Timestamp, Transport};
-use smallvec::SmallVec;
+use std::time::Duration;
+
+use portledger_model::{Block, Device, Event, Record, Subscriber, Timestamp};
 use thiserror::Error;
 
-use crate::{Holding, Kind, NatEvent, Phase, Told};
+use crate::{EventTime, Holding, Kind, NatEvent, Phase, Told};
+use early::Early;
+use places::{Begun, Ended, Places};
+use table::Place;
 
 /// How long, by the device's clock, a release may be ahead of its allocation.
 pub const PATIENCE: Duration = Duration::from_secs(10);
 
-/// How many blocks or mappings of one device are remembered. One that does not fit is kept in the
-/// ledger all the same; its release has to say since when it was held, or is a gap.
-const ROOM: usize = 8 << 20;
-
-/// How many releases wait for their allocation; the oldest wait no longer then.
-const WAITING: usize = 65_536;
+/// The times of many devices are whole seconds.
+const RESOLUTION: Duration = Duration::from_secs(1);
 
 /// Pairs the events of one device. It remembers what is held and what was given back, of 8,388,608
 /// blocks or mappings at most.
@@ -42,28 +39,8 @@ pub struct Pairing {
     device: Device,
     /// Since when nothing is known to be missing.
     listens_since: Option<Timestamp>,
-    places: HashMap<Place, Known, RandomState>,
-    early: VecDeque<(Timestamp, Holding)>,
-}
-
-/// Where ports are.
-type Place = (Ipv4Addr, PortRange, Option<Transport>);
-
-/// What is known of a place.
-#[derive(Debug, Default)]
-struct Known {
-    /// Several only where a device lets subscribers share a port among destinations.
-    holders: SmallVec<[Holder; 1]>,
-    /// When it was given back last.
-    ended: Option<Timestamp>,
-}
-
-#[derive(Debug)]
-struct Holder {
-    subscriber: Subscriber,
-    since: Timestamp,
-    /// Sessions that use the port.
-    sessions: u32,
+    places: Places,
+    early: Early,
 }
 
 /// Why an event is nothing a ledger could keep.
@@ -77,43 +54,35 @@ pub enum Unkept {
     NotNeeded,
 }
 
-impl Known {
-    fn holder(&mut self, subscriber: &Subscriber) -> Option<&mut Holder> {
-        let mut holders = self.holders.iter_mut();
-        holders.find(|holder| holder.subscriber == *subscriber)
-    }
-
-    fn remember(&mut self, subscriber: Subscriber, since: Timestamp) {
-        self.holders
-            .retain(|holder| holder.subscriber != subscriber);
-        self.holders.push(Holder {
-            subscriber,
-            since,
-            sessions: 1,
-        });
-    }
-}
-
 impl Pairing {
     /// For a device of which nothing is known yet.
     pub fn new(device: Device) -> Self {
         Self {
             device,
             listens_since: None,
-            places: HashMap::default(),
-            early: VecDeque::new(),
+            places: Places::default(),
+            early: Early::default(),
         }
     }
 
     /// Remembers what the ledger knows to be held.
     pub fn resume(&mut self, block: Block, since: Timestamp) {
         let place = (block.external, block.ports, block.transport);
-        self.remember(place, block.subscriber, since);
+        self.places.remember(place, &block.subscriber, since);
     }
 
     /// From this time on, everything that the device tells is taken.
     pub const fn listen(&mut self, since: Timestamp) {
         self.listens_since = Some(since);
+    }
+
+    /// An event that is about to be taken: what is known of its place is fetched into the processor's
+    /// cache. Said of several events before the first of them is taken, their places are fetched
+    /// together, which takes hardly longer than one.
+    pub fn expect(&self, event: &NatEvent) {
+        if let Told::Ports(holding) = &event.told {
+            self.places.fetch(place(holding));
+        }
     }
 
     /// Takes the device's next event and appends the records it makes.
@@ -124,7 +93,7 @@ impl Pairing {
         let at = event.at.timestamp();
         self.settle(at.before(PATIENCE), out);
         let event = match event.told {
-            Told::Ports(holding) => return self.ports(at, holding, out),
+            Told::Ports(holding) => return self.ports(event.at, holding, out),
             Told::Started(start) => {
                 if !start.continues {
                     self.end_all(at, out);
@@ -182,18 +151,20 @@ impl Pairing {
 
     fn ports(
         &mut self,
-        at: Timestamp,
+        at: EventTime,
         holding: Holding,
         out: &mut Vec<Record>,
     ) -> Result<(), Unkept> {
         match holding.phase {
-            Phase::Begun => self.begun(at, holding, out),
-            Phase::Held => self.held(at, holding, out),
+            Phase::Begun => self.begun(at.timestamp(), holding, out),
+            Phase::Held => self.held(at.timestamp(), holding, out),
             Phase::Ended => {
                 if !self.ended(at, &holding, out) {
-                    self.early.push_back((at, holding));
-                    if self.early.len() > WAITING {
-                        self.settle_next(out);
+                    self.early.push(at, holding);
+                    if self.early.is_full()
+                        && let Some((at, holding)) = self.early.pop()
+                    {
+                        self.settle_one(at.timestamp(), holding, out);
                     }
                 }
                 Ok(())
@@ -207,37 +178,18 @@ impl Pairing {
         holding: Holding,
         out: &mut Vec<Record>,
     ) -> Result<(), Unkept> {
-        let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
         let place = place(&holding);
-        // A million places lie far apart in memory: each event looks its own up once.
-        let room = self.places.len() < ROOM;
-        let known = match self.places.entry(place) {
-            Entry::Occupied(known) => Some(known.into_mut()),
-            Entry::Vacant(unknown) => room.then(|| unknown.insert(Known::default())),
-        };
-        if let Some(known) = known {
-            if let Some(holder) = known.holder(&block.subscriber) {
-                if matches!(holding.kind, Kind::Session { .. }) {
-                    holder.sessions = holder.sessions.saturating_add(1);
-                    return Ok(());
-                }
-                // The same told twice.
-                if holder.since == at {
-                    return Ok(());
-                }
-            }
-            known.remember(block.subscriber.clone(), at);
+        let is_session = matches!(holding.kind, Kind::Session { .. });
+        let block = block(holding).ok_or(Unkept::NoSubscriber)?;
+        match self.places.begin(place, &block.subscriber, at, is_session) {
+            Begun::New => {}
+            // Another session of the port, or the same told twice.
+            Begun::Known => return Ok(()),
         }
-        out.push(self.record(at, Event::Allocated(block)));
         // Its release may have overtaken it.
-        let mine = |(ended, early): &(Timestamp, Holding)| {
-            at <= *ended
-                && self::place(early) == place
-                && (early.subscriber.is_none() || early.subscriber == holding.subscriber)
-        };
-        if let Some(found) = self.early.iter().position(mine)
-            && let Some((ended, early)) = self.early.remove(found)
-        {
+        let early = self.early.take(place, at, &block.subscriber);
+        out.push(self.record(at, Event::Allocated(block)));
+        if let Some((ended, early)) = early {
             self.ended(ended, &early, out);
         }
         Ok(())
@@ -249,80 +201,77 @@ impl Pairing {
         holding: Holding,
         out: &mut Vec<Record>,
     ) -> Result<(), Unkept> {
-        let block = block(&holding).ok_or(Unkept::NoSubscriber)?;
-        let place = place(&holding);
-        let known = self
-            .holder(place, &block.subscriber)
-            .map(|known| known.since);
-        let since = match holding.since.or(known) {
+        let (place, told) = (place(&holding), holding.since);
+        let block = block(holding).ok_or(Unkept::NoSubscriber)?;
+        let known = self.places.held_since(place, &block.subscriber);
+        let since = match told.or(known) {
             Some(since) => since,
             None => self.unseen_beginning(place, at, out),
         };
         if known != Some(since) {
-            self.remember(place, block.subscriber.clone(), since);
+            self.places.remember(place, &block.subscriber, since);
         }
         out.push(self.record(at, Event::Held { block, since }));
         Ok(())
     }
 
     /// Whether it is known, or told, since when it was held.
-    fn ended(&mut self, at: Timestamp, holding: &Holding, out: &mut Vec<Record>) -> bool {
-        let place = place(holding);
-        let found = self.places.get_mut(&place).and_then(|known| {
-            let holders = &mut known.holders;
-            let named = |holder: &Holder| Some(&holder.subscriber) == holding.subscriber.as_ref();
-            let found = match holding.subscriber {
-                Some(_) => holders.iter().position(named),
-                // Who it was is clear where nobody else holds it.
-                None => (holders.len() == 1).then_some(0),
-            }?;
-            let holder = holders.get_mut(found)?;
-            if holder.sessions > 1 {
-                holder.sessions -= 1;
-                return Some(None);
-            }
-            known.ended = known.ended.max(Some(at));
-            Some(Some(holders.swap_remove(found)))
-        });
-        let (subscriber, since) = match (found, &holding.subscriber, holding.since) {
-            (Some(None), ..) => return true,
-            (Some(Some(holder)), _, since) => (holder.subscriber, since.unwrap_or(holder.since)),
-            (None, Some(subscriber), Some(since)) => {
-                self.has_ended(place, at);
+    fn ended(&mut self, ended: EventTime, holding: &Holding, out: &mut Vec<Record>) -> bool {
+        let (at, place) = (ended.timestamp(), place(holding));
+        let known = self.places.end(place, holding.subscriber.as_ref(), at);
+        let (subscriber, since) = match (known, &holding.subscriber, holding.since) {
+            (Ended::InUse, ..) => return true,
+            (Ended::Over(subscriber, since), _, told) => (subscriber, told.unwrap_or(since)),
+            (Ended::Unknown, Some(subscriber), Some(since)) => {
+                self.places.has_ended(place, at);
                 (subscriber.clone(), since)
             }
-            (None, ..) => return false,
+            (Ended::Unknown, ..) => return false,
+        };
+        let at = if holding.kind == Kind::Block && at <= since {
+            self.unclear_end(place, since, ended, out)
+        } else {
+            at
         };
         out.push(self.released(at, place, subscriber, since));
         true
     }
 
+    /// By which time a block had been given back that was handed out at `since` and, by its release,
+    /// not held for a moment after that. It was, and nobody says how long: until that time nothing
+    /// is claimed.
+    fn unclear_end(
+        &mut self,
+        place: Place,
+        since: Timestamp,
+        ended: EventTime,
+        out: &mut Vec<Record>,
+    ) -> Timestamp {
+        let by = ended.latest().max(since.after(RESOLUTION));
+        self.places.has_ended(place, by);
+        self.lost(since.min(ended.timestamp()), by, None, out);
+        by
+    }
+
     /// A device that begins anew holds nothing: whatever it did not say was given back is.
     fn end_all(&mut self, at: Timestamp, out: &mut Vec<Record>) {
         self.settle(Timestamp::MAX, out);
-        let mut held: Vec<_> = self.places.drain().collect();
-        held.sort_by_key(|(place, _)| *place);
-        for (place, known) in held {
-            for holder in known.holders {
-                out.push(self.released(at, place, holder.subscriber, holder.since));
-            }
+        for (place, subscriber, since) in self.places.drain() {
+            out.push(self.released(at, place, subscriber, since));
         }
     }
 
     /// What ended before `limit` and whose beginning has not come by now.
     fn settle(&mut self, limit: Timestamp, out: &mut Vec<Record>) {
-        while self.early.front().is_some_and(|(at, _)| *at < limit) {
-            self.settle_next(out);
+        while let Some((at, holding)) = self.early.pop_before(limit) {
+            self.settle_one(at.timestamp(), holding, out);
         }
     }
 
-    fn settle_next(&mut self, out: &mut Vec<Record>) {
-        let Some((at, holding)) = self.early.pop_front() else {
-            return;
-        };
+    fn settle_one(&mut self, at: Timestamp, holding: Holding, out: &mut Vec<Record>) {
         let place = place(&holding);
         let since = self.unseen_beginning(place, at, out);
-        self.has_ended(place, at);
+        self.places.has_ended(place, at);
         match holding.subscriber {
             Some(subscriber) if since < at => {
                 out.push(self.released(at, place, subscriber, since));
@@ -341,7 +290,7 @@ impl Pairing {
         at: Timestamp,
         out: &mut Vec<Record>,
     ) -> Timestamp {
-        let ended = self.places.get(&place).and_then(|known| known.ended);
+        let ended = self.places.ended(place);
         match (ended, self.listens_since) {
             (Some(ended), _) => {
                 self.lost(ended, at, Some(1), out);
@@ -349,25 +298,6 @@ impl Pairing {
             }
             (None, Some(since)) => since.min(at),
             (None, None) => at,
-        }
-    }
-
-    fn holder(&mut self, place: Place, subscriber: &Subscriber) -> Option<&mut Holder> {
-        self.places.get_mut(&place)?.holder(subscriber)
-    }
-
-    fn remember(&mut self, place: Place, subscriber: Subscriber, since: Timestamp) {
-        if self.places.len() >= ROOM && !self.places.contains_key(&place) {
-            return;
-        }
-        let known = self.places.entry(place).or_default();
-        known.remember(subscriber, since);
-    }
-
-    fn has_ended(&mut self, place: Place, at: Timestamp) {
-        if self.places.len() < ROOM || self.places.contains_key(&place) {
-            let known = self.places.entry(place).or_default();
-            known.ended = known.ended.max(Some(at));
         }
     }
 
@@ -400,9 +330,9 @@ const fn place(holding: &Holding) -> Place {
     (holding.external, holding.ports, holding.transport)
 }
 
-fn block(holding: &Holding) -> Option<Block> {
+fn block(holding: Holding) -> Option<Block> {
     Some(Block {
-        subscriber: holding.subscriber.clone()?,
+        subscriber: holding.subscriber?,
         external: holding.external,
         ports: holding.ports,
         transport: holding.transport,

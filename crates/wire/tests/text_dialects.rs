@@ -88,6 +88,7 @@ fn shown(event: &NatEvent) -> String {
     let at = match event.at {
         EventTime::Told(at) => at.to_string(),
         EventTime::Message(at) => format!("({at})"),
+        EventTime::Late { told, sent } => format!("{told} (sent {sent})"),
     };
     let told = match &event.told {
         Told::Ports(holding) => holding_shown(holding),

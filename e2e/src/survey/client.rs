@@ -3,7 +3,6 @@
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::os::fd::OwnedFd;
-use std::path::Path;
 use std::time::Duration;
 
 use rustix::net::{
@@ -11,29 +10,24 @@ use rustix::net::{
     sockopt::set_socket_reuseaddr,
 };
 
-use crate::{Failure, read};
+use crate::Failure;
 
 /// How long a server may take to answer.
 const PATIENCE: Duration = Duration::from_secs(20);
 
-/// Whether somebody listens on a TCP port, of either family.
-///
-/// # Errors
-/// When the kernel does not tell.
-pub fn is_open(port: u16) -> Result<bool, Failure> {
-    // `number: address:port remote:port state`, in hexadecimal; state 0A listens.
-    let port = format!(":{port:04X}");
-    let listens = |line: &str| {
-        let mut words = line.split_whitespace().skip(1);
-        let own = words.next().unwrap_or_default();
-        own.ends_with(&port) && words.nth(1) == Some("0A")
-    };
-    for table in ["/proc/net/tcp", "/proc/net/tcp6"] {
-        if read(Path::new(table))?.lines().any(listens) {
-            return Ok(true);
-        }
-    }
-    Ok(false)
+/// Whether somebody listens on a port, on whatever address: asked of the kernel, since a connection made to find out
+/// would be in the server's log.
+#[must_use]
+pub fn is_listening(port: u16) -> bool {
+    // proc(5): the local address in hexadecimal, and 0A for a socket that listens.
+    let wanted = format!(":{port:04X}");
+    ["/proc/net/tcp", "/proc/net/tcp6"].iter().any(|table| {
+        let table = std::fs::read_to_string(table).unwrap_or_default();
+        table.lines().any(|line| {
+            let mut words = line.split_whitespace().skip(1);
+            words.next().is_some_and(|local| local.ends_with(&wanted)) && words.nth(1) == Some("0A")
+        })
+    })
 }
 
 /// Connects from one endpoint to the same address' `port`.

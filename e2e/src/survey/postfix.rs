@@ -10,6 +10,13 @@ use super::{Place, Surveyed, client, syslog};
 use crate::process::{Running, finish};
 use crate::{Failure, file};
 
+/// Its master leaves whoever started it, and only its own command stops it.
+const SCRIPT: &str = r#"
+trap 'postfix -c "$0" stop; exit' TERM
+postfix -c "$0" start
+while :; do sleep 0.2; done
+"#;
+
 /// Postfix.
 #[derive(Debug)]
 pub(super) struct Postfix;
@@ -66,7 +73,7 @@ impl Surveyed for Postfix {
 
     fn start(&self, place: &Place) -> Result<Running, Failure> {
         let folder = place.folder.join("etc").display().to_string();
-        let mut command = syslog::beside(place, &["postfix", "-c", &folder, "start-fg"])?;
+        let mut command = syslog::beside(place, &["bash", "-c", SCRIPT, &folder])?;
         place.listening(&mut command)
     }
 

@@ -15,11 +15,15 @@ for node in null zero full random urandom tty; do cp -a "/dev/$node" "$0/dev/"; 
 mkdir -p "$0/dev/shm"
 mount --bind "$0/dev" /dev
 rsyslogd -n -i NONE -f "$0/rsyslog.conf" &
+logger=$!
 while [ ! -S /dev/log ]; do sleep 0.05; done
 "$@" &
 server=$!
-trap 'kill $server; wait $server; sleep 0.3; kill %1' TERM
-wait $server
+trap 'kill $server' TERM
+wait $server || wait $server || true
+sleep 0.3
+kill $logger
+wait $logger || true
 "#;
 
 /// The log of all that a server says.
@@ -38,7 +42,7 @@ pub(super) fn beside(place: &Place, server: &[&str]) -> Result<Command, Failure>
     )?;
     let mut command = Command::new("unshare");
     command
-        .args(["--mount", "--kill-child", "bash", "-ec", SCRIPT])
+        .args(["--mount", "bash", "-ec", SCRIPT])
         .arg(&place.folder)
         .args(server);
     Ok(command)

@@ -105,13 +105,9 @@ fn goaccess(machine: &dyn Machine, log: &Log, sample: Option<&Sample>) -> Option
     const CONFIG: &str = "/etc/goaccess/goaccess.conf";
     let words = text(machine, CONFIG).ok()?;
     let is_set = |name: &str| {
-        words.lines().find_map(|line| {
-            line.trim()
-                .strip_prefix(name)?
-                .trim()
-                .split_whitespace()
-                .next()
-        })
+        words
+            .lines()
+            .find_map(|line| line.trim().strip_prefix(name)?.split_whitespace().next())
     };
     if is_set("log-file ") != Some(log.path.as_str()) {
         return None;

@@ -19,8 +19,8 @@ pub fn table(audited: &Audited) -> String {
     if !audited.logs.is_empty() {
         let _ = writeln!(
             text,
-            "\n  {:<44} {:<8} {:<6} {:<8} {:<9} {:<9} {}",
-            "log", "address", "port", "zone", "step", "transport", "own port"
+            "\n  {:<44} {:<8} {:<6} {:<8} {:<9} {:<9} own port",
+            "log", "address", "port", "zone", "step", "transport"
         );
     }
     for log in &audited.logs {

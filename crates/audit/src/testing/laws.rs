@@ -88,7 +88,7 @@ pub(crate) fn never_panics(server: &'static dyn crate::Server, paths: &[&str], w
     let text = prop::collection::vec(prop::sample::select(pieces), 0..48)
         .prop_map(|pieces| pieces.concat());
     let texts = prop::collection::vec(text, paths.len());
-    let outcome = TestRunner::default().run(&texts, |texts| {
+    let outcome = TestRunner::deterministic().run(&texts, |texts| {
         let image = paths
             .iter()
             .zip(&texts)

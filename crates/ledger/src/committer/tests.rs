@@ -57,12 +57,39 @@ fn many_threads_submit_and_all_becomes_durable() {
 }
 
 #[test]
+fn what_comes_while_more_is_waited_for_is_one_sync() {
+    let syncs = Arc::new(AtomicUsize::new(0));
+    let counted = Arc::clone(&syncs);
+    let options = CommitOptions {
+        gather: Duration::from_millis(500),
+        on_progress: Some(Box::new(move || {
+            counted.fetch_add(1, Ordering::Relaxed);
+        })),
+        ..CommitOptions::default()
+    };
+    let (folder, committer) = on(&Failing::default(), options);
+    let mut last = Ticket(0);
+    for n in 0..100 {
+        last = committer.submit(vec![nth(n)]).unwrap();
+    }
+    assert!(committer.wait(last, PATIENCE));
+    assert!(syncs.load(Ordering::Relaxed) <= 2, "{syncs:?}");
+    // Three more batches, so that rooms are given back and used again.
+    for n in 100..103 {
+        let ticket = committer.submit(vec![nth(n)]).unwrap();
+        assert!(committer.wait(ticket, PATIENCE));
+    }
+    drop(committer.close().unwrap());
+    assert_eq!(Ledger::read(folder.path()).unwrap().stats().records, 103);
+}
+
+#[test]
 fn a_full_disk_is_tried_again_and_a_full_queue_says_so() {
     let disk = Failing::default();
     let options = CommitOptions {
         queue: 4,
         retry: Duration::from_millis(5),
-        on_progress: None,
+        ..CommitOptions::default()
     };
     let (dir, committer) = on(&disk, options);
     disk.set_room(Some(10));

@@ -26,10 +26,15 @@ type Numbered = Vec<(RecordNumber, Record)>;
 
 impl Keeper {
     /// Makes parts of what is durable in the log and in no part yet, while it is `at_least` so
-    /// many records. Returns how many that were.
-    pub(crate) fn flush_log(&mut self, at_least: u64) -> Result<u64, Error> {
+    /// many records and `goes_on` says so. Returns how many that were.
+    pub(super) fn flush_log(
+        &mut self,
+        at_least: u64,
+        goes_on: impl Fn() -> bool,
+    ) -> Result<u64, Error> {
         let before = self.manifest.sealed_until.0;
-        while let (slice, contents) = self.slice()?
+        while goes_on()
+            && let (slice, contents) = self.slice()?
             && self.flush_until(slice, contents.durable, at_least)?
         {}
         Ok(self.manifest.sealed_until.0 - before)

@@ -8,6 +8,7 @@ pub(crate) mod folder;
 pub(crate) mod frame;
 pub(crate) mod key_use;
 pub(crate) mod keys;
+pub(crate) mod last;
 pub(crate) mod names;
 pub(crate) mod payload;
 mod salts;

@@ -4,11 +4,16 @@ use std::collections::HashMap;
 
 use portledger_model::{Device, Realm};
 
+use super::last::Last;
+
 /// The names one log file has defined, in order. Devices and realms share the table.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(crate) struct Names {
     defined: Vec<(Device, Realm)>,
     numbers: HashMap<String, u32>,
+    /// The numbers of those that were used last.
+    pub(crate) last_device: Last<Device, u32>,
+    pub(crate) last_realm: Last<Realm, u32>,
 }
 
 impl Names {

@@ -12,8 +12,8 @@
 use std::{net::IpAddr, net::Ipv4Addr, time::Duration};
 
 use portledger_model::{
-    Block, Durability, Event, Level, Limit, PortRange, Record, Start, Subscriber, Timestamp,
-    Transport,
+    Block, Device, Durability, Event, Level, Limit, PortRange, Realm, Record, Start, Subscriber,
+    Timestamp, Transport,
 };
 
 use super::{chunk::write_entry, names::Names};
@@ -64,10 +64,9 @@ pub(crate) fn write_mark(durable: u64, out: &mut Vec<u8>) {
 
 /// Appends a record as an entry of a chunk, with the entries of the names it is the first to use.
 pub(crate) fn write_record(record: &Record, names: &mut Names, out: &mut Vec<u8>) {
-    let device = name(record.device.as_str(), names, out);
-    let realm = subscriber_of(&record.event).map_or(0, |subscriber| {
-        name(subscriber.realm().as_str(), names, out)
-    });
+    let device = device_number(&record.device, names, out);
+    let realm = subscriber_of(&record.event)
+        .map_or(0, |subscriber| realm_number(subscriber.realm(), names, out));
     out.reserve(USUAL);
     write_entry(out, |out| {
         out.push(kind(&record.event));
@@ -113,6 +112,24 @@ pub(crate) fn read(payload: &[u8], names: &mut Names) -> Result<Payload, &'stati
     } else {
         Err("bytes after its end")
     }
+}
+
+fn device_number(device: &Device, names: &mut Names, out: &mut Vec<u8>) -> u32 {
+    if let Some(number) = names.last_device.get(device) {
+        return *number;
+    }
+    let number = name(device.as_str(), names, out);
+    names.last_device.put(device, number);
+    number
+}
+
+fn realm_number(realm: &Realm, names: &mut Names, out: &mut Vec<u8>) -> u32 {
+    if let Some(number) = names.last_realm.get(realm) {
+        return *number;
+    }
+    let number = name(realm.as_str(), names, out);
+    names.last_realm.put(realm, number);
+    number
 }
 
 fn name(name: &str, names: &mut Names, out: &mut Vec<u8>) -> u32 {
@@ -461,7 +478,7 @@ mod tests {
         for (internal, allocated, released) in [("100.64.3.9", 26, 32), ("2001:db8::9", 38, 44)] {
             let block = crate::testing::block(internal, 1_024, 1_279);
             let at = Timestamp::from_secs(1_790_000_000);
-            let device = portledger_model::Device::new("cgn1").unwrap();
+            let device = Device::new("cgn1").unwrap();
             let mut names = Names::default();
             let record = |event| Record {
                 at,

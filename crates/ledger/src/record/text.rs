@@ -17,33 +17,45 @@ use portledger_model::{
 };
 use serde_json::{Map, Value};
 
-use crate::calendar::civil;
+use crate::{
+    calendar::civil,
+    log::last::{Last, Name},
+};
 
 /// Appends a record's text.
 pub(crate) fn write(record: &Record, out: &mut Vec<u8>) {
     Texts::default().write(record, out);
 }
 
-/// Writes the texts of many records, of which most were made on the same date.
+/// Writes the texts of many records, of which most were made on the same date, by the same device
+/// and for subscribers of the same realm.
 #[derive(Default)]
 pub(crate) struct Texts {
     dates: Dates,
+    names: Names,
+}
+
+/// Copies of the names that were written last.
+#[derive(Default)]
+struct Names {
+    device: Last<Device, Box<str>>,
+    realm: Last<Realm, Box<str>>,
 }
 
 impl Texts {
     /// Appends a record's text.
     pub(crate) fn write(&mut self, record: &Record, out: &mut Vec<u8>) {
-        write_record(record, &mut self.dates, out);
+        write_record(record, &mut self.dates, &mut self.names, out);
     }
 }
 
-fn write_record(record: &Record, dates: &mut Dates, out: &mut Vec<u8>) {
+fn write_record(record: &Record, dates: &mut Dates, names: &mut Names, out: &mut Vec<u8>) {
     out.reserve(USUAL);
     out.extend_from_slice(b"{\"at\":");
     dates.write_time(record.at, out);
     out.extend_from_slice(b",\"device\":\"");
     // Names hold nothing that JSON would have to quote.
-    out.extend_from_slice(record.device.as_str().as_bytes());
+    write_name(&record.device, &mut names.device, out);
     out.extend_from_slice(b"\",\"event\":\"");
     match &record.event {
         // Nearly all: what is copied has a length that the compiler knows.
@@ -66,13 +78,13 @@ fn write_record(record: &Record, dates: &mut Dates, out: &mut Vec<u8>) {
                 number(b",\"events\":", *events, out);
             }
         }
-        Event::Allocated(block) => write_block(block, out),
+        Event::Allocated(block) => write_block(block, names, out),
         Event::Held { block, since } | Event::Released { block, since } => {
-            write_block(block, out);
+            write_block(block, names, out);
             write_since(*since, dates, out);
         }
         Event::LimitReached { subscriber, limit } => {
-            write_subscriber(subscriber, out);
+            write_subscriber(subscriber, names, out);
             out.extend_from_slice(b",\"limit\":\"");
             out.extend_from_slice(limit_name(*limit).as_bytes());
             out.push(b'"');
@@ -226,8 +238,8 @@ fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }
 
-fn write_block(block: &Block, out: &mut Vec<u8>) {
-    write_subscriber(&block.subscriber, out);
+fn write_block(block: &Block, names: &mut Names, out: &mut Vec<u8>) {
+    write_subscriber(&block.subscriber, names, out);
     out.extend_from_slice(b",\"external\":\"");
     write_address(block.external.into(), out);
     out.extend_from_slice(b"\",\"first\":");
@@ -258,12 +270,21 @@ fn read_block(fields: &Map<String, Value>) -> Option<Block> {
     })
 }
 
-fn write_subscriber(subscriber: &Subscriber, out: &mut Vec<u8>) {
+fn write_subscriber(subscriber: &Subscriber, names: &mut Names, out: &mut Vec<u8>) {
     out.extend_from_slice(b",\"realm\":\"");
-    out.extend_from_slice(subscriber.realm().as_str().as_bytes());
+    write_name(subscriber.realm(), &mut names.realm, out);
     out.extend_from_slice(b"\",\"internal\":\"");
     write_address(subscriber.internal(), out);
     out.push(b'"');
+}
+
+fn write_name<N: Name>(name: &N, last: &mut Last<N, Box<str>>, out: &mut Vec<u8>) {
+    if let Some(text) = last.get(name) {
+        out.extend_from_slice(text.as_bytes());
+    } else {
+        out.extend_from_slice(name.text().as_bytes());
+        last.put(name, name.text().into());
+    }
 }
 
 fn read_subscriber(fields: &Map<String, Value>) -> Option<Subscriber> {

@@ -23,6 +23,9 @@ use super::{
 /// How long to wait for the disk before looking again whether it is time to stop.
 const LOOK: Duration = Duration::from_millis(100);
 
+/// What messages usually tell of at most.
+const ITEMS: usize = 4_096;
+
 pub(super) struct Desk {
     heard: Mutex<Heard>,
     committer: Committer,
@@ -72,7 +75,8 @@ impl Desk {
             if batch.is_empty() {
                 return Ok(true);
             }
-            let records = mem::take(batch);
+            let room = Vec::with_capacity(batch.len());
+            let records = mem::replace(batch, room);
             let count = records.len() as u64;
             // Under the lock, so that a device's records stay in order.
             match self.committer.submit(records) {
@@ -90,6 +94,15 @@ impl Desk {
             let next = self.committer.durable() + 1;
             self.committer.wait(Ticket(next), LOOK);
         }
+    }
+
+    /// Whether all that was heard is on the disk; waits so long at most until it is.
+    pub(super) fn are_durable(&self, patience: Duration) -> bool {
+        let mut heard = self.lock();
+        let all_submitted = heard.devices.batch().is_empty();
+        let submitted = self.submitted.load(Ordering::Relaxed);
+        drop(heard);
+        all_submitted && self.committer.wait(Ticket(submitted), patience)
     }
 
     /// Nothing more will be heard: hands over what is left, and ends the ledger's thread.
@@ -205,6 +218,22 @@ impl Heard {
         } else {
             self.not_kept_aside += 1;
         }
+    }
+
+    /// What a session says of a message, which is left empty.
+    pub(super) fn items(
+        &mut self,
+        index: DeviceIndex,
+        now: Timestamp,
+        items: &mut Vec<Item>,
+        message: &[u8],
+    ) {
+        self.devices.expect(index, items);
+        for item in items.drain(..) {
+            self.item(index, now, item, message);
+        }
+        // A message may tell of very many, and is no reason to keep room for as many.
+        items.shrink_to(ITEMS);
     }
 
     /// What a session says of what it read.

@@ -129,6 +129,12 @@ impl Devices {
         self.pasts.len()
     }
 
+    /// How many told of an event.
+    pub fn heard(&self) -> usize {
+        let heard = self.pasts.iter().filter(|past| past.last.is_some());
+        heard.count()
+    }
+
     /// Whether none was.
     pub fn is_empty(&self) -> bool {
         self.pasts.is_empty()
@@ -180,6 +186,19 @@ impl Devices {
             unkept = past.pairing.take(told, &mut self.batch).err();
         }
         past.pairing.take(event, &mut self.batch).err().or(unkept)
+    }
+
+    /// What a device's session says and [`Devices::item`] is about to take: what is known of it is
+    /// fetched from memory meanwhile, all at once.
+    pub fn expect(&self, index: DeviceIndex, items: &[Item]) {
+        let Some(past) = self.pasts.get(index.0) else {
+            return;
+        };
+        for item in items {
+            if let Item::Event { event, .. } = item {
+                past.pairing.expect(event);
+            }
+        }
     }
 
     /// Takes what a device's session says, received at this time where it is heard as it is told.
@@ -259,8 +278,13 @@ impl Devices {
     /// The way to a device broke: what it tells until it is heard again may be lost.
     pub fn interrupted(&mut self, index: DeviceIndex) {
         if let Some(past) = self.pasts.get_mut(index.0) {
-            past.interrupted = past.interrupted.or(past.last);
+            past.is_interrupted();
         }
+    }
+
+    /// The way to all devices broke.
+    pub fn all_interrupted(&mut self) {
+        self.pasts.iter_mut().for_each(Past::is_interrupted);
     }
 
     /// From there on nobody can say what of a device is missing.
@@ -313,6 +337,12 @@ impl Devices {
 }
 
 impl Past {
+    /// Of a device that was not heard yet something is claimed only where its operator did.
+    fn is_interrupted(&mut self) {
+        let since = self.last.or(self.promise.complete_from);
+        self.interrupted = self.interrupted.or(since);
+    }
+
     /// It is heard again now: notes what may have been lost until then. What it tells first may
     /// be older, and is no proof that nothing newer was lost.
     fn goes_on(&mut self, now: Timestamp, batch: &mut Vec<Record>) {

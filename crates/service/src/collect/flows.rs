@@ -7,7 +7,7 @@ use std::{
 };
 
 use portledger_model::Timestamp;
-use portledger_wire::flow::{Limits, Medium, Session};
+use portledger_wire::flow::{Item, Limits, Medium, Session};
 
 use super::{desk::Heard, devices::DeviceIndex, roster::Roster};
 
@@ -29,6 +29,8 @@ pub(super) struct Exporter {
     index: DeviceIndex,
     silence: Option<Duration>,
     heard: Timestamp,
+    /// What a message tells, until all of it is taken.
+    items: Vec<Item>,
 }
 
 impl<'r> Exporters<'r> {
@@ -103,27 +105,29 @@ impl Exporter {
             index: heard.enter(&device, telling),
             silence: telling.silence,
             heard: now,
+            items: Vec::new(),
         })
     }
 
     fn datagram(&mut self, bytes: &[u8], now: Timestamp, heard: &mut Heard) {
-        let index = self.index;
         self.heard = now;
-        heard.message(index, now, self.silence);
-        self.session.datagram(bytes, now, &mut |item| {
-            heard.item(index, now, item, bytes);
-        });
+        heard.message(self.index, now, self.silence);
+        let items = &mut self.items;
+        self.session
+            .datagram(bytes, now, &mut |item| items.push(item));
+        heard.items(self.index, now, items, bytes);
         self.heard_out(now, heard);
     }
 
     /// Takes the next piece of a stream; `false` where the stream is of no use any more.
     pub(super) fn stream(&mut self, bytes: &[u8], now: Timestamp, heard: &mut Heard) -> bool {
-        let index = self.index;
         self.heard = now;
-        heard.message(index, now, self.silence);
-        let read = self.session.stream(bytes, now, &mut |item| {
-            heard.item(index, now, item, bytes);
-        });
+        heard.message(self.index, now, self.silence);
+        let items = &mut self.items;
+        let read = self
+            .session
+            .stream(bytes, now, &mut |item| items.push(item));
+        heard.items(self.index, now, items, bytes);
         self.heard_out(now, heard);
         read.is_ok()
     }

@@ -50,6 +50,12 @@ pub(super) fn hear(
         })?;
         if received == 0 {
             at = now();
+            if at.since(tick) >= TICK || collector.stops() {
+                counted.dropped = datagrams.dropped_since().into();
+            }
+            if counted.dropped > 0 {
+                senders.lost(at, heard.get_or_insert_with(|| collector.desk.lock()));
+            }
         }
         if at.since(tick) >= TICK {
             tick = at;
@@ -57,7 +63,7 @@ pub(super) fn hear(
             senders.tick(at, heard);
         }
         drop(heard);
-        if received > 0 {
+        if received > 0 || counted.dropped > 0 {
             note.note(|figures| figures.add(&counted));
         }
         collector.submit();
@@ -81,14 +87,13 @@ impl Senders<'_> {
         let Datagram { from, bytes, .. } = *datagram;
         counted.received += 1;
         counted.bytes += bytes.len() as u64;
-        counted.dropped += u64::from(datagram.dropped);
+        if datagram.dropped > 0 {
+            counted.dropped += u64::from(datagram.dropped);
+            self.lost(now, heard);
+        }
         let is_known = match self {
-            // Whose messages were dropped, their numbers tell.
             Self::Flows(exporters) => exporters.datagram(from, bytes, now, heard),
             Self::Lines(speakers) => {
-                if datagram.dropped > 0 {
-                    speakers.lost(now, heard);
-                }
                 let mut all_known = true;
                 for line in lines(bytes) {
                     all_known &= speakers.line(from.ip(), line, now, heard);
@@ -101,6 +106,13 @@ impl Senders<'_> {
             }
         };
         counted.refused += u64::from(!is_known);
+    }
+
+    /// Datagrams were dropped. Whose flow messages these were, their numbers tell.
+    fn lost(&mut self, now: Timestamp, heard: &mut Heard) {
+        if let Self::Lines(speakers) = self {
+            speakers.lost(now, heard);
+        }
     }
 
     fn tick(&mut self, now: Timestamp, heard: &mut Heard) {

@@ -202,6 +202,7 @@ fn times(
     let lasted = found.duration.map(Duration::from_micros);
     let told = told.or_else(|| since.zip(lasted).map(|(since, lasted)| since.after(lasted)));
     let at = match (told, stamp) {
+        (Some(at), _) if phase == Phase::Ended => ended_at(at, context),
         (Some(at), _) => EventTime::Told(at),
         (None, None) => match context.message_time() {
             Ok(at) => EventTime::Message(at),
@@ -218,6 +219,15 @@ fn times(
         since = lasted.map(|lasted| at.timestamp().before(lasted));
     }
     Ok((at, since.filter(|_| phase != Phase::Begun)))
+}
+
+/// When something ended. Some releases of Juniper's software repeat the time of the beginning here:
+/// then the message's time says when it had ended at the latest.
+fn ended_at(told: Timestamp, context: &mut Context<'_, '_>) -> EventTime {
+    match context.message_time() {
+        Ok(sent) if sent.since(told) > STAMP_IS_NOW => EventTime::Late { told, sent },
+        _ => EventTime::Told(told),
+    }
 }
 
 /// Juniper's hexadecimal stamp is the time of an allocation; in what follows on one it is, by

@@ -53,7 +53,7 @@ pub enum FieldError {
 pub(crate) fn of(event: &NatEvent) -> Vec<(&'static str, Value)> {
     let mut fields = Fields(Vec::with_capacity(16));
     let (at, of) = match event.at {
-        EventTime::Told(at) => (at, "event"),
+        EventTime::Told(at) | EventTime::Late { told: at, .. } => (at, "event"),
         EventTime::Message(at) => (at, "message"),
     };
     fields.text("at", time(at));

@@ -1,7 +1,8 @@
-use portledger_model::{Durability, Realm, Start};
+use std::net::Ipv4Addr;
+
+use portledger_model::{Durability, PortRange, Realm, Start};
 
 use super::*;
-use crate::EventTime;
 
 fn time(secs: i64) -> Timestamp {
     Timestamp::from_secs(1_790_000_000 + secs)
@@ -104,6 +105,37 @@ fn a_release_that_overtakes_its_allocation_still_finds_it() {
     assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
 }
 
+/// Who begins to listen hears releases of what was handed out before, many at once.
+#[test]
+fn each_allocation_finds_its_own_release_among_many() {
+    let of = |phase, place: u16, at| {
+        let first = 1_024 + place * 8;
+        let mut event = ports(at, phase, Some(1), None);
+        if let Told::Ports(holding) = &mut event.told {
+            holding.ports = PortRange::new(first, first + 7).unwrap();
+        }
+        event
+    };
+    let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
+    let mut out = Vec::new();
+    for place in 0..4_000 {
+        pairing.take(of(Phase::Ended, place, 9), &mut out).unwrap();
+    }
+    assert_eq!(out, []);
+    for place in (0..4_000).rev() {
+        pairing.take(of(Phase::Begun, place, 1), &mut out).unwrap();
+    }
+    assert_eq!(out.len(), 8_000);
+    let pairs = out.as_chunks::<2>().0;
+    assert!(pairs.iter().all(|[begun, ended]| {
+        let (Event::Allocated(begun), Event::Released { block, .. }) = (&begun.event, &ended.event)
+        else {
+            return false;
+        };
+        begun == block
+    }));
+}
+
 #[test]
 fn what_was_held_when_the_log_began_was_held_since_then() {
     let events = [start(5), ports(900, Phase::Ended, Some(1), None)];
@@ -199,4 +231,52 @@ fn ports_of_nobody_are_refused() {
     let mut pairing = Pairing::new(Device::new("cgn1").unwrap());
     let taken = pairing.take(ports(1, Phase::Begun, None, None), &mut Vec::new());
     assert_eq!(taken, Err(Unkept::NoSubscriber));
+}
+
+/// Some releases of Juniper's software repeat the time of the allocation in a RELEASE.
+#[test]
+fn a_block_that_was_held_for_no_time_was_held_until_nobody_knows_when() {
+    let late = NatEvent {
+        at: EventTime::Late {
+            told: time(1),
+            sent: time(900),
+        },
+        ..ports(1, Phase::Ended, Some(1), None)
+    };
+    let events = [ports(1, Phase::Begun, Some(1), None), late];
+    let said = ["1: 1 has it", "900: lost since 1", "900: 1 had it since 1"];
+    assert_eq!(paired(events), said);
+    // Handed out and given back within a second, by a clock of seconds.
+    let events = [
+        ports(1, Phase::Begun, Some(1), None),
+        ports(1, Phase::Ended, Some(1), None),
+        ports(5, Phase::Begun, Some(2), None),
+    ];
+    let said = [
+        "1: 1 has it",
+        "2: lost since 1",
+        "2: 1 had it since 1",
+        "5: 2 has it",
+    ];
+    assert_eq!(paired(events), said);
+}
+
+#[test]
+fn a_message_that_comes_late_says_nothing_of_when_a_block_was_given_back() {
+    let late = NatEvent {
+        at: EventTime::Late {
+            told: time(9),
+            sent: time(900),
+        },
+        ..ports(9, Phase::Ended, Some(1), None)
+    };
+    let events = [ports(1, Phase::Begun, Some(1), None), late];
+    assert_eq!(paired(events), ["1: 1 has it", "9: 1 had it since 1"]);
+}
+
+/// A session of one packet may begin and end in the same moment.
+#[test]
+fn a_session_of_a_moment_is_no_loss() {
+    let events = [session(1, Phase::Begun, 1), session(1, Phase::Ended, 1)];
+    assert_eq!(paired(events), ["1: 1 has it", "1: 1 had it since 1"]);
 }

@@ -34,7 +34,7 @@ pub(crate) fn counters(counters: Counters) -> String {
 
 pub(crate) fn event_line(event: &NatEvent) -> String {
     let at = match event.at {
-        EventTime::Told(at) => at.to_string(),
+        EventTime::Told(at) | EventTime::Late { told: at, .. } => at.to_string(),
         EventTime::Message(at) => format!("<={at}"),
     };
     let told = match &event.told {

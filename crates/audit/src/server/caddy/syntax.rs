@@ -144,6 +144,13 @@ impl Files {
                 last_line = token.line;
                 names.push(token.text.clone());
             }
+            let goes_on = names.last().is_some_and(|name| name.ends_with(','));
+            if inside.is_none() && goes_on {
+                return Err(syntax(
+                    &place,
+                    "nothing follows the comma behind this address",
+                ));
+            }
             let name = names.first().cloned().unwrap_or_default();
             if inside.is_none() && name == "import" {
                 let pattern = names.get(1).cloned().unwrap_or_default();

@@ -81,3 +81,10 @@ fn whatever_stands_there() {
     let image = Image::default().with(PATH, "example.org\n\nrespond hello");
     survives(&Caddy, &image, PATH);
 }
+
+#[test]
+fn an_address_that_a_comma_leaves_open_is_no_site() {
+    let image = Image::default().with(PATH, "a.example.org,\n");
+    let error = Caddy.fix(&image, PATH, Wish::InPlace).unwrap_err();
+    assert!(error.to_string().contains("comma"), "{error}");
+}

@@ -38,7 +38,7 @@ impl Row {
         settings: ExportSettings,
     ) -> Result<(), ExportError> {
         self.fields.clear();
-        let EventTime::Told(at) = event.at else {
+        let (EventTime::Told(at) | EventTime::Late { told: at, .. }) = event.at else {
             return Err(ExportError::NoTime);
         };
         let life = life::life_text(&event.told);
