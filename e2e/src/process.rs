@@ -220,8 +220,10 @@ pub(crate) fn search_path() -> OsString {
 }
 
 fn start(command: &mut Command) -> Result<Child, Failure> {
+    if !command.get_envs().any(|(name, _)| name == "PATH") {
+        command.env("PATH", search_path());
+    }
     command
-        .env("PATH", search_path())
         .stdin(Stdio::null())
         .spawn()
         .map_err(|source| Failure::Start {

@@ -40,10 +40,13 @@ impl Surveyed for Exim {
 
     fn set_up(&self, place: &Place) -> Result<(), Failure> {
         let (at, port) = (place.folder.display(), place.port);
+        let program = prerequisite::program("exim4")
+            .ok_or_else(|| Failure::Missing("no program exim4".to_owned()))?;
+        let program = program.display();
         place.write(
             "exim.conf",
             &format!(
-                "primary_hostname = mail.example.org\ndomainlist local_domains = @\nspool_directory = {at}/spool\nlog_file_path = {at}/log/%slog\npid_file_path = {at}/spool/pid\ndaemon_smtp_ports = {port}\nlocal_interfaces = <; 0.0.0.0 ; ::0\ntls_advertise_hosts =\nlog_selector = +smtp_protocol_error +smtp_syntax_error +tls_certificate_verified +tls_peerdn\nacl_smtp_rcpt = acl_check_rcpt\n\nbegin acl\n\nacl_check_rcpt:\n  accept hosts = :\n  deny message = relay not permitted\n"
+                "exim_path = {program}\nkeep_environment =\nprimary_hostname = mail.example.org\ndomainlist local_domains = @\nspool_directory = {at}/spool\nlog_file_path = {at}/log/%slog\npid_file_path = {at}/spool/pid\ndaemon_smtp_ports = {port}\nlocal_interfaces = <; 0.0.0.0 ; ::0\ntls_advertise_hosts =\nlog_selector = +smtp_protocol_error +smtp_syntax_error +tls_certificate_verified +tls_peerdn\nacl_smtp_rcpt = acl_check_rcpt\n\nbegin acl\n\nacl_check_rcpt:\n  accept hosts = :\n  deny message = relay not permitted\n"
             ),
         )?;
         for name in ["spool", "log"] {
@@ -61,11 +64,9 @@ impl Surveyed for Exim {
             let known = read(&PathBuf::from("/etc").join(name))?;
             place.write(name, &format!("Debian-exim:{fields}\n{known}"))?;
         }
-        let program = prerequisite::program("exim4")
-            .ok_or_else(|| Failure::Missing("no program exim4".to_owned()))?;
         let script = SCRIPT
             .replace("@AT@", &at.to_string())
-            .replace("@PROGRAM@", &program.display().to_string());
+            .replace("@PROGRAM@", &program.to_string());
         for name in ["bin/exim", "bin/exim4"] {
             let path = place.write(name, &script)?;
             file(&path, |path| {

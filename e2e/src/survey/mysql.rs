@@ -28,7 +28,7 @@ impl Surveyed for Mysql {
         place.write(
             "my.cnf",
             &format!(
-                "[mysqld]\nuser = root\npid-file = {at}/pid\nsocket = {at}/socket\nbasedir = /usr\ndatadir = {at}/data\nport = {port}\nbind-address = ::\nlog_error = {at}/error.log\nlog_warnings = 9\n"
+                "[mysqld]\nuser = root\npid-file = {at}/pid\nsocket = {at}/socket\nbasedir = /usr\ndatadir = {at}/data\nport = {port}\nbind-address = *\nlog_error = {at}/error.log\nlog_warnings = 9\n"
             ),
         )?;
         let mut command = Command::new("mariadb-install-db");
