@@ -145,3 +145,34 @@ fn mariadb_is_left_to_a_person() -> Result<(), Failure> {
 fn vsftpd_cannot() -> Result<(), Failure> {
     stays_without("vsftpd", "none", "vsftpd cannot log the source port")
 }
+
+#[test]
+fn the_page_of_the_survey_has_every_server_as_it_is_known() {
+    let page = include_str!("../../docs/survey.md");
+    for server in portledger_audit::server::all() {
+        let facts = server.facts();
+        let beginning = format!("| [{}](servers/{}.md) |", facts.title, facts.name);
+        let row = page.lines().find(|line| line.starts_with(&beginning));
+        let row = row.unwrap_or_else(|| panic!("no row {beginning}: run the example survey"));
+        assert!(row.contains(&facts.how), "{row}: run the example survey");
+        let columns: Vec<&str> = row.split('|').map(str::trim).collect();
+        let today = [
+            facts.today.possible,
+            facts.today.feasible,
+            facts.today.default,
+        ];
+        for (column, is_so) in columns[3..6].iter().zip(today) {
+            let wanted = if is_so { "yes" } else { "no" };
+            let now = column
+                .trim_matches('*')
+                .rsplit(' ')
+                .next()
+                .unwrap_or_default();
+            assert_eq!(
+                now.trim_matches('*'),
+                wanted,
+                "{row}: run the example survey"
+            );
+        }
+    }
+}

@@ -19,11 +19,12 @@ set up as Debian 12 does it, visits it from known source ports over IPv4 and IPv
 `portledger fix --apply` change its configuration and reads again.
 
 The three answers are *possible* (the port can be logged by whatever means), *feasible* (by configuration alone, without
-a debug level) and *default* (logged unasked). \"Run here, 0 → 12 of 12\" is how many connections the log named, each by
-its address, its port and a right time, before and after `fix`. \"Run by hand\" is a server that was started and read while
-its page in [servers](servers) was written, but not by this program. \"Documentation\" rests on what its makers and public
-samples say: nobody here has seen it. A dash under bytes: the port stands in a line of its own, or in one that is there
-anyway.
+a debug level) and *default* (logged unasked, or by a format that it comes with). \"Run here, 0 → 12 of 12\" is how many
+connections the log named, each by its address, its port and a right time, before and after `fix`; where there were
+twelve before, `fix` wrote the port plainly too, or made the time certain. One number alone: `fix` changed nothing. \"Run
+by hand\" is a server that was started and read while its page in [servers](servers) was written, but not by this
+program. \"Documentation\" rests on what its makers and public samples say: nobody here has seen it. A dash under bytes:
+the port stands in a line of its own, or in one that is there anyway.
 ";
 
 /// The whole page.
@@ -79,8 +80,10 @@ fn table(rows: &[&Facts], outcomes: &BTreeMap<&str, Outcome>) -> String {
     let mut table = "| server | version | possible | feasible | default | evidence | how | bytes a line |\n|---|---|---|---|---|---|---|---|\n".to_owned();
     for facts in rows {
         let outcome = outcomes.get(facts.name.as_str());
+        // What the program saw, unless it is what is known in short.
         let version = outcome
             .and_then(|outcome| outcome.before["version"].as_str())
+            .filter(|seen| !facts.version.starts_with(seen))
             .unwrap_or(&facts.version);
         let answer = |of: fn(&Verdict) -> bool| {
             let now = word(of(&facts.today));
