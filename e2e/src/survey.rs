@@ -23,6 +23,7 @@ mod postgresql;
 mod proftpd;
 mod squid;
 mod syslog;
+mod tomcat;
 mod vsftpd;
 
 use std::collections::BTreeMap;
@@ -94,6 +95,7 @@ pub fn all() -> Vec<&'static dyn Surveyed> {
         &openssh::Openssh,
         &haproxy::Haproxy,
         &squid::Squid,
+        &tomcat::Tomcat,
         &mysql::Mysql,
         &lighttpd::Lighttpd,
         &caddy::Caddy,

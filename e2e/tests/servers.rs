@@ -113,6 +113,11 @@ fn squid() -> Result<(), Failure> {
 }
 
 #[test]
+fn tomcat() -> Result<(), Failure> {
+    logs_it_once_fixed("tomcat")
+}
+
+#[test]
 fn lighttpd() -> Result<(), Failure> {
     logs_it_once_fixed("lighttpd")
 }

@@ -28,6 +28,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("haproxy", "haproxy"),
     ("ip", "iproute2"),
     ("iperf3", "iperf3"),
+    ("java", "default-jre-headless"),
     ("lighttpd", "lighttpd"),
     ("mariadbd", "mariadb-server-core"),
     ("named", "bind9"),
@@ -51,11 +52,15 @@ const NEEDED: &[(&str, &str)] = &[
     ("sshd", "openssh-server"),
     ("sysctl", "procps"),
     ("tcpdump", "tcpdump"),
+    (TOMCAT, "tomcat10-common"),
     ("tshark", "tshark"),
     ("turnserver", "coturn"),
     ("turnutils_natdiscovery", "coturn"),
     ("unshare", "util-linux"),
 ];
+
+/// What starts Tomcat, without the package that would run it as a service.
+const TOMCAT: &str = "/usr/share/tomcat10/bin/bootstrap.jar";
 
 /// Debian keeps PostgreSQL's versions apart, and out of the path.
 const POSTGRESQL: &str = "/usr/lib/postgresql/15/bin/postgres";
