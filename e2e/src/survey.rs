@@ -15,12 +15,14 @@ mod dovecot;
 mod exim;
 mod haproxy;
 mod lighttpd;
+mod mosquitto;
 mod mysql;
 mod nginx;
 mod openssh;
 mod postfix;
 mod postgresql;
 mod proftpd;
+mod redis;
 mod squid;
 mod syslog;
 mod tomcat;
@@ -100,7 +102,9 @@ pub fn all() -> Vec<&'static dyn Surveyed> {
         &lighttpd::Lighttpd,
         &caddy::Caddy,
         &bind::Bind,
+        &mosquitto::Mosquitto,
         &proftpd::Proftpd,
+        &redis::Redis,
         &vsftpd::Vsftpd,
     ]
 }

@@ -133,6 +133,16 @@ fn bind() -> Result<(), Failure> {
 }
 
 #[test]
+fn mosquitto() -> Result<(), Failure> {
+    logs_it_already("mosquitto")
+}
+
+#[test]
+fn redis() -> Result<(), Failure> {
+    logs_it_once_fixed("redis")
+}
+
+#[test]
 fn proftpd() -> Result<(), Failure> {
     logs_it_once_fixed("proftpd")
 }
