@@ -18,6 +18,7 @@ mod lighttpd;
 mod mosquitto;
 mod mysql;
 mod nginx;
+mod openldap;
 mod openssh;
 mod postfix;
 mod postgresql;
@@ -103,6 +104,7 @@ pub fn all() -> Vec<&'static dyn Surveyed> {
         &caddy::Caddy,
         &bind::Bind,
         &mosquitto::Mosquitto,
+        &openldap::Openldap,
         &proftpd::Proftpd,
         &redis::Redis,
         &vsftpd::Vsftpd,

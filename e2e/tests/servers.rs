@@ -143,6 +143,11 @@ fn redis() -> Result<(), Failure> {
 }
 
 #[test]
+fn openldap() -> Result<(), Failure> {
+    logs_it_once_fixed("openldap")
+}
+
+#[test]
 fn proftpd() -> Result<(), Failure> {
     logs_it_once_fixed("proftpd")
 }

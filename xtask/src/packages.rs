@@ -48,6 +48,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("rsyslogd", "rsyslog"),
     (RSYSLOG_TLS, "rsyslog-openssl"),
     ("setcap", "libcap2-bin"),
+    ("slapd", "slapd"),
     ("softflowd", "softflowd"),
     ("squid", "squid"),
     ("ssh", "openssh-client"),
