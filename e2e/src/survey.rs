@@ -24,6 +24,7 @@ mod postfix;
 mod postgresql;
 mod proftpd;
 mod redis;
+mod sendmail;
 mod squid;
 mod syslog;
 mod tomcat;
@@ -91,6 +92,7 @@ pub fn all() -> Vec<&'static dyn Surveyed> {
     vec![
         &apache::Apache,
         &nginx::Nginx,
+        &sendmail::Sendmail,
         &postfix::Postfix,
         &exim::Exim,
         &dovecot::Dovecot,

@@ -112,6 +112,25 @@ fn squid() -> Result<(), Failure> {
     logs_it_once_fixed("squid")
 }
 
+/// The rule is there, and `delay_checks` keeps it from clients that name no recipient: half of those that come here.
+#[test]
+fn sendmail_sees_who_names_a_recipient() -> Result<(), Failure> {
+    let Some(server) = there("sendmail")? else {
+        return Ok(());
+    };
+    let outcome = survey::survey(server)?;
+    assert_eq!(outcome.default.named, 0, "{outcome:#?}");
+    assert_eq!(outcome.fix["applied"], true, "{outcome:#?}");
+    let half = Counted {
+        named: EVERY_ONE.visits / 2,
+        ..EVERY_ONE
+    };
+    assert_eq!(outcome.fixed, half, "{outcome:#?}");
+    let remarks = outcome.fix["remarks"].to_string();
+    assert!(remarks.contains("delay_checks"), "{outcome:#?}");
+    Ok(())
+}
+
 #[test]
 fn tomcat() -> Result<(), Failure> {
     logs_it_once_fixed("tomcat")
