@@ -75,29 +75,46 @@ const RSYSLOG_TLS: &str = "/usr/lib/aarch64-linux-gnu/rsyslog/lmnsd_ossl.so";
 const RSYSLOG_TLS: &str = "/usr/lib/x86_64-linux-gnu/rsyslog/lmnsd_ossl.so";
 
 /// A program whose package Debian does not install beside another that the tests need (each is the system's logger, or
-/// its mail server, or its FTP server): it is unpacked into `TARGET/peers`, where the tests look too, and the libraries
-/// it needs are installed.
+/// its mail server, or its FTP server): it is unpacked into `TARGET/peers`, where the tests look too, and what it
+/// needs is installed. A program elsewhere than in `usr/sbin` is named by its path from there.
 struct Beside {
     program: &'static str,
     package: &'static str,
-    libraries: &'static [&'static str],
+    needs: &'static [&'static str],
 }
 
 const UNPACKED: &[Beside] = &[
     Beside {
         program: "syslog-ng",
         package: "syslog-ng-core",
-        libraries: &["libivykis0", "libnet1", "libpcre3", "libwrap0"],
+        needs: &["libivykis0", "libnet1", "libpcre3", "libwrap0"],
     },
     Beside {
         program: "exim4",
         package: "exim4-daemon-light",
-        libraries: &["libdb5.3", "libgnutls-dane0", "libidn12", "libnsl2"],
+        needs: &["libdb5.3", "libgnutls-dane0", "libidn12", "libnsl2"],
+    },
+    Beside {
+        program: "../libexec/sendmail/sendmail",
+        package: "sendmail-bin",
+        needs: &[
+            "libdb5.3",
+            "libldap-2.5-0",
+            "liblockfile1",
+            "libnsl2",
+            "libsasl2-2",
+            "libwrap0",
+        ],
+    },
+    Beside {
+        program: "../share/sendmail/cf/m4/cf.m4",
+        package: "sendmail-cf",
+        needs: &["m4"],
     },
     Beside {
         program: "vsftpd",
         package: "vsftpd",
-        libraries: &["libwrap0"],
+        needs: &["libwrap0"],
     },
 ];
 
@@ -113,7 +130,7 @@ pub(crate) fn install_missing() -> Result<(), String> {
     };
     let unpacked: Vec<&Beside> = UNPACKED.iter().filter(|beside| !is_there(beside)).collect();
     let mut missing = packages_missing(command::is_installed);
-    missing.extend(unpacked.iter().flat_map(|beside| beside.libraries));
+    missing.extend(unpacked.iter().flat_map(|beside| beside.needs));
     if missing.is_empty() {
         println!("all {} programs are there", NEEDED.len() + UNPACKED.len());
         return Ok(());
