@@ -105,7 +105,7 @@ impl Surveyed for Sendmail {
     fn visit(&self, place: &Place, from: SocketAddr) -> Result<(), Failure> {
         let stream = client::connect_from(from, place.port)?;
         let mut turns = vec![("220 ", "EHLO client.example.org\r\n")];
-        if from.port() / 2 % 2 == 0 {
+        if (from.port() / 2).is_multiple_of(2) {
             turns.push(("250 ", "MAIL FROM:<>\r\n"));
             turns.push(("250 ", "RCPT TO:<bob@example.net>\r\n"));
             turns.push(("250 ", "QUIT\r\n"));
