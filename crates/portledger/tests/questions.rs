@@ -228,7 +228,7 @@ fn a_question_is_recorded_before_its_answer() {
     insta::assert_snapshot!(asked.join("\n"), @r#"
     {"at":null,"case":null,"command":"who","kind":"question","number":0,"question":{"address":"203.0.113.7","at":"2024-06-01T12:01:00.000Z","identities":false,"port":1050,"transport":"udp","within_ms":2000},"user":null,"verdict":"unique"}
     {"at":null,"case":null,"command":"who","kind":"question","number":1,"question":{"address":"203.0.113.7","at":"2024-06-01T13:00:00.000Z","identities":false,"port":null,"transport":null,"within_ms":1000},"user":null,"verdict":"unknown"}
-    {"at":null,"case":"Js 7/26","command":"trace","kind":"question","number":2,"question":{"files":["log.csv"],"identities":false,"offset":"1s","same_actor":false,"within_ms":2000},"user":null}
+    {"at":null,"case":"Js 7/26","command":"trace","kind":"question","number":2,"question":{"connections":[],"files":["log.csv"],"identities":false,"offset":"1s","same_actor":false,"within_ms":2000},"user":null}
     {"at":null,"case":"Js 7/26","command":"trace","kind":"answered","number":3,"of":2,"tally":{"ambiguous":0,"median_candidates_without_port":null,"none":0,"refused":0,"sightings":0,"unique":0,"unknown":0},"user":null}
     "#);
 }
