@@ -8,16 +8,17 @@ use super::Place;
 use crate::Failure;
 
 /// In a mount namespace: a `/dev` where rsyslog makes `/dev/log`. `$0` is the folder, the rest the server.
+/// Neither outlives a test that fails and kills all it started.
 const SCRIPT: &str = r#"
 mkdir -p "$0/dev"
 mount -t tmpfs -o mode=755 none "$0/dev"
 for node in null zero full random urandom tty; do cp -a "/dev/$node" "$0/dev/"; done
 mkdir -p "$0/dev/shm"
 mount --bind "$0/dev" /dev
-rsyslogd -n -i NONE -f "$0/rsyslog.conf" &
+setpriv --pdeathsig KILL rsyslogd -n -i NONE -f "$0/rsyslog.conf" &
 logger=$!
 while [ ! -S /dev/log ]; do sleep 0.05; done
-"$@" &
+setpriv --pdeathsig KILL "$@" &
 server=$!
 trap 'kill $server' TERM
 wait $server || wait $server || true
