@@ -246,6 +246,8 @@ fn is_held_after(known: &Numbered, time: Timestamp) -> bool {
     known.to.is_none_or(|to| time < to)
 }
 
+/// All that days say of an allocation. The record that told of it first is a part of that: a day that
+/// does not learn of an earlier one would be taken for ever not to know what was told.
 fn whole_of(known: &Numbered) -> impl Eq + std::hash::Hash + use<> {
-    (identity(known), known.to, known.concluded)
+    (identity(known), known.to, known.concluded, known.record)
 }
