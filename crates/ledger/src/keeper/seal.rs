@@ -122,9 +122,16 @@ impl Keeper {
             records,
             files: self.shelve(&staged, &files)?,
         };
-        let goes_on = match old.whole() {
-            Some(whole) => self.goes_on_otherwise(day, whole, &sealed)?,
-            None => left_open,
+        let told = match old.whole() {
+            Some(whole) => self
+                .goes_on_otherwise(day, whole, &sealed)?
+                .then(|| day.next()),
+            // A later day that had none before it kept all it was told. Of what began before it, this
+            // one knows better.
+            None => self
+                .manifest
+                .next_sealed(day.next())
+                .map(|(later, _)| later),
         };
         let replaced: Vec<_> = (old.segments.iter())
             .map(|segment| (day, segment.id))
@@ -133,8 +140,8 @@ impl Keeper {
         entry.state = DayState::Sealed;
         entry.segments = vec![sealed];
         entry.behind = false;
-        if let Some(next) = self.manifest.days.get_mut(&day.next()).filter(|_| goes_on) {
-            next.behind |= next.sealed().is_some();
+        if let Some(told) = told.and_then(|told| self.manifest.days.get_mut(&told)) {
+            told.behind |= told.sealed().is_some();
         }
         self.publish(replaced)
     }
