@@ -4,7 +4,7 @@
 //! on which it began. Where that day does not know of it (its beginning was lost), or of its
 //! release (it was concluded that it had ended), it is told by a late part, and sealed again.
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, HashMap};
 
 use portledger_model::Allocation;
 use portledger_segments::Row;
@@ -42,11 +42,16 @@ impl Keeper {
         let mut unknown = Vec::new();
         by_address(&sources, |external, of_sources| {
             let (told, left_open) = of_sources.split_at(parts);
-            let left_open: HashSet<_> = left_open.iter().flatten().map(identity).collect();
+            let left_open: HashMap<_, _> = (left_open.iter().flatten())
+                .map(|known| (identity(known), known.record))
+                .collect();
             let mut told = told.concat();
             unite(&mut told);
             for known in told {
-                if left_open.contains(&identity(&known)) {
+                // Its end is this day's to tell. That it was told of earlier than the days before know is
+                // theirs: this day forgets it, should it come out that it ended before.
+                let first = left_open.get(&identity(&known));
+                if first.is_some_and(|first| *first <= known.record) {
                     continue;
                 }
                 let Some(held) = allocation(&dictionary, external, &known) else {
