@@ -7,7 +7,7 @@ mod rotation;
 #[cfg(test)]
 mod tests;
 
-use portledger_servers::{Format, Options, Reader, Reading, Skip};
+use portledger_servers::{Format, Options, Reader, Reading, Skip, Strip};
 use serde::Serialize;
 
 pub use self::{found::Found, readers::LogReader, rotation::Rotation};
@@ -168,6 +168,7 @@ fn lines(bytes: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
 fn recent(machine: &dyn Machine, log: &Log) -> Option<(Recent, Sample)> {
     let format = Format::parse(log.format.as_deref()?).ok()?;
     let bytes = machine.newest(&log.path, RECENT).ok()?;
+    let strip = Strip::new(&format).ok();
     let mut reader = Reader::new(format, options(machine, &log.path));
     let mut recent = Recent::default();
     for (line, number) in lines(&bytes, RECENT).zip(1..) {
@@ -189,8 +190,17 @@ fn recent(machine: &dyn Machine, log: &Log) -> Option<(Recent, Sample)> {
     let sample = Sample {
         lines: String::from_utf8_lossy(&[newest.join(&b'\n').as_slice(), b"\n"].concat())
             .into_owned(),
-        stripped: None,
+        stripped: strip.map(|strip| without_port(&strip, newest)),
         count: newest.len() as u64,
     };
     (recent.lines > 0).then_some((recent, sample))
+}
+
+/// The lines as the server would write them without the port.
+fn without_port(strip: &Strip, lines: &[&[u8]]) -> String {
+    let mut stripped = Vec::new();
+    for line in lines {
+        strip.line(&[line, b"\n".as_slice()].concat(), &mut stripped);
+    }
+    String::from_utf8_lossy(&stripped).into_owned()
 }

@@ -139,3 +139,21 @@ fn a_clock_s_error_is_told_and_never_too_small() {
     );
     assert_eq!(of(&Image::default()), (None, None, None));
 }
+
+#[test]
+fn readers_are_tried_on_the_lines_with_and_without_the_port() {
+    let without = LINE.strip_suffix(" 49152").unwrap();
+    let answer = |matched| format!("Lines: 1 lines, 0 ignored, {matched} matched, 0 missed\n");
+    let tried = format!("fail2ban-regex /dev/stdin nginx-botsearch < {without}");
+    let image = image()
+        .with(
+            "/etc/fail2ban/jail.local",
+            "[nginx-botsearch]\nenabled = true\nlogpath = %(nginx_access_log)s\n",
+        )
+        .printing("fail2ban-regex /dev/stdin nginx-botsearch", &answer(0), "")
+        .printing(&tried, &answer(1), "");
+    let audited = audited(&image);
+    let reader = &audited.logs[0].measured.readers[0];
+    assert_eq!(reader.understands, Some(false), "{}", reader.why);
+    assert_eq!(audited.maturity, crate::Maturity::Feasible);
+}
