@@ -73,7 +73,7 @@ impl Keeper {
     }
 
     /// Seals a day, with all that is known of it by now. Where anything that goes on beyond it is
-    /// new, the next day is to be sealed again.
+    /// new, the next day is to be sealed again; where the day itself is new, the next that is sealed.
     fn seal_day(&mut self, day: Day) -> Result<(), Error> {
         let span = self.home.settings().calendar.span(day);
         let old = self.manifest.days.get(&day).cloned().unwrap_or_default();
