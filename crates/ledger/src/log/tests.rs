@@ -9,7 +9,7 @@ use proptest::prelude::*;
 
 use super::v1;
 use crate::{
-    Journal, Ledger, Options, Writer,
+    Error, Journal, Ledger, Options, Writer,
     testing::{block, start},
 };
 
@@ -143,6 +143,18 @@ fn a_log_of_version_1_is_taken_over() {
             .upgraded,
         None
     );
+}
+
+/// A file can be given any first number with a right checksum: none may begin at 0 again.
+#[test]
+fn a_file_whose_numbers_run_out_is_damaged() {
+    let mut bytes = fs::read(golden().join("log-00000000000000000008.plg")).unwrap();
+    bytes[12..20].copy_from_slice(&u64::MAX.to_le_bytes());
+    let crc = crc32c::crc32c(&bytes[..20]);
+    bytes[20..24].copy_from_slice(&crc.to_le_bytes());
+    let refused = Ledger::from_bytes(&bytes).map(|_| ()).unwrap_err();
+    assert!(matches!(refused, Error::Damaged { .. }), "{refused}");
+    assert!(refused.to_string().contains("number"), "{refused}");
 }
 
 proptest! {

@@ -57,8 +57,13 @@ pub(super) fn read(
             Err(what) => return Err(damaged(Flaw::Meaning(what), end, next)),
             Ok(Payload::Name | Payload::Mark(_)) => {}
             Ok(Payload::Record(record)) => {
+                let flaw = Flaw::Meaning("its number is past the last there is");
+                let after = next
+                    .0
+                    .checked_add(1)
+                    .ok_or_else(|| damaged(flaw, end, next))?;
                 each(next, record).map_err(|error| error.at(path, end as u64, next))?;
-                next.0 = next.0.wrapping_add(1);
+                next.0 = after;
             }
         }
         end += FRAME + payload.len();
