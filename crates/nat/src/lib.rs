@@ -55,6 +55,7 @@ mod index;
 mod mapping;
 mod packet;
 mod rewrite;
+mod slot;
 mod tcp;
 mod wheel;
 
@@ -63,3 +64,4 @@ pub use counters::{Counters, DropReason};
 pub use engine::{Nat, Past, Size};
 pub use packet::{Emitted, Offload, Output, Packet, Side, Verdict};
 pub use portledger_ports::{EventNumber, RealmIndex, Restored, Told};
+pub use slot::{HEADROOM, Slot};
