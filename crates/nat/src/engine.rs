@@ -8,7 +8,11 @@ mod outbound;
 mod sessions;
 mod time;
 
-use std::{collections::VecDeque, hint::black_box, net::Ipv4Addr};
+use std::{
+    collections::VecDeque,
+    hint::black_box,
+    net::{IpAddr, Ipv4Addr},
+};
 
 use portledger_model::{Block, Event, Timestamp, Transport};
 use portledger_ports::{
@@ -363,7 +367,8 @@ impl Nat {
         mapping: &StaticMapping,
         open: &[Block],
     ) {
-        let Some(place) = self.table.next_number() else {
+        let (Some(place), IpAddr::V4(internal)) = (self.table.next_number(), mapping.internal)
+        else {
             return;
         };
         let open_already = open.contains(&self.ports.static_block(mapping));
@@ -373,7 +378,7 @@ impl Nat {
         let place = self.table.insert(NewMapping {
             realm: mapping.realm,
             transport: mapping.transport,
-            internal: mapping.internal.to_bits(),
+            internal: internal.to_bits(),
             internal_port: mapping.internal_port,
             external: mapping.external.to_bits(),
             external_port: mapping.external_port,
@@ -425,7 +430,7 @@ const fn destination_endpoint(content: &Content) -> Option<(Transport, u16)> {
 fn inside(realm: RealmIndex, address: u32) -> Inside {
     Inside {
         realm,
-        address: address.into(),
+        address: Ipv4Addr::from_bits(address).into(),
     }
 }
 

@@ -485,7 +485,8 @@ impl StaticTable {
             .ok_or_else(|| ValueError::StaticRealm(self.realm.clone()))?;
         Ok(StaticMapping {
             realm: RealmIndex(realm),
-            internal: *self.internal.ip(),
+            internal: (*self.internal.ip()).into(),
+            behind: None,
             internal_port: self.internal.port(),
             external: *self.external.ip(),
             external_port: self.external.port(),

@@ -1,12 +1,15 @@
 //! What an operator chooses, and what cannot be chosen.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{
+    net::{IpAddr, Ipv4Addr},
+    time::Duration,
+};
 
 use ipnet::Ipv4Net;
 use portledger_model::{PortRange, Realm, Transport};
 use thiserror::Error;
 
-use crate::{Pool, PoolError, RealmIndex};
+use crate::{Pool, PoolError, RealmIndex, SubscriberKind};
 
 /// RFC 6888 REQ-8: a port that was given back rests for at least 120 s.
 pub const MIN_GUARD_TIME: Duration = Duration::from_secs(120);
@@ -18,6 +21,8 @@ pub struct Config {
     pub pool: Pool,
     /// The realms, in the order of [`RealmIndex`]. Default: one, named `default`.
     pub realms: Vec<Realm>,
+    /// What counts as one subscriber. Default: an IPv4 address.
+    pub subscribers: SubscriberKind,
     /// The ports that are shared out. Default 1024-65535.
     pub port_range: PortRange,
     /// Ports in a block: a power of two, 64 to 4096. Default 256.
@@ -82,8 +87,11 @@ impl Default for Limits {
 pub struct StaticMapping {
     /// The realm of the internal address.
     pub realm: RealmIndex,
-    /// The internal address.
-    pub internal: Ipv4Addr,
+    /// The internal address, in the family of [`Config::subscribers`]: the end of its softwire
+    /// for a host behind one.
+    pub internal: IpAddr,
+    /// The host's IPv4 address behind a softwire, and nowhere else.
+    pub behind: Option<Ipv4Addr>,
     /// The internal port.
     pub internal_port: u16,
     /// The external address, one of the pool's.
@@ -212,6 +220,24 @@ pub enum ConfigError {
         /// The realm's number.
         realm: u16,
     },
+    /// A static mapping to what is no subscriber's.
+    #[error(
+        "static mapping to {external}:{port}: the internal end is not of the subscribers' kind; give an IPv4 address for NAT44, an IPv6 address for NAT64, a softwire's IPv6 address and the IPv4 address behind it for DS-Lite"
+    )]
+    StaticFamily {
+        /// The external address.
+        external: Ipv4Addr,
+        /// The external port.
+        port: u16,
+    },
+    /// A prefix that IPv6 does not have.
+    #[error("subscribers: a prefix of /{0}; use a length of 1 to 128")]
+    PrefixLength(u8),
+    /// Ranges are computed from IPv4 addresses.
+    #[error(
+        "deterministic: its ranges are computed from IPv4 addresses, and here a subscriber is an IPv6 prefix; draw blocks instead"
+    )]
+    DeterministicPrefix,
     /// More subscribers than the addresses can hold.
     #[error(
         "deterministic: {inside} has {subscribers} addresses, but {addresses} external addresses at {compression} subscribers each serve {capacity}; add external addresses or raise deterministic.compression"
@@ -258,6 +284,7 @@ impl Config {
         Self {
             pool,
             realms: vec![Realm::default()],
+            subscribers: SubscriberKind::default(),
             port_range: PortRange::new(1_024, u16::MAX).unwrap_or(PortRange::single(u16::MAX)),
             block_size: 256,
             pooling: Pooling::default(),
@@ -292,6 +319,7 @@ impl Config {
             return Err(ConfigError::Thresholds { high, low });
         }
         self.check_limits()?;
+        self.check_subscribers()?;
         self.check_guard_time()?;
         self.check_realms()?;
         self.check_static_mappings()
@@ -311,6 +339,19 @@ impl Config {
             }
         }
         Ok(())
+    }
+
+    fn check_subscribers(&self) -> Result<(), ConfigError> {
+        match self.subscribers {
+            SubscriberKind::Address => Ok(()),
+            SubscriberKind::Prefix(length) | SubscriberKind::Softwire(length)
+                if !(1..=128).contains(&length) =>
+            {
+                Err(ConfigError::PrefixLength(length))
+            }
+            _ if self.deterministic.is_some() => Err(ConfigError::DeterministicPrefix),
+            _ => Ok(()),
+        }
     }
 
     /// Two holders of a block are `guard_time` apart by the device's clock. A sighting of the
@@ -366,6 +407,12 @@ impl Config {
                     realm: realm.0,
                 });
             }
+            let is_softwire = matches!(self.subscribers, SubscriberKind::Softwire(_));
+            if self.subscribers.subscriber(mapping.internal).is_none()
+                || mapping.behind.is_some() != is_softwire
+            {
+                return Err(ConfigError::StaticFamily { external, port });
+            }
             let same = |other: &StaticMapping| {
                 (other.external, other.external_port, other.transport)
                     == (external, port, transport)
@@ -378,8 +425,10 @@ impl Config {
                 });
             }
             let same_internal = |other: &StaticMapping| {
-                let end =
-                    |of: &StaticMapping| (of.realm, of.internal, of.internal_port, of.transport);
+                let end = |of: &StaticMapping| {
+                    let port = (of.internal_port, of.transport);
+                    (of.realm, of.internal, of.behind, port)
+                };
                 end(other) == end(mapping)
             };
             // Endpoint-independent mapping: what it sends can leave from one of them only.

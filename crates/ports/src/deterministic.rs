@@ -1,5 +1,7 @@
 //! RFC 7422's policy: a range by arithmetic first, then blocks from a dynamic pool.
 
+use std::net::IpAddr;
+
 use portledger_model::{PortRange, Timestamp};
 
 use crate::{
@@ -62,10 +64,13 @@ impl Deterministic {
     /// The range of the subscriber at `inside`: sequential assignment (RFC 7422 §2.1's
     /// algorithm "sequential").
     pub fn range(&self, inside: Inside) -> Option<BlockIndex> {
-        if inside.realm != RealmIndex(0) || !self.rule.inside.contains(&inside.address) {
+        let IpAddr::V4(subscriber) = inside.address else {
+            return None;
+        };
+        if inside.realm != RealmIndex(0) || !self.rule.inside.contains(&subscriber) {
             return None;
         }
-        let number = inside.address.to_bits() - self.rule.inside.network().to_bits();
+        let number = subscriber.to_bits() - self.rule.inside.network().to_bits();
         let (address, place) = (
             number / self.rule.compression,
             number % self.rule.compression,

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   Config ──> Ports ──────────────────────────────────────────────┐
-//!              │ Subscribers   who holds which blocks, and limits  │
+//!              │ Holders       who holds which blocks, and limits  │
 //!              │ HeldBlocks    a bitmap and a row of handles for   │
 //!              │               each transport of each held block   │
 //!              │ Box<dyn BlockPolicy>   which block comes next     │
@@ -61,4 +61,4 @@ pub use manager::{Opened, Ports, Refusal, Restored, Sought, Usage};
 pub use policy::{Asker, BlockPolicy};
 pub use pool::{Pool, PoolError};
 pub use rested::RestedBlocks;
-pub use subscriber::{Inside, RealmIndex};
+pub use subscriber::{Inside, RealmIndex, SubscriberKind};

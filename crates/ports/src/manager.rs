@@ -18,7 +18,7 @@ use crate::{
     event::Events,
     held::{HeldBlock, Parity},
     policy::Supply,
-    subscriber::{SubscriberIndex, Subscribers},
+    subscriber::{Holders, SubscriberIndex},
 };
 
 /// A port that was opened.
@@ -82,7 +82,7 @@ pub struct Ports {
     policy: Box<dyn BlockPolicy>,
     /// The policy's, at hand: every packet from the outside asks it.
     layout: Layout,
-    subscribers: Subscribers,
+    subscribers: Holders,
     /// From a block's index to its place in `held`, or [`VACANT`].
     places: Vec<u32>,
     held: Vec<HeldBlock>,
@@ -131,7 +131,7 @@ impl Ports {
             config,
             policy,
             layout,
-            subscribers: Subscribers::new(),
+            subscribers: Holders::new(),
             places,
             held: Vec::new(),
             held_count: 0,
@@ -462,7 +462,7 @@ impl Ports {
     }
 
     fn subscriber(&self, inside: Inside) -> Subscriber {
-        Subscriber::new(self.realm(inside), inside.address.into())
+        Subscriber::new(self.realm(inside), inside.address)
     }
 
     fn block(&self, index: BlockIndex, holder: SubscriberIndex) -> Option<Block> {

@@ -4,7 +4,7 @@ use std::{
     collections::HashMap,
     fmt,
     hash::{BuildHasherDefault, Hasher},
-    net::Ipv4Addr,
+    net::IpAddr,
     time::Duration,
 };
 
@@ -21,13 +21,41 @@ pub struct RealmIndex(pub u16);
 pub struct Inside {
     /// The realm.
     pub realm: RealmIndex,
-    /// The internal address: personal data, so `Debug` leaves it out.
-    pub address: Ipv4Addr,
+    /// The internal address, or the first of the subscriber's prefix ([`SubscriberKind`]): personal
+    /// data, so `Debug` leaves it out.
+    pub address: IpAddr,
 }
 
 impl fmt::Debug for Inside {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Inside({}, redacted)", self.realm.0)
+    }
+}
+
+/// What counts as one subscriber: it holds the blocks and has the limits.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum SubscriberKind {
+    /// An IPv4 address.
+    #[default]
+    Address,
+    /// An IPv6 prefix of this length: a host has as many addresses in it as it likes (RFC 8981).
+    Prefix(u8),
+    /// The IPv6 prefix of this length in which the ends of its softwires lie (RFC 7785 §3).
+    Softwire(u8),
+}
+
+impl SubscriberKind {
+    /// The first address of the prefix that `address` is in, for this kind; `None` where the
+    /// family is another's.
+    pub fn subscriber(self, address: IpAddr) -> Option<IpAddr> {
+        match (self, address) {
+            (Self::Address, IpAddr::V4(_)) => Some(address),
+            (Self::Prefix(length) | Self::Softwire(length), IpAddr::V6(address)) => {
+                let net = ipnet::Ipv6Net::new(address, length).ok()?;
+                Some(net.network().into())
+            }
+            _ => None,
+        }
     }
 }
 
@@ -108,13 +136,13 @@ fn bit(limit: Limit) -> u8 {
 
 /// All subscribers that hold something.
 #[derive(Debug)]
-pub(crate) struct Subscribers {
+pub(crate) struct Holders {
     by_inside: HashMap<Inside, u32, BuildHasherDefault<Mix>>,
     holders: Vec<Holder>,
     vacant: Vec<u32>,
 }
 
-impl Subscribers {
+impl Holders {
     pub(crate) fn new() -> Self {
         Self {
             by_inside: HashMap::default(),
@@ -189,5 +217,26 @@ impl Hasher for Mix {
 
     fn write_u32(&mut self, word: u32) {
         self.write_u64(u64::from(word));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subscriber_is_the_prefix_of_its_kind() {
+        let of = |kind: SubscriberKind, address: &str| {
+            let subscriber = kind.subscriber(address.parse().unwrap());
+            subscriber.map(|address| address.to_string())
+        };
+        let address = "2001:db8:1:2:3:4:5:6";
+        let (prefix, softwire) = (SubscriberKind::Prefix(64), SubscriberKind::Softwire(56));
+        assert_eq!(of(prefix, address).unwrap(), "2001:db8:1:2::");
+        assert_eq!(of(softwire, address).unwrap(), "2001:db8:1::");
+        assert_eq!(of(SubscriberKind::Softwire(128), address).unwrap(), address);
+        assert_eq!(of(SubscriberKind::Address, "10.0.0.1").unwrap(), "10.0.0.1");
+        assert_eq!(of(SubscriberKind::Address, address), None);
+        assert_eq!(of(prefix, "10.0.0.1"), None);
     }
 }

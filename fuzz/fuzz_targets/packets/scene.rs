@@ -98,7 +98,8 @@ fn ports(strict: bool) -> Ports {
     }
     ports.static_mappings = vec![StaticMapping {
         realm: RealmIndex(0),
-        internal: host(1),
+        internal: host(1).into(),
+        behind: None,
         internal_port: 80,
         external: EXTERNAL[0],
         external_port: 80,

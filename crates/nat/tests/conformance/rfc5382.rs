@@ -508,7 +508,8 @@ pub fn fragmented_segments_both_ways() {
 fn forwarding() -> StaticMapping {
     StaticMapping {
         realm: RealmIndex(0),
-        internal: host(9, 0).0,
+        internal: host(9, 0).0.into(),
+        behind: None,
         internal_port: 8_080,
         external: Ipv4Addr::new(203, 0, 113, 1),
         external_port: 80,

@@ -325,7 +325,8 @@ pub fn the_next_timeout_comes_before_whatever_ends() {
     let mut lab = Lab::with(|config| {
         config.ports.static_mappings = vec![portledger_ports::StaticMapping {
             realm: RealmIndex(0),
-            internal: host(9, 0).0,
+            internal: host(9, 0).0.into(),
+            behind: None,
             internal_port: 80,
             external: std::net::Ipv4Addr::new(203, 0, 113, 1),
             external_port: 80,

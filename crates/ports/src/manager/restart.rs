@@ -59,10 +59,10 @@ impl Ports {
             .realms
             .iter()
             .position(|r| r == block.subscriber.realm())?;
-        let std::net::IpAddr::V4(address) = block.subscriber.internal() else {
-            return None;
-        };
-        Some(Inside {
+        // Under another prefix length than today's it is nobody's.
+        let address = block.subscriber.internal();
+        let subscriber = self.config.subscribers.subscriber(address)?;
+        (subscriber == address).then_some(Inside {
             realm: RealmIndex(u16::try_from(realm).ok()?),
             address,
         })

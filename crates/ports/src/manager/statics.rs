@@ -32,19 +32,25 @@ impl Ports {
 
     pub(super) fn is_static(&self, inside: Inside, block: &Block) -> bool {
         self.config.static_mappings.iter().any(|mapping| {
-            (mapping.realm, mapping.internal) == (inside.realm, inside.address)
-                && self.static_block(mapping) == *block
+            self.static_holder(mapping) == inside && self.static_block(mapping) == *block
         })
+    }
+
+    fn static_holder(&self, mapping: &StaticMapping) -> Inside {
+        let kind = self.config.subscribers;
+        Inside {
+            realm: mapping.realm,
+            // `Config::check` has found it to be of the kind's family.
+            address: kind
+                .subscriber(mapping.internal)
+                .unwrap_or(mapping.internal),
+        }
     }
 
     /// A static mapping as the ledger knows it: a block of one port.
     pub fn static_block(&self, mapping: &StaticMapping) -> Block {
-        let inside = Inside {
-            realm: mapping.realm,
-            address: mapping.internal,
-        };
         Block {
-            subscriber: self.subscriber(inside),
+            subscriber: self.subscriber(self.static_holder(mapping)),
             external: mapping.external,
             ports: PortRange::single(mapping.external_port),
             transport: Some(mapping.transport),

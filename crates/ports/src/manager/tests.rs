@@ -20,7 +20,7 @@ fn ports(config: Config) -> Ports {
 fn host(number: u8) -> Inside {
     Inside {
         realm: RealmIndex(0),
-        address: Ipv4Addr::new(100, 64, 0, number),
+        address: Ipv4Addr::new(100, 64, 0, number).into(),
     }
 }
 
@@ -233,7 +233,8 @@ fn realms_with_the_same_addresses_do_not_meet() {
 fn static_ports_are_outside_the_dynamic_blocks() {
     let mapping = StaticMapping {
         realm: RealmIndex(0),
-        internal: Ipv4Addr::new(100, 64, 0, 9),
+        internal: Ipv4Addr::new(100, 64, 0, 9).into(),
+        behind: None,
         internal_port: 80,
         external: Ipv4Addr::new(203, 0, 113, 0),
         external_port: 1_100,
@@ -444,7 +445,7 @@ proptest! {
             for (number, opened, handle) in &open {
                 prop_assert_eq!(ports.find(opened.address, opened.port, Transport::Udp), Some(*handle));
                 let (who, _) = &holds[&(opened.port & !63)];
-                prop_assert_eq!(who.internal(), std::net::IpAddr::V4(host(*number).address));
+                prop_assert_eq!(who.internal(), host(*number).address);
             }
             for number in 0..6 {
                 let held = holds.values().filter(|(who, _)| who.internal() == host(number).address).count();
