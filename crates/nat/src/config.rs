@@ -156,6 +156,11 @@ pub enum ConfigError {
     /// Nobody to translate for.
     #[error("realm.inside: no prefix; name the prefixes in which subscribers are")]
     NoInside,
+    /// Subscribers that are no addresses, in an engine that knows them by address.
+    #[error(
+        "subscribers: NAT44 knows its subscribers by IPv4 address; use NAT64 or the AFTR for IPv6 prefixes and softwires"
+    )]
+    NotAddresses,
     /// A prefix of a realm that does not exist.
     #[error("realm.inside: {prefix} belongs to realm number {realm}, which is not configured")]
     UnknownRealm {
@@ -242,9 +247,6 @@ impl Config {
     }
 
     pub(crate) fn check(&self) -> Result<(), ConfigError> {
-        if self.inside.is_empty() {
-            return Err(ConfigError::NoInside);
-        }
         let realms = self.ports.realms.len();
         if realms > 1 << 14 {
             return Err(ConfigError::TooManyRealms(realms));

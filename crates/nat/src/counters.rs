@@ -66,12 +66,29 @@ drop_reasons! {
     SessionLimit = "session_limit",
     /// Too many fragments wait for their first (RFC 4787 REQ-14a).
     FragmentLimit = "fragment_limit",
+    /// Fragments of one datagram overlap or contradict each other (RFC 5722).
+    FragmentOverlap = "fragment_overlap",
     /// The first fragment did not come in time.
     FragmentTimeout = "fragment_timeout",
     /// The first fragment of the datagram was dropped.
     FragmentOfDropped = "fragment_of_dropped",
     /// Too large for the next link, and not to be fragmented (RFC 4787 REQ-13).
     TooBig = "too_big",
+    /// Not IPv6.
+    NotIpv6 = "not_ipv6",
+    /// IPv6 extension headers that are too many, or that must not be skipped (RFC 8200 §4.2).
+    ExtensionHeaders = "extension_headers",
+    /// A Routing header that has places to go yet (RFC 8200 §4.4).
+    SourceRoute = "source_route",
+    /// IPv6 from the inside that is no softwire's, or not to this end of it.
+    NotATunnel = "not_a_tunnel",
+    /// A tunnel in a tunnel.
+    NestedTunnel = "nested_tunnel",
+    /// Marked by the IPv6 network as having met congestion, without being able to tell its sender
+    /// (RFC 6040 §4.2).
+    Congested = "congested",
+    /// The driver left no room around the packet.
+    NoRoom = "no_room",
     /// To the NAT itself from the inside, and hairpinning leads nowhere.
     HairpinNoMapping = "hairpin_no_mapping",
 }

@@ -3,26 +3,24 @@
 mod errors;
 mod established;
 mod fragments;
+mod hosts;
 mod inbound;
 mod outbound;
 mod sessions;
 mod time;
 
-use std::{
-    collections::VecDeque,
-    hint::black_box,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{collections::VecDeque, hint::black_box, net::Ipv4Addr};
 
 use portledger_model::{Block, Event, Timestamp, Transport};
 use portledger_ports::{
-    EventNumber, Handle, Inside, Ports, RealmIndex, Restored, Sought, StaticMapping, Usage,
+    EventNumber, Handle, Ports, RealmIndex, Restored, Sought, StaticMapping, SubscriberKind, Usage,
 };
 
 use crate::{
     Config, ConfigError, Counters, DropReason, Emitted, Output, Packet, Side, Verdict,
     fragment::Fragments,
     header::{Content, Ends, Header},
+    hosts::{Hosts, Numbers},
     mapping::{InternalKey, Kind, NewMapping, Pending, Table},
     wheel::{NONE, Tick},
 };
@@ -36,6 +34,10 @@ pub struct Nat {
     config: Config,
     inside: Vec<(RealmIndex, Prefix)>,
     exempt: Vec<Prefix>,
+    /// Who an inside host is by the 32 bits that the tables have for it.
+    hosts: Hosts,
+    /// The largest packet towards the inside that is or may be fragmented.
+    cut_inside: u16,
     seconds: Seconds,
     ports: Ports,
     table: Table,
@@ -58,6 +60,8 @@ pub struct Size {
     pub mappings: u32,
     /// Sessions beyond the first of their mapping.
     pub further_sessions: u32,
+    /// Hosts of the inside that have a number, where an address does not name them.
+    pub hosts: usize,
     /// Bytes of the tables, of which the system backs what was used.
     pub table_bytes: usize,
     /// Bytes of fragments that wait for their first.
@@ -103,7 +107,7 @@ impl From<&ipnet::Ipv4Net> for Prefix {
 const IDENTIFICATIONS: usize = 2_048;
 
 /// Packets whose memory reads overlap.
-const STAGE: usize = 32;
+pub(crate) const STAGE: usize = 32;
 
 /// A packet between its stages: guesses only.
 #[derive(Debug, Clone, Copy)]
@@ -125,6 +129,18 @@ impl Nat {
     /// # Errors
     /// When the configuration cannot work.
     pub fn new(config: Config, seed: [u8; 32]) -> Result<Self, ConfigError> {
+        if config.ports.subscribers != SubscriberKind::Address {
+            return Err(ConfigError::NotAddresses);
+        }
+        if config.inside.is_empty() {
+            return Err(ConfigError::NoInside);
+        }
+        Self::with_hosts(config, seed)
+    }
+
+    /// As [`Nat::new`], where an inside host may be a number: whoever brings packets has put it
+    /// in the place of the inside address, and takes it out of there again.
+    pub(crate) fn with_hosts(config: Config, seed: [u8; 32]) -> Result<Self, ConfigError> {
         config.check()?;
         let ports = Ports::new(config.ports.clone(), seed)?;
         let mut keys = Keys::new(seed);
@@ -134,7 +150,23 @@ impl Nat {
             *place = u16::try_from(keys.next() >> 48).unwrap_or(0);
         }
         let limits = config.limits;
+        let hosts = match config.ports.subscribers {
+            SubscriberKind::Address => Hosts::Addresses,
+            kind => {
+                // All that may name one: mappings, both ends of datagrams, packets of a batch.
+                let fragmented = u32::try_from(limits.fragmented).unwrap_or(u32::MAX);
+                let most = limits
+                    .mappings
+                    .saturating_add(fragmented.saturating_mul(2))
+                    .saturating_add(u32::try_from(STAGE).unwrap_or(0))
+                    .min(1 << 30);
+                let key = std::array::from_fn(|_| keys.next());
+                Hosts::Numbers(Box::new(Numbers::new(kind, most, key)))
+            }
+        };
         Ok(Self {
+            hosts,
+            cut_inside: config.mtu.inside,
             inside: config
                 .inside
                 .iter()
@@ -256,7 +288,8 @@ impl Nat {
         Size {
             mappings: self.table.len(),
             further_sessions: self.table.further_len(),
-            table_bytes: self.table.bytes(),
+            hosts: self.numbers().map_or(0, Numbers::len),
+            table_bytes: self.table.bytes() + self.hosts.bytes(),
             fragment_bytes: self.fragments.bytes(),
             usage: self.ports.usage(self.now),
         }
@@ -367,7 +400,8 @@ impl Nat {
         mapping: &StaticMapping,
         open: &[Block],
     ) {
-        let (Some(place), IpAddr::V4(internal)) = (self.table.next_number(), mapping.internal)
+        let (Some(place), Some(internal)) =
+            (self.table.next_number(), self.hosts.of_static(mapping))
         else {
             return;
         };
@@ -378,7 +412,7 @@ impl Nat {
         let place = self.table.insert(NewMapping {
             realm: mapping.realm,
             transport: mapping.transport,
-            internal: internal.to_bits(),
+            internal,
             internal_port: mapping.internal_port,
             external: mapping.external.to_bits(),
             external_port: mapping.external_port,
@@ -386,6 +420,7 @@ impl Nat {
             pending: event.map_or(Pending::NONE, Pending::on),
             kind: Kind::Static,
         });
+        self.hosts.hold(internal);
         self.table.schedule(place, Tick::NEVER);
         self.statics += 1;
     }
@@ -395,7 +430,12 @@ impl Nat {
         self.inside.iter().find(holds).map(|&(realm, _)| realm)
     }
 
-    fn is_subscriber(&self, realm: RealmIndex, address: u32) -> bool {
+    /// Whoever brings packets of numbered hosts has looked at where they come from.
+    fn may_send(&self, realm: RealmIndex, host: u32) -> bool {
+        matches!(self.hosts, Hosts::Numbers(_)) || self.is_subscriber(realm, host)
+    }
+
+    pub(crate) fn is_subscriber(&self, realm: RealmIndex, address: u32) -> bool {
         self.inside
             .iter()
             .any(|&(other, prefix)| other == realm && prefix.contains(address))
@@ -423,14 +463,6 @@ const fn destination_endpoint(content: &Content) -> Option<(Transport, u16)> {
         Content::Udp { destination, .. } => Some((Transport::Udp, destination)),
         Content::Query { identifier, .. } => Some((Transport::Icmp, identifier)),
         Content::Error | Content::Nothing => None,
-    }
-}
-
-/// A subscriber in the form of `ports`.
-fn inside(realm: RealmIndex, address: u32) -> Inside {
-    Inside {
-        realm,
-        address: Ipv4Addr::from_bits(address).into(),
     }
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 
 use portledger_ports::RealmIndex;
 
-use crate::{DropReason, Side, Verdict, header::Header};
+use crate::{DropReason, Side, Verdict, header::Header, hosts::Hosts};
 
 /// The datagrams of which fragments have been seen, bounded in number, bytes and time
 /// (RFC 4787 REQ-14a: out-of-order fragments must not become an attack).
@@ -59,6 +59,21 @@ impl DatagramKey {
     }
 }
 
+/// The inside hosts that a datagram's entry names.
+fn named(key: &DatagramKey, datagram: &Datagram) -> impl Iterator<Item = u32> + use<> {
+    let to = match datagram {
+        Datagram::Known(Fate {
+            destination,
+            verdict: Verdict::Forward {
+                to: Side::Inside, ..
+            },
+            ..
+        }) => Some(*destination),
+        _ => None,
+    };
+    key.from_inside.then_some(key.source).into_iter().chain(to)
+}
+
 /// Fragments of one datagram that may wait: 65,535 bytes in pieces of 1,000 and some to spare.
 const MOST_WAITING: usize = 80;
 
@@ -96,6 +111,7 @@ impl Fragments {
         expires: i64,
         key: DatagramKey,
         packet: &[u8],
+        hosts: &mut Hosts,
     ) -> Result<(), DropReason> {
         if self.bytes + packet.len() > self.most_bytes {
             return Err(DropReason::FragmentLimit);
@@ -108,8 +124,9 @@ impl Fragments {
             Some(_) => return Err(DropReason::FragmentLimit),
             None if is_full => return Err(DropReason::FragmentLimit),
             None => {
-                self.datagrams
-                    .insert(key, Datagram::Waiting(vec![packet.to_vec()]));
+                let waiting = Datagram::Waiting(vec![packet.to_vec()]);
+                named(&key, &waiting).for_each(|host| hosts.hold(host));
+                self.datagrams.insert(key, waiting);
                 self.by_age.push_back((expires, key));
             }
         }
@@ -118,14 +135,26 @@ impl Fragments {
     }
 
     /// Notes what became of a first fragment, and gives back those that waited for it.
-    pub(crate) fn settle(&mut self, expires: i64, key: DatagramKey, fate: Fate) -> Vec<Vec<u8>> {
+    pub(crate) fn settle(
+        &mut self,
+        expires: i64,
+        key: DatagramKey,
+        fate: Fate,
+        hosts: &mut Hosts,
+    ) -> Vec<Vec<u8>> {
         if !self.datagrams.contains_key(&key) {
             if self.datagrams.len() >= self.most {
                 return Vec::new();
             }
             self.by_age.push_back((expires, key));
         }
-        match self.datagrams.insert(key, Datagram::Known(fate)) {
+        let known = Datagram::Known(fate);
+        named(&key, &known).for_each(|host| hosts.hold(host));
+        let before = self.datagrams.insert(key, known);
+        if let Some(before) = &before {
+            named(&key, before).for_each(|host| hosts.release(host));
+        }
+        match before {
             Some(Datagram::Waiting(waiting)) => {
                 self.bytes -= waiting.iter().map(Vec::len).sum::<usize>();
                 waiting
@@ -135,13 +164,17 @@ impl Fragments {
     }
 
     /// Forgets datagrams whose time is over. How many fragments waited in vain.
-    pub(crate) fn expire(&mut self, now: i64) -> u64 {
+    pub(crate) fn expire(&mut self, now: i64, hosts: &mut Hosts) -> u64 {
         let mut lost = 0;
         while let Some(&(expires, key)) = self.by_age.front()
             && expires <= now
         {
             self.by_age.pop_front();
-            if let Some(Datagram::Waiting(waiting)) = self.datagrams.remove(&key) {
+            let datagram = self.datagrams.remove(&key);
+            if let Some(datagram) = &datagram {
+                named(&key, datagram).for_each(|host| hosts.release(host));
+            }
+            if let Some(Datagram::Waiting(waiting)) = datagram {
                 self.bytes -= waiting.iter().map(Vec::len).sum::<usize>();
                 lost += waiting.len() as u64;
             }

@@ -44,24 +44,33 @@
 //! ```
 #![forbid(unsafe_code)]
 
+mod aftr;
 mod checksum;
 mod config;
 mod counters;
 mod engine;
 mod fragment;
 mod header;
+mod hosts;
 mod icmp;
 mod index;
+mod inner;
 mod mapping;
+mod mss;
 mod packet;
+mod prefixes;
+mod reassembly;
 mod rewrite;
 mod slot;
+mod stateful;
 mod tcp;
 mod wheel;
 
+pub use aftr::{Aftr, AftrConfig, AftrConfigError, ReassemblyLimits, Softwires};
 pub use config::{Config, ConfigError, Filtering, IcmpRefusal, Limits, Mtu, Timers};
 pub use counters::{Counters, DropReason};
 pub use engine::{Nat, Past, Size};
 pub use packet::{Emitted, Offload, Output, Packet, Side, Verdict};
 pub use portledger_ports::{EventNumber, RealmIndex, Restored, Told};
 pub use slot::{HEADROOM, Slot};
+pub use stateful::{Form, Stateful};

@@ -113,7 +113,7 @@ impl Nat {
         self.send(packet, header, Side::Inside, after, output)
     }
 
-    fn find_internal(
+    pub(super) fn find_internal(
         &self,
         realm: RealmIndex,
         transport: Transport,
@@ -141,14 +141,15 @@ impl Nat {
             Side::Inside => self.config.own_address,
             Side::Outside => header.destination.into(),
         };
-        let error = icmp::Error::TooBig(self.mtu(to));
+        let error = icmp::Error::TooBig(self.mtu(to, header));
         self.tell_error(from, packet.realm, source, error, packet.data, output);
         Err(DropReason::TooBig)
     }
 
-    pub(super) const fn mtu(&self, to: Side) -> u16 {
+    pub(super) const fn mtu(&self, to: Side, header: &Header) -> u16 {
         match to {
-            Side::Inside => self.config.mtu.inside,
+            Side::Inside if header.is_atomic() => self.config.mtu.inside,
+            Side::Inside => self.cut_inside,
             Side::Outside => self.config.mtu.outside,
         }
     }
@@ -165,7 +166,7 @@ impl Nat {
                 header.length + transport + usize::from(payload)
             }
         };
-        size <= usize::from(self.mtu(to))
+        size <= usize::from(self.mtu(to, header))
     }
 
     /// Sends an error about `about` back to where it came from, within the rate.

@@ -93,6 +93,10 @@ impl Nat {
         let (mtu, is_whole) = match from {
             // An identification that means something is the NAT's to choose (RFC 6864 §5.3.1).
             Side::Inside => (self.config.mtu.outside, fragmentation & 0x7FFF == 0x4000),
+            // What may be fragmented may have to be (RFC 7915 §4).
+            Side::Outside if fragmentation & 0x4000 == 0 => {
+                (self.cut_inside, fragmentation & 0x3FFF == 0)
+            }
             Side::Outside => (self.config.mtu.inside, fragmentation & 0x3FFF == 0),
         };
         let fits = match offload {

@@ -21,7 +21,7 @@ impl Nat {
         let Some(fate) = self.fragments.fate(key) else {
             let expires = self.fragment_expiry();
             self.fragments
-                .keep(expires, key, &packet.data[..header.total])?;
+                .keep(expires, key, &packet.data[..header.total], &mut self.hosts)?;
             self.counters.fragments_kept += 1;
             packet.verdict = Verdict::Kept;
             return Ok(());
@@ -55,7 +55,7 @@ impl Nat {
             },
         };
         let expires = self.fragment_expiry();
-        for mut data in self.fragments.settle(expires, key, fate) {
+        for mut data in self.fragments.settle(expires, key, fate, &mut self.hosts) {
             let Ok(header) = Header::parse(&data) else {
                 continue;
             };

@@ -184,7 +184,7 @@ impl Nat {
             }
             _ => {}
         }
-        let mtu = self.mtu(to);
+        let mtu = self.mtu(to, header);
         let pieces = cut(data, header.length, mtu).ok_or(DropReason::TooBig)?;
         for data in pieces {
             self.emit(

@@ -3,7 +3,7 @@
 use portledger_model::{Limit, Transport};
 use portledger_ports::{EventNumber, Handle, Refusal};
 
-use super::{IDENTIFICATIONS, Nat, inside, sessions::Peer, source_endpoint};
+use super::{IDENTIFICATIONS, Nat, sessions::Peer, source_endpoint};
 use crate::{
     DropReason, IcmpRefusal, Output, Packet, Side, Verdict,
     fragment::DatagramKey,
@@ -23,7 +23,7 @@ impl Nat {
         candidate: u32,
         output: &mut Output,
     ) -> Result<(), DropReason> {
-        if !self.is_subscriber(packet.realm, header.source) {
+        if !self.may_send(packet.realm, header.source) {
             return Err(DropReason::NotASubscriber);
         }
         if !is_forwardable(header.destination) {
@@ -142,7 +142,7 @@ impl Nat {
             _ => {}
         }
         let number = self.table.next_number().ok_or(DropReason::MappingLimit)?;
-        let subscriber = inside(packet.realm, header.source);
+        let subscriber = self.hosts.subscriber(packet.realm, header.source);
         let opened = self
             .ports
             .open(self.now, subscriber, transport, port, Handle(number))
@@ -163,6 +163,7 @@ impl Nat {
             pending: Pending::on(opened.event),
             kind: Kind::Dynamic,
         });
+        self.hosts.hold(header.source);
         self.counters.mappings_opened += 1;
         // Until its first session is noted, which follows at once.
         self.table.schedule(number, Tick::NEVER);

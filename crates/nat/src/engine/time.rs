@@ -40,7 +40,7 @@ impl Nat {
             self.ports.advance(self.now);
         }
         self.now = now;
-        let lost = self.fragments.expire(now.as_micros());
+        let lost = self.fragments.expire(now.as_micros(), &mut self.hosts);
         for _ in 0..lost {
             self.counters.count_drop(DropReason::FragmentTimeout);
         }
@@ -92,6 +92,7 @@ impl Nat {
             None if mapping.kind == Kind::Static => self.table.schedule(number, Tick::NEVER),
             None => {
                 let ended = self.table.remove(number);
+                self.hosts.release(ended.internal);
                 self.counters.mappings_ended += 1;
                 self.ports
                     .close(self.now, ended.block, ended.transport, ended.external_port);

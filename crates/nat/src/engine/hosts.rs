@@ -1,0 +1,84 @@
+//! What is around the engine asks it: about numbers of hosts, and to count.
+
+use std::time::Duration;
+
+use portledger_model::{Timestamp, Transport};
+use portledger_ports::RealmIndex;
+
+use super::Nat;
+use crate::{
+    DropReason,
+    hosts::{Host, Hosts, Numbers},
+};
+
+impl Nat {
+    /// The time, which never goes back.
+    pub(crate) const fn now(&self) -> Timestamp {
+        self.now
+    }
+
+    /// A second from now.
+    pub(crate) fn next_second(&self) -> Timestamp {
+        self.now.after(Duration::from_secs(1))
+    }
+
+    /// The hosts that have numbers, unless they are known by address.
+    pub(crate) const fn numbers(&self) -> Option<&Numbers> {
+        match &self.hosts {
+            Hosts::Addresses => None,
+            Hosts::Numbers(numbers) => Some(numbers),
+        }
+    }
+
+    pub(crate) fn hash_host(&self, host: &Host) -> u32 {
+        self.numbers().map_or(0, |numbers| numbers.hash(host))
+    }
+
+    /// The number of a host, where something names it already.
+    pub(crate) fn known_number(&self, host: &Host) -> Option<u32> {
+        let numbers = self.numbers()?;
+        numbers.find(numbers.hash(host), host)
+    }
+
+    /// The number of a host. A new one is given to another unless it is held soon.
+    pub(crate) fn number(&mut self, hash: u32, host: Host) -> Option<u32> {
+        match &mut self.hosts {
+            Hosts::Addresses => None,
+            Hosts::Numbers(numbers) => numbers
+                .find(hash, &host)
+                .or_else(|| numbers.add(hash, host)),
+        }
+    }
+
+    pub(crate) fn hold_host(&mut self, number: u32) {
+        self.hosts.hold(number);
+    }
+
+    pub(crate) fn release_host(&mut self, number: u32) {
+        self.hosts.release(number);
+    }
+
+    /// Whether an internal endpoint has a mapping.
+    pub(crate) fn has_mapping(
+        &self,
+        realm: RealmIndex,
+        transport: Transport,
+        number: u32,
+        port: u16,
+    ) -> bool {
+        self.find_internal(realm, transport, number, port).is_some()
+    }
+
+    /// Counts a packet from the inside that does not go through the engine.
+    pub(crate) const fn count_taken(&mut self) {
+        self.counters.from_inside += 1;
+    }
+
+    pub(crate) const fn count_fragment_kept(&mut self) {
+        self.counters.fragments_kept += 1;
+    }
+
+    pub(crate) fn count_drop(&mut self, reason: DropReason) {
+        self.counters.count_drop(reason);
+    }
+}
