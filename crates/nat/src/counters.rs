@@ -76,9 +76,11 @@ drop_reasons! {
     TooBig = "too_big",
     /// Not IPv6.
     NotIpv6 = "not_ipv6",
-    /// IPv6 extension headers that are too many, or that must not be skipped (RFC 8200 §4.2).
+    /// IPv6 extension headers that are too many, that must not be skipped (RFC 8200 §4.2), or that
+    /// follow a Fragment header (RFC 7915 §5.1.1).
     ExtensionHeaders = "extension_headers",
-    /// A Routing header that has places to go yet (RFC 8200 §4.4).
+    /// A Routing header or a source route that has places to go yet (RFC 8200 §4.4, RFC 7915
+    /// §4.1).
     SourceRoute = "source_route",
     /// IPv6 from the inside that is no softwire's, or not to this end of it.
     NotATunnel = "not_a_tunnel",
@@ -91,6 +93,14 @@ drop_reasons! {
     NoRoom = "no_room",
     /// To the NAT itself from the inside, and hairpinning leads nowhere.
     HairpinNoMapping = "hairpin_no_mapping",
+    /// A fragment of an ICMP message, to be translated to the other family (RFC 7915 §1.2).
+    FragmentedIcmp = "fragmented_icmp",
+    /// UDP over IPv4 without a checksum, to be translated to IPv6 (RFC 7915 §4.5).
+    UdpWithoutChecksum = "udp_without_checksum",
+    /// A non-global IPv4 address behind the well-known prefix (RFC 6052 §3.1).
+    WellKnownPrefix = "well_known_prefix",
+    /// No hop is left.
+    HopLimit = "hop_limit",
 }
 
 /// What the engine has done since it began.

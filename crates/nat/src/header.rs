@@ -26,9 +26,12 @@ pub(crate) struct Header {
 
 /// Which part of a datagram a packet is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Fragment {
+pub enum Fragment {
+    /// All of it.
     Whole,
+    /// The first of several.
     First,
+    /// One of those that follow.
     Later,
 }
 

@@ -117,6 +117,10 @@ pub(crate) enum Error {
     PortUnreachable,
     /// Type 3, code 4, with the largest packet that would fit.
     TooBig(u16),
+    /// Type 3, code 5.
+    SourceRouteFailed,
+    /// Type 11, code 0.
+    HopsExceeded,
 }
 
 /// RFC 1812 §4.3.2.3: as much of the packet as fits into 576 bytes.
@@ -124,11 +128,13 @@ const MOST_QUOTED: usize = 576 - 20 - ICMP_HEADER;
 
 /// An ICMP error from `source` to whoever sent `about`, quoting it.
 pub(crate) fn error(source: Ipv4Addr, error: Error, about: &[u8]) -> Vec<u8> {
-    let (code, mtu) = match error {
-        Error::HostUnreachable => (1, 0),
-        Error::PortUnreachable => (3, 0),
-        Error::TooBig(mtu) => (4, mtu),
-        Error::AdministrativelyProhibited => (13, 0),
+    let (kind, code, mtu) = match error {
+        Error::HostUnreachable => (3, 1, 0),
+        Error::PortUnreachable => (3, 3, 0),
+        Error::TooBig(mtu) => (3, 4, mtu),
+        Error::SourceRouteFailed => (3, 5, 0),
+        Error::AdministrativelyProhibited => (3, 13, 0),
+        Error::HopsExceeded => (11, 0, 0),
     };
     let total = usize::from(word(about, 2)).min(about.len());
     let quoted = &about[..total.min(MOST_QUOTED)];
@@ -143,7 +149,7 @@ pub(crate) fn error(source: Ipv4Addr, error: Error, about: &[u8]) -> Vec<u8> {
     packet[9] = ICMP;
     set_long(&mut packet, 12, source.to_bits());
     set_long(&mut packet, 16, long(about, 12));
-    packet[20] = 3;
+    packet[20] = kind;
     packet[21] = code;
     set_word(&mut packet, 26, mtu);
     packet.extend_from_slice(quoted);

@@ -64,6 +64,7 @@ mod rewrite;
 mod slot;
 mod stateful;
 mod tcp;
+pub mod translate;
 mod wheel;
 
 pub use aftr::{Aftr, AftrConfig, AftrConfigError, ReassemblyLimits, Softwires};

@@ -59,10 +59,12 @@ fn whatever_is_tried_is_in_the_list() {
         ("rfc4787", include_str!("rfc4787.rs")),
         ("rfc5382", include_str!("rfc5382.rs")),
         ("rfc5508", include_str!("rfc5508.rs")),
+        ("rfc6052", include_str!("rfc6052.rs")),
         ("rfc6888", include_str!("rfc6888.rs")),
         ("rfc7422", include_str!("rfc7422.rs")),
         ("rfc7768", include_str!("rfc7768.rs")),
         ("rfc7857", include_str!("rfc7857.rs")),
+        ("rfc7915", include_str!("rfc7915.rs")),
     ];
     for (module, source) in sources {
         let tests = source
@@ -81,7 +83,7 @@ fn whatever_is_tried_is_in_the_list() {
 
 fn document() -> String {
     let mut text = HEAD.to_owned();
-    for (rfc, title) in TITLES {
+    for &(rfc, title) in TITLES {
         write!(text, "\n## RFC {rfc}: {title}\n\n").unwrap();
         text.push_str(
             "| Requirement | Level | What it asks | Status | Tests |\n|---|---|---|---|---|\n",

@@ -4,7 +4,10 @@
 use Level::{May, Must, MustNot, Recommended, Should, ShouldNot};
 use Status::{Configurable, Met, NotApplicable, NotMet};
 
-use crate::{mistakes, rfc4787, rfc5382, rfc5508, rfc6888, rfc7422, rfc7768, rfc7857, translation};
+use crate::{
+    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6888, rfc7422, rfc7768, rfc7857, rfc7915,
+    translation,
+};
 
 /// One requirement of one RFC.
 pub struct Requirement {
@@ -51,7 +54,7 @@ pub enum Status {
 }
 
 /// What the list's RFCs are called.
-pub const TITLES: [(u16, &str); 7] = [
+pub const TITLES: &[(u16, &str)] = &[
     (4787, "NAT behavioural requirements for unicast UDP"),
     (5382, "NAT behavioural requirements for TCP"),
     (5508, "NAT behavioural requirements for ICMP"),
@@ -59,6 +62,8 @@ pub const TITLES: [(u16, &str); 7] = [
     (7857, "Updates to the behavioural requirements"),
     (7768, "Port management to reduce logging"),
     (7422, "Deterministic address mapping"),
+    (6052, "IPv6 addresses that hold IPv4 addresses"),
+    (7915, "Translation of IP and ICMP packets"),
 ];
 
 macro_rules! requirements {
@@ -201,5 +206,49 @@ requirements! {
         "Section 2: dynamic pool" Should "Further ports come from a dynamic pool, and those are logged." Met("in blocks, as RFC 7768 has it"), [rfc7422::section_2_further_ports_come_from_the_dynamic_pool];
         "Section 2: inputs" Must "Only addresses of the rule have a range." Met(""), [rfc7422::section_2_who_is_not_in_the_rule_is_not_translated];
         "Section 4: change" Should "A change of the rule is logged." Met("ranges that it takes away are told as released; they do not rest, so wait for the guard time between two rules"), [rfc7422::section_4_a_changed_rule_closes_what_it_no_longer_gives];
+    }
+    6052 {
+        "Section 2.1" Must "The well-known prefix is 64:ff9b::/96." Met(""), [rfc6052::section_2_1_the_well_known_prefix];
+        "Section 2.2: prefixes" Must "A prefix is 32, 40, 48, 56, 64 or 96 bits long." Met("another one is refused"), [rfc6052::section_2_2_prefixes_have_one_of_six_lengths];
+        "Section 2.2: octet" Must "Bits 64 to 71 are zero." Met("an address in which they are not is none"), [rfc6052::section_2_2_bits_64_to_71_are_zero];
+        "Section 2.2: suffix" Should "The suffix is zero, and ignored." Met(""), [rfc6052::section_2_2_a_suffix_is_zero_and_ignored];
+        "Section 2.3" Must "Addresses are composed and taken apart as the tables of section 2.4 show." Met(""), [rfc6052::section_2_3_the_tables_of_the_rfc];
+        "Section 3.1" MustNot "A non-global IPv4 address stands behind the well-known prefix." Met("`Prefix::allows`, which whoever maps addresses asks"), [rfc6052::section_3_1_no_private_address_behind_the_well_known_prefix];
+    }
+    7915 {
+        "Section 1.2: ICMP" MustNot "Fragments of ICMP are translated." Met(""), [rfc7915::section_1_2_fragmented_icmp_is_dropped];
+        "Section 1.4" Must "As a router: what is too large is cut, or answered." Met(""), [rfc7915::section_4_1_what_may_be_cut_is_cut_to_the_lowest_mtu, rfc7915::section_4_1_what_may_not_be_cut_is_answered_with_the_size_that_fits, rfc7915::section_5_what_may_not_be_cut_is_answered_with_the_size_that_fits];
+        "Section 4: Fragment header" MustNot "A packet that is no fragment gets a Fragment header." Met(""), [rfc7915::section_4_no_fragment_header_but_for_fragments];
+        "Section 4: order" Should "A flow's packets leave in their order." Met("each is translated when it comes"), [rfc7915::section_4_1_fragments_keep_offset_flag_and_identification];
+        "Section 4.1: header" Must "The fields of the IPv6 header." Met(""), [rfc7915::section_4_1_the_header_to_ipv6, rfc7915::bytes_behind_a_packet_are_left_behind, rfc7915::a_slot_without_room_is_refused];
+        "Section 4.1: traffic class" Should "It can be set instead of copied." Configurable("`traffic_class`"), [rfc7915::section_4_1_the_traffic_class_can_be_set];
+        "Section 4.1: hop limit" Must "One hop is taken off, and zero is answered." Configurable("`counts_as_hop`; off by default: the system that forwards to the device takes one off"), [rfc7915::section_4_1_hops_are_counted_where_it_is_configured_and_checked_for_zero];
+        "Section 4.1: source" Should "What no host can send from is dropped in silence." Met("also from errors, which the RFC lets through for troubleshooting"), [rfc7915::section_4_1_no_host_s_source_is_dropped_in_silence];
+        "Section 4.1: options" Must "IPv4 options are ignored." Met(""), [rfc7915::section_4_1_options_are_ignored];
+        "Section 4.1: source route" Must "One with places to go is dropped, and answered with 3/5." Met(""), [rfc7915::section_4_1_a_source_route_with_places_to_go_is_refused];
+        "Section 4.1: lowest MTU" Must "What may be cut is cut to a configured size, 1,280 by default." Configurable("`lowest_ipv6_mtu`"), [rfc7915::section_4_1_what_may_be_cut_is_cut_to_the_lowest_mtu, rfc7915::section_4_1_a_fragment_is_cut_further_in_its_place, rfc7915::section_4_1_a_checksum_left_to_the_device_is_completed_before_a_packet_is_cut];
+        "Section 4.1: too big" Must "With DF, what is too large for the next link is answered." Met("`ipv6_mtu`; otherwise the system does it"), [rfc7915::section_4_1_what_may_not_be_cut_is_answered_with_the_size_that_fits, rfc7915::section_4_1_what_the_device_cuts_into_segments_is_measured_by_its_segments];
+        "Section 4.1: fragments" Must "Offset, flag and identification go over." Met(""), [rfc7915::section_4_1_fragments_keep_offset_flag_and_identification];
+        "Section 4.2: queries" Must "Echo is translated; all other queries, and IGMP, are dropped in silence." Met(""), [rfc7915::section_4_2_queries];
+        "Section 4.2: errors" Must "Types, codes and pointers by the tables." Met(""), [rfc7915::section_4_2_every_type_and_code_of_errors];
+        "Section 4.2: sizes" Must "Too big tells the size that fits, by RFC 1191's plateaus where the router told none, and never less than 1,280." Met(""), [rfc7915::section_4_2_the_size_in_packet_too_big];
+        "Section 4.2: extensions" Must "The length attribute of RFC 4884 is adjusted; what has no room is left out." Met("also where ICMPv6 has no such attribute"), [rfc7915::section_4_2_extensions_are_kept_and_their_place_is_told, rfc7915::section_4_3_errors_stay_within_the_least_mtu];
+        "Section 4.3" Must "The packet in error is translated, but for its hops; one that quotes another is dropped." Met("short ones too"), [rfc7915::section_4_3_the_packet_in_error_is_translated, rfc7915::section_4_3_a_fragment_in_error_has_its_fragment_header, rfc7915::section_4_3_an_error_in_an_error_is_dropped, rfc7915::section_4_3_errors_with_a_wrong_checksum_are_dropped];
+        "Section 4.4" Should "A packet that is dropped is answered with 3/13, unless otherwise said; errors never." Met("whether and how often is left to whoever translates"), [rfc7915::section_4_5_udp_without_a_checksum_is_dropped_where_it_is_configured, rfc7915::section_4_1_a_source_route_with_places_to_go_is_refused];
+        "Section 4.5: UDP" Should "UDP without a checksum is dropped, or gets one." Configurable("`udp_without_checksum`; it gets one by default"), [rfc7915::section_4_5_udp_without_a_checksum_gets_one, rfc7915::section_4_5_udp_without_a_checksum_is_dropped_where_it_is_configured];
+        "Section 4.5: fragments of UDP" Should "A first fragment without a checksum is dropped." Met(""), [rfc7915::section_4_5_a_fragment_of_udp_without_a_checksum_is_dropped];
+        "Section 4.5: transports" Must "All transports are forwarded." Met("but for numbers that name an extension header or ICMPv6 in IPv6, which no IPv4 host may forge"), [rfc7915::section_4_5_all_transports_are_forwarded];
+        "Section 5.1: header" Must "The fields of the IPv4 header." Met(""), [rfc7915::section_5_1_the_header_to_ipv4];
+        "Section 5.1: type of service" Should "It can be set instead of copied." Configurable("`type_of_service`"), [rfc7915::section_5_1_the_type_of_service_can_be_set];
+        "Section 5.1: DF" Must "Set above 1,260 bytes, clear below." Met(""), [rfc7915::section_5_1_dont_fragment_is_set_above_1260_bytes];
+        "Section 5.1: extension headers" Must "Hop-by-hop and destination options and finished Routing headers are skipped." Met("eight at most"), [rfc7915::section_5_1_extension_headers_are_skipped];
+        "Section 5.1: Routing header" MustNot "One with segments left is translated; it is answered with 4/0." Met(""), [rfc7915::section_5_1_a_routing_header_with_segments_left_is_refused];
+        "Section 5.1.1" Must "Offset, flag and identification go over, and DF is clear." Met(""), [rfc7915::section_5_1_1_fragments_keep_offset_flag_and_identification, rfc7915::section_5_1_1_a_whole_packet_with_a_fragment_header_keeps_its_identification];
+        "Section 5.1.1: extension headers" Should "Behind a Fragment header they are dropped, but for ESP." Met(""), [rfc7915::section_5_1_1_an_extension_header_behind_the_fragment_header_is_refused];
+        "Section 5.2: messages" Must "Echo is translated; all other messages are dropped in silence." Met(""), [rfc7915::section_5_2_informational_messages];
+        "Section 5.2: errors" Must "Types, codes and pointers by the tables." Met(""), [rfc7915::section_5_2_every_type_and_code_of_errors];
+        "Section 5.2: sizes" Must "Fragmentation needed tells the size that fits, with the Fragment header counted." Met(""), [rfc7915::section_5_2_the_size_in_fragmentation_needed];
+        "Section 5.3" Must "The packet in error is translated, but for its hops." Met("short ones too"), [rfc7915::section_5_3_the_packet_in_error_is_translated, rfc7915::section_5_3_a_fragment_in_error_is_a_fragment, rfc7915::section_5_3_what_a_short_quotation_does_not_show_stays_hidden];
+        "Section 5.5" Must "The checksums of TCP, UDP and ICMP are updated." Met("by difference: one that was wrong stays wrong"), [rfc7915::section_5_5_a_checksum_that_was_wrong_stays_wrong];
     }
 }

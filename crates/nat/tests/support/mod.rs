@@ -12,3 +12,4 @@
 pub mod lab;
 pub mod packet;
 pub mod reference;
+pub mod six;
