@@ -1,5 +1,6 @@
 //! What everything in Portledger speaks of: time, transports, port ranges, subscribers, the
-//! events of a NAT, the allocations they add up to, and the sightings that ask for them.
+//! events of a NAT, the allocations they add up to, the rules that need no allocations, and the
+//! sightings that ask for them.
 //!
 //! This room does no I/O, reads no clock and draws no randomness. Values are checked where they
 //! are made ([`PortRange::new`], [`Realm::new`]), so that nothing behind the edge checks again.
@@ -27,6 +28,7 @@ mod device;
 mod event;
 mod evidence;
 mod port;
+mod rule;
 mod sighting;
 mod subscriber;
 mod time;
@@ -37,6 +39,11 @@ pub use device::{Device, DeviceError};
 pub use event::{Durability, Event, Level, Limit, Record, Start};
 pub use evidence::{Coverage, Evidence, External, Gap, GapReason, Nearest};
 pub use port::{PortRange, PortRangeError};
+pub use rule::{
+    AddressRanges, CustomerEdge, DeterministicRange, DeterministicRule, DeterministicRuleError,
+    MapRule, MapRuleError, PortMask, PortParameters, PortParametersError, PortSet, SoftwireBinding,
+    TranslationPrefix, TranslationPrefixError,
+};
 pub use sighting::{Destination, Moment, Sighting, Source, Zone};
 pub use subscriber::{Realm, RealmError, Subscriber};
 pub use time::{Millis, Span, Timestamp, TimestampError};

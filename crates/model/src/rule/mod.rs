@@ -1,0 +1,24 @@
+//! Who has which ports by arithmetic rather than by a record each: address plus port.
+//!
+//! | kind | who | what says so |
+//! |---|---|---|
+//! | [`DeterministicRule`] | an inside IPv4 address | RFC 7422 §2 |
+//! | [`MapRule`] | an IPv6 prefix | RFC 7597 §5 (MAP-E), RFC 7599 §5 (MAP-T) |
+//! | [`SoftwireBinding`] | the B4 of a softwire | RFC 7596 §6.1 (lw4o6) |
+//! | [`PortSet`] | whoever was told it | RFC 6431 §2 |
+
+mod deterministic;
+mod map;
+mod port_set;
+mod psid;
+mod softwire;
+mod translation_prefix;
+
+pub use deterministic::{
+    AddressRanges, DeterministicRange, DeterministicRule, DeterministicRuleError,
+};
+pub use map::{CustomerEdge, MapRule, MapRuleError};
+pub use port_set::{PortMask, PortSet};
+pub use psid::{PortParameters, PortParametersError};
+pub use softwire::SoftwireBinding;
+pub use translation_prefix::{TranslationPrefix, TranslationPrefixError};
