@@ -317,6 +317,7 @@ impl<F: Form> Stateful<F> {
             Ok(Left::InPlace) => {}
             Ok(Left::Instead(pieces)) => {
                 slot.verdict = Verdict::Kept;
+                self.nat.count_cut(pieces.len());
                 output
                     .packets
                     .extend(pieces.into_iter().map(|data| Emitted {
@@ -327,7 +328,7 @@ impl<F: Form> Stateful<F> {
                     }));
             }
             Err(reason) => {
-                self.nat.count_drop(reason);
+                self.nat.count_undelivered(reason);
                 slot.verdict = Verdict::Drop(reason);
             }
         }

@@ -14,12 +14,13 @@ use std::{collections::HashMap, net::Ipv4Addr, time::Duration};
 
 use portledger_model::{Event, PortRange, Timestamp, Transport};
 use portledger_nat::{
-    Config, DropReason, Filtering, Nat, Offload, Output, Packet, RealmIndex, Side, Verdict,
+    Config, DropReason, Filtering, Offload, Output, Packet, RealmIndex, Side, Verdict,
 };
 use portledger_ports::{Pool, Pooling};
 use proptest::prelude::*;
 
 use support::{
+    engine::{Engine, Mode, Within},
     lab::{Lab, config},
     packet::{
         ACK, End, FIN, RST, SYN, SYN_ACK, echo, echo_reply, error, fragments, host, read, remote,
@@ -77,6 +78,10 @@ enum Step {
     /// An answer to one of the sessions so far, from whom that was opened with.
     Answer(prop::sample::Index),
     Wait(u16),
+}
+
+fn modes() -> impl Strategy<Value = Mode> {
+    prop::sample::select(vec![Mode::Plain, Mode::Softwires])
 }
 
 fn steps() -> impl Strategy<Value = Vec<Step>> {
@@ -174,7 +179,9 @@ proptest! {
     fn the_engine_does_what_the_model_does(
         steps in steps(),
         pooling in prop::sample::select(vec![Pooling::Paired, Pooling::Arbitrary]),
+        mode in modes(),
     ) {
+        let _mode = Within::new(mode);
         let mut lab = Lab::with(|config| {
             narrow(config);
             config.ports.pooling = pooling;
@@ -238,6 +245,7 @@ proptest! {
         lab.wait(10_000);
         let size = lab.nat.size();
         prop_assert_eq!((size.mappings, size.further_sessions, size.usage.held, size.usage.subscribers), (0, 0, 0, 0));
+        prop_assert_eq!(size.hosts, 0);
         prop_assert!(lab.held.is_empty());
         prop_assert_eq!(lab.nat.counters().mappings_opened, lab.nat.counters().mappings_ended);
     }
@@ -338,11 +346,11 @@ fn harmed(harm: &Harm, seen: &[End]) -> Vec<u8> {
     packet
 }
 
-fn run_harms(harms: &[Harm], change: impl FnOnce(&mut Config)) -> (Nat, u64) {
+fn run_harms(harms: &[Harm], change: impl FnOnce(&mut Config)) -> (Engine, u64) {
     let mut config = config();
     narrow(&mut config);
     change(&mut config);
-    let mut nat = Nat::new(config, [3; 32]).unwrap();
+    let mut nat = Engine::new(config, [3; 32]);
     let mut output = Output::default();
     let mut now = Timestamp::from_secs(1_000);
     let (mut seen, mut cut) = (Vec::new(), 0);
@@ -393,7 +401,8 @@ proptest! {
     /// Whatever bytes come, from either side: nothing panics, and each packet ends in exactly one
     /// counter.
     #[test]
-    fn every_packet_ends_in_one_counter(harms in harms(), filtered in any::<bool>()) {
+    fn every_packet_ends_in_one_counter(harms in harms(), filtered in any::<bool>(), mode in modes()) {
+        let _mode = Within::new(mode);
         let (mut nat, cut) = run_harms(&harms, |config| {
             if filtered {
                 config.filtering = [Filtering::AddressDependent; 3];
@@ -408,17 +417,19 @@ proptest! {
         prop_assert_eq!(counters.dropped(DropReason::NotSeen), 0);
         let size = nat.size();
         prop_assert_eq!((size.mappings, size.further_sessions, size.fragment_bytes, size.usage.held), (0, 0, 0, 0));
+        prop_assert_eq!(size.hosts, 0);
     }
 
     /// The same where packets have to be cut on both sides, and the tables are tiny.
     #[test]
-    fn tiny_links_and_tables_stand_any_bytes(harms in harms()) {
+    fn tiny_links_and_tables_stand_any_bytes(harms in harms(), mode in modes()) {
+        let _mode = Within::new(mode);
         let (mut nat, _) = run_harms(&harms, |config| {
             (config.mtu.inside, config.mtu.outside) = (68, 100);
             (config.limits.mappings, config.limits.sessions) = (2, 1);
             (config.limits.fragmented, config.limits.fragment_bytes) = (1, 200);
             config.limits.incoming_syns = 1;
         });
-        prop_assert_eq!(nat.size().mappings, 0);
+        prop_assert_eq!((nat.size().mappings, nat.size().hosts), (0, 0));
     }
 }

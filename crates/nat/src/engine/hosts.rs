@@ -74,6 +74,17 @@ impl Nat {
         self.counters.from_inside += 1;
     }
 
+    /// Counts a packet to the inside that the engine let through, and that ends here.
+    pub(crate) fn count_undelivered(&mut self, reason: DropReason) {
+        self.counters.to_inside -= 1;
+        self.counters.count_drop(reason);
+    }
+
+    /// Counts the pieces that stand for a packet to the inside.
+    pub(crate) const fn count_cut(&mut self, pieces: usize) {
+        self.counters.to_inside += (pieces as u64).saturating_sub(1);
+    }
+
     pub(crate) const fn count_fragment_kept(&mut self) {
         self.counters.fragments_kept += 1;
     }

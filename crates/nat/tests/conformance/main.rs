@@ -16,6 +16,7 @@ mod support;
 
 mod document;
 mod mistakes;
+mod modes;
 mod requirements;
 mod rfc4787;
 mod rfc5382;

@@ -95,6 +95,7 @@ pub fn section_2_a_restart_changes_nothing() {
     let held: Vec<_> = before
         .nat
         .held_blocks()
+        .into_iter()
         .map(|(block, since)| Restored { block, since })
         .collect();
     let mut lab = Lab::after(
@@ -118,6 +119,7 @@ pub fn section_4_a_changed_rule_closes_what_it_no_longer_gives() {
     let held: Vec<_> = before
         .nat
         .held_blocks()
+        .into_iter()
         .map(|(block, since)| Restored { block, since })
         .collect();
     let mut lab = Lab::after(

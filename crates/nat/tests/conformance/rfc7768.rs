@@ -187,6 +187,7 @@ pub fn after_a_restart_holders_keep_their_blocks() {
         held: before
             .nat
             .held_blocks()
+            .into_iter()
             .map(|(block, since)| Restored { block, since })
             .collect(),
         ..Past::default()

@@ -4,12 +4,12 @@ use std::{net::IpAddr, time::Duration};
 
 use portledger_model::{Block, Event, Realm, Timestamp, Transport};
 use portledger_nat::{
-    Config, DropReason, Emitted, Nat, Offload, Output, Packet, Past, RealmIndex, Side, Told,
-    Verdict,
+    Config, DropReason, Emitted, Offload, Output, Packet, Past, RealmIndex, Side, Told, Verdict,
 };
 use portledger_ports::{Config as PortsConfig, Pool};
 
 use super::{
+    engine::Engine,
     packet::{ACK, End, SYN, SYN_ACK, Seen, echo, read, tcp, udp},
     reference::{
         header_checksum_is_right, is_icmp_error, is_later_fragment, transport_checksum_is_right,
@@ -24,7 +24,7 @@ pub const POOL: [&str; 1] = ["203.0.113.0/30"];
 /// on the way: checksums, that nothing changed but what had to, that no internal address shows
 /// outside, and that by then an event has told who holds its port.
 pub struct Lab {
-    pub nat: Nat,
+    pub nat: Engine,
     pub now: Timestamp,
     pub told: Vec<Told>,
     /// What is held by the events so far.
@@ -65,7 +65,7 @@ impl Lab {
         let mut config = config();
         change(&mut config);
         let mut lab = Self {
-            nat: Nat::new(config, [7; 32]).unwrap(),
+            nat: Engine::new(config, [7; 32]),
             now: Timestamp::from_secs(1_000_000),
             told: Vec::new(),
             held: past.held.iter().map(|held| held.block.clone()).collect(),

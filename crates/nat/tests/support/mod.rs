@@ -9,6 +9,7 @@
     reason = "each test binary uses its part; a test fails by panicking"
 )]
 
+pub mod engine;
 pub mod lab;
 pub mod packet;
 pub mod reference;
