@@ -84,6 +84,12 @@ impl<S: Ord, D> Fragment<S, D> {
         self.concluded = self.to.is_some();
     }
 
+    /// Leaves its end open unless it was released: whatever ended it may be told of anew.
+    pub(crate) fn forget_conclusion(&mut self) {
+        self.to = self.released();
+        self.concluded = false;
+    }
+
     /// Takes in what another place knows of the same allocation: the first release counts, and
     /// the first record.
     pub(crate) fn add(&mut self, other: &Self) {

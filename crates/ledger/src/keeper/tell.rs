@@ -11,29 +11,27 @@ use portledger_segments::Row;
 
 use super::{
     Keeper,
-    merge::{Wanted, by_address, identity, number_anew},
+    merge::{Numbered, Wanted, by_address, identity, number_anew},
     seal::allocation,
 };
 use crate::{Day, Error, fragment::unite, manifest::DayEntry};
 
 impl Keeper {
-    /// What a day's parts tell of allocations that began on other days (later ones where a clock was
+    /// What a day tells of allocations that began on other days (later ones where a clock was
     /// set back) and that those days do not know: their beginning was lost, or it was concluded
-    /// that they had ended.
+    /// that they had ended. Its parts tell, and where it is behind also the day as it was sealed: it may
+    /// have been the first then, and have kept what it will now have from the days before only.
     pub(super) fn begun_elsewhere(&self, day: Day) -> Result<Vec<Allocation>, Error> {
         let span = self.home.settings().calendar.span(day);
         let mut segments = Vec::new();
-        for part in self
-            .manifest
-            .days
-            .get(&day)
-            .into_iter()
-            .flat_map(DayEntry::parts)
-        {
-            let part = self.shelf.segment(day, part)?;
-            segments.push((part, Wanted::BegunOutside(span)));
+        if let Some(entry) = self.manifest.days.get(&day) {
+            let whole = entry.whole().filter(|_| entry.behind);
+            for segment in entry.parts().chain(whole) {
+                let segment = self.shelf.segment(day, segment)?;
+                segments.push((segment, Wanted::BegunOutside(span)));
+            }
         }
-        let parts = segments.len();
+        let telling = segments.len();
         if let Some(before) = self.manifest.sealed_day(day.before()) {
             let segment = self.shelf.segment(day.before(), before)?;
             segments.push((segment, Wanted::HeldAfter(span.from)));
@@ -41,11 +39,12 @@ impl Keeper {
         let (dictionary, sources) = number_anew(segments)?;
         let mut unknown = Vec::new();
         by_address(&sources, |external, of_sources| {
-            let (told, left_open) = of_sources.split_at(parts);
+            let (told, left_open) = of_sources.split_at(telling);
             let left_open: HashMap<_, _> = (left_open.iter().flatten())
                 .map(|known| (identity(known), known.record))
                 .collect();
             let mut told = told.concat();
+            told.iter_mut().for_each(Numbered::forget_conclusion);
             unite(&mut told);
             for known in told {
                 // Its end is this day's to tell. That it was told of earlier than the days before know is

@@ -289,6 +289,52 @@ proptest! {
     }
 }
 
+/// A ledger may begin while ports are held since the day before, and be told of still earlier days
+/// when the first is sealed.
+#[test]
+fn a_day_that_is_no_longer_the_first_still_has_what_was_held_into_it() {
+    let held_since = |since| Block {
+        subscriber: Subscriber::new(Realm::default(), Ipv4Addr::new(100, 64, 0, 1).into()),
+        external: external(since),
+        ports: PortRange::new(4_096, 4_159).unwrap(),
+        transport: None,
+    };
+    let record = |step, event| Record {
+        at: time(step),
+        device: Device::new("cgn1").unwrap(),
+        event,
+    };
+    let history = [
+        record(
+            18,
+            Event::Held {
+                block: held_since(0),
+                since: time(16),
+            },
+        ),
+        record(40, Event::Heartbeat),
+        record(0, Event::Allocated(held_since(1))),
+        record(1, Event::Heartbeat),
+    ];
+    let chores = [
+        Chore::Nothing,
+        Chore::Seal(40),
+        Chore::Flush,
+        Chore::Seal(1),
+    ];
+    let (_dir, ledger) = written(&history, &chores);
+    let endpoint = External {
+        address: external(0),
+        port: Some(4_100),
+        transport: None,
+    };
+    let held = ledger
+        .holders(endpoint, Span::new(time(20), time(21)))
+        .unwrap();
+    assert_eq!(held.len(), 1);
+    assert_eq!((held[0].from, held[0].record), (time(16), RecordNumber(0)));
+}
+
 /// Lives of which releases and beginnings are lost, in order of time, and then late records.
 fn lossy_lives() -> (Vec<Record>, Vec<Record>) {
     let (mut in_time, mut late) = (Vec::new(), Vec::new());
