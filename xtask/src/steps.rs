@@ -8,7 +8,16 @@ use crate::{command, packages, python};
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Plan {
     steps: Vec<Step>,
-    fuzz: Duration,
+    fuzz: Fuzzing,
+}
+
+/// How long each fuzz target runs, and on what.
+#[derive(Debug, PartialEq, Eq)]
+enum Fuzzing {
+    /// Briefly, from the same seed on every run, so that a failure is the change's.
+    Again,
+    /// For this long, on inputs that nobody drew before.
+    Explore(Duration),
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,14 +36,14 @@ impl Plan {
     pub(crate) fn parse(arguments: &[String]) -> Result<Self, String> {
         let mut plan = Self {
             steps: Step::ALL.to_vec(),
-            fuzz: Duration::from_secs(20),
+            fuzz: Fuzzing::Again,
         };
         let mut rest = arguments.iter();
         while let Some(option) = rest.next() {
             let mut value = || rest.next().ok_or_else(|| format!("{option} needs a value"));
             match option.as_str() {
                 "--only" => plan.steps = Step::parse_list(value()?)?,
-                "--seconds" => plan.fuzz = parse_seconds(value()?)?,
+                "--seconds" => plan.fuzz = Fuzzing::Explore(parse_seconds(value()?)?),
                 _ => return Err(format!("unknown option {option:?}")),
             }
         }
@@ -91,19 +100,22 @@ impl Plan {
                 python::lend(&mut tests);
                 // The same cases on every run, so that a failure is the change's; by hand, `cargo test` draws others.
                 if std::env::var_os(CASES).is_none() {
-                    tests.env(CASES, "6302");
+                    tests.env(CASES, SEED);
                 }
                 command::run(&mut tests)
             }
             Step::E2e => e2e(),
             Step::Demo => demo(),
-            Step::Fuzz => fuzz(self.fuzz),
+            Step::Fuzz => fuzz(&self.fuzz),
         }
     }
 }
 
 /// What proptest takes its cases from.
 const CASES: &str = "PROPTEST_RNG_SEED";
+
+/// What repeated runs draw from.
+const SEED: &str = "6302";
 
 impl Step {
     const ALL: [Self; 7] = [
@@ -220,7 +232,7 @@ fn numbers_of(name: &str, json: &str) -> Vec<u64> {
     values.collect()
 }
 
-fn fuzz(time: Duration) -> Result<(), String> {
+fn fuzz(fuzzing: &Fuzzing) -> Result<(), String> {
     if !command::workspace_root().join("fuzz/Cargo.toml").is_file() {
         return Err("there is no fuzz/ workspace".to_owned());
     }
@@ -233,7 +245,14 @@ fn fuzz(time: Duration) -> Result<(), String> {
     }
     for target in targets.lines().map(str::trim) {
         let mut run = cargo_fuzz(&["run", target, "--"]);
-        run.arg(format!("-max_total_time={}", time.as_secs()));
+        match fuzzing {
+            Fuzzing::Again => {
+                run.arg("-max_total_time=20").arg(format!("-seed={SEED}"));
+            }
+            Fuzzing::Explore(time) => {
+                run.arg(format!("-max_total_time={}", time.as_secs()));
+            }
+        }
         // One input that takes longer hangs.
         run.arg("-timeout=20");
         let dictionary = command::workspace_root().join(format!("fuzz/dictionaries/{target}.dict"));
@@ -269,13 +288,14 @@ mod tests {
     fn everything_runs_when_nothing_is_said() {
         let plan = parse("").unwrap();
         assert_eq!(plan.steps, Step::ALL);
-        assert_eq!(plan.fuzz, Duration::from_secs(20));
+        assert_eq!(plan.fuzz, Fuzzing::Again);
     }
 
     #[test]
     fn chosen_steps_keep_the_fixed_order() {
         let plan = parse("--only clippy,fmt --seconds 5").unwrap();
         assert_eq!(plan.steps, [Step::Fmt, Step::Clippy]);
+        assert_eq!(plan.fuzz, Fuzzing::Explore(Duration::from_secs(5)));
         assert_eq!(plan.fuzz, Duration::from_secs(5));
     }
 
