@@ -2,7 +2,6 @@
 
 mod config;
 mod errors;
-mod outer;
 mod paths;
 
 pub use config::{AftrConfig, AftrConfigError, ReassemblyLimits};
@@ -21,8 +20,8 @@ use crate::{
     reassembly::{Bounds, Key, Piece, Reassembly},
     rewrite::{self, End},
     stateful::{Entered, Left, Staged, sealed},
+    tunnel::{self as outer, HEADER, Outer},
 };
-use outer::{HEADER, Outer};
 use paths::Paths;
 
 /// An AFTR: one shard.

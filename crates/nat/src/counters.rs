@@ -101,6 +101,18 @@ drop_reasons! {
     WellKnownPrefix = "well_known_prefix",
     /// No hop is left.
     HopLimit = "hop_limit",
+    /// From the inside, from an IPv6 address that no rule and no binding knows.
+    UnknownSoftwire = "unknown_softwire",
+    /// From the inside, from an IPv6 address in a customer's prefix that is not the customer's
+    /// (RFC 7597 §6).
+    SoftwireAddress = "softwire_address",
+    /// From the inside, from an IPv4 address that the customer does not have (RFC 7597 §8.1).
+    SoftwireSource = "softwire_source",
+    /// From the inside, from a port or with an ICMP identifier that the customer does not have
+    /// (RFC 7597 §8.1).
+    SoftwirePort = "softwire_port",
+    /// From one customer to another, where the operator lets none pass.
+    HairpinningOff = "hairpinning_off",
 }
 
 /// What the engine has done since it began.

@@ -18,13 +18,13 @@ use portledger_ports::{
 
 use crate::{
     Config, ConfigError, Counters, DropReason, Emitted, Output, Packet, Side, Verdict,
+    budget::Budget,
     fragment::Fragments,
     header::{Content, Ends, Header},
     hosts::{Hosts, Numbers},
     mapping::{InternalKey, Kind, NewMapping, Pending, Table},
     wheel::{NONE, Tick},
 };
-use errors::Budget;
 use sessions::Seconds;
 use time::HeldSyn;
 

@@ -45,6 +45,7 @@
 #![forbid(unsafe_code)]
 
 mod aftr;
+mod budget;
 mod checksum;
 mod config;
 mod counters;
@@ -60,11 +61,13 @@ mod mss;
 mod packet;
 mod prefixes;
 mod reassembly;
+mod relay;
 mod rewrite;
 mod slot;
 mod stateful;
 mod tcp;
 pub mod translate;
+mod tunnel;
 mod wheel;
 
 pub use aftr::{Aftr, AftrConfig, AftrConfigError, ReassemblyLimits, Softwires};
@@ -73,5 +76,8 @@ pub use counters::{Counters, DropReason};
 pub use engine::{Nat, Past, Size};
 pub use packet::{Emitted, Offload, Output, Packet, Side, Verdict};
 pub use portledger_ports::{EventNumber, RealmIndex, Restored, Told};
+pub use relay::{
+    Carriage, Customers, FollowedLimits, Refusals, Relay, RelayConfig, RelayConfigError,
+};
 pub use slot::{HEADROOM, Slot};
 pub use stateful::{Form, Stateful};

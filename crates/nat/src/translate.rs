@@ -24,8 +24,8 @@
 //! // A UDP datagram from 198.51.100.1:53 to 192.0.2.33:40000.
 //! let mut buffer = [0; HEADROOM + 28];
 //! buffer[HEADROOM..].copy_from_slice(&[
-//!     0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0x4e, 0x8b, 198, 51, 100, 1, 192, 0, 2, 33,
-//!     0, 53, 0x9c, 0x40, 0, 8, 0x5b, 0xb9,
+//!     0x45, 0, 0, 28, 0, 0, 0x40, 0, 64, 17, 0x4e, 0x7b, 198, 51, 100, 1, 192, 0, 2, 33,
+//!     0, 53, 0x9c, 0x40, 0, 8, 0x77, 0x12,
 //! ]);
 //! let mut slot = Slot::new(&mut buffer, HEADROOM..HEADROOM + 28);
 //! let incoming = read_v4(slot.bytes()).unwrap();
@@ -56,7 +56,10 @@ use crate::{DropReason, packet::Offload};
 pub use answer::{Answer, answer_v4, answer_v6};
 pub use prefix::{Prefix, PrefixError};
 pub use read_v4::read_v4;
+pub(crate) use read_v4::{header as header_v4, is_host as is_host_v4, quoted_fields, shown_ports};
 pub use read_v6::read_v6;
+pub(crate) use read_v6::{address, is_host as is_host_v6};
+pub(crate) use transport::pseudo_header;
 
 /// The least MTU of a link that carries IPv6 (RFC 8200 §5).
 pub const LEAST_IPV6_MTU: u16 = 1_280;

@@ -1,8 +1,8 @@
 //! ICMP errors: those of others, translated, and our own.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::net::Ipv4Addr;
 
-use portledger_model::{Timestamp, Transport};
+use portledger_model::Transport;
 use portledger_ports::{EventNumber, RealmIndex};
 
 use super::Nat;
@@ -199,45 +199,4 @@ impl Nat {
 
 fn quoted(packet: &Packet<'_>, header: &Header) -> Result<Quoted, DropReason> {
     icmp::quoted(&packet.data[header.length..header.total])
-}
-
-/// So many a second, and no more than a second's worth at once.
-#[derive(Debug)]
-pub(super) struct Budget {
-    rate: u32,
-    left: u32,
-    at: Timestamp,
-}
-
-impl Budget {
-    pub(super) const fn new(rate: u32) -> Self {
-        Self {
-            rate,
-            left: rate,
-            at: Timestamp::MIN,
-        }
-    }
-
-    fn spend(&mut self, now: Timestamp) -> bool {
-        let earned = now
-            .since(self.at)
-            .as_micros()
-            .saturating_mul(u128::from(self.rate))
-            / 1_000_000;
-        if earned > 0 {
-            let full = u128::from(self.left) + earned >= u128::from(self.rate);
-            if full {
-                (self.left, self.at) = (self.rate, now);
-            } else {
-                self.left += u32::try_from(earned).unwrap_or(0);
-                // What is not a whole one yet is not lost.
-                let spent = earned * 1_000_000 / u128::from(self.rate);
-                let spent = Duration::from_micros(u64::try_from(spent).unwrap_or(0));
-                self.at = self.at.after(spent);
-            }
-        }
-        let paid = self.left > 0;
-        self.left = self.left.saturating_sub(1);
-        paid
-    }
 }

@@ -39,7 +39,7 @@ pub fn read_v4(bytes: &[u8]) -> Result<Incoming<Ipv4Addr>, Refused> {
 
 /// The header alone.
 #[inline]
-fn header(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
+pub(crate) fn header(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
     let Some(fixed) = bytes.first_chunk::<20>() else {
         return Err(DropReason::Truncated);
     };
@@ -120,7 +120,7 @@ fn transport(outer: &Datagram<Ipv4Addr>, payload: &[u8]) -> Result<Seen, DropRea
 
 /// The ports of a TCP segment or a UDP datagram, of which the header must be there.
 #[inline]
-pub(super) fn shown_ports<A>(
+pub(crate) fn shown_ports<A>(
     outer: &Datagram<A>,
     payload: &[u8],
 ) -> Result<(u16, u16), DropReason> {
@@ -162,15 +162,20 @@ fn icmp(message: &[u8]) -> Result<Seen, DropReason> {
     }
 }
 
-/// The packet that an error quotes, as far as it does.
-fn quoted(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
+/// What the header of a quoted packet says.
+pub(crate) fn quoted_fields(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
     let Some(fixed) = bytes.first_chunk::<20>() else {
         return Err(DropReason::Malformed);
     };
     if fixed[0] >> 4 != 4 {
         return Err(DropReason::Malformed);
     }
-    let mut datagram = fields(fixed)?;
+    fields(fixed)
+}
+
+/// The packet that an error quotes, as far as it does.
+fn quoted(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
+    let mut datagram = quoted_fields(bytes)?;
     let Some(payload) = bytes.get(usize::from(datagram.header)..) else {
         return Err(DropReason::Malformed);
     };

@@ -5,8 +5,8 @@ use Level::{May, Must, MustNot, Recommended, Should, ShouldNot};
 use Status::{Configurable, Met, NotApplicable, NotMet};
 
 use crate::{
-    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6888, rfc7422, rfc7768, rfc7857, rfc7915,
-    translation,
+    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6888, rfc7422, rfc7596, rfc7597, rfc7599,
+    rfc7768, rfc7857, rfc7915, translation,
 };
 
 /// One requirement of one RFC.
@@ -64,6 +64,9 @@ pub const TITLES: &[(u16, &str)] = &[
     (7422, "Deterministic address mapping"),
     (6052, "IPv6 addresses that hold IPv4 addresses"),
     (7915, "Translation of IP and ICMP packets"),
+    (7597, "MAP-E: the border relay"),
+    (7599, "MAP-T: the border relay"),
+    (7596, "Lightweight 4over6: the lwAFTR"),
 ];
 
 macro_rules! requirements {
@@ -250,5 +253,49 @@ requirements! {
         "Section 5.2: sizes" Must "Fragmentation needed tells the size that fits, with the Fragment header counted." Met(""), [rfc7915::section_5_2_the_size_in_fragmentation_needed];
         "Section 5.3" Must "The packet in error is translated, but for its hops." Met("short ones too"), [rfc7915::section_5_3_the_packet_in_error_is_translated, rfc7915::section_5_3_a_fragment_in_error_is_a_fragment, rfc7915::section_5_3_what_a_short_quotation_does_not_show_stays_hidden];
         "Section 5.5" Must "The checksums of TCP, UDP and ICMP are updated." Met("by difference: one that was wrong stays wrong"), [rfc7915::section_5_5_a_checksum_that_was_wrong_stays_wrong];
+    }
+    7597 {
+        "Section 5.1" Must "A port is whose port set identifier it holds." Met("also of one that is told beside the rule"), [rfc7597::section_5_3_each_port_finds_its_holder, rfc7597::section_5_2_a_psid_may_be_told_beside_the_rule];
+        "Section 5.3" Must "Packets to a customer go to its MAP address, by address and port." Met(""), [rfc7597::section_5_3_each_port_finds_its_holder];
+        "Section 7.2" Must "What is relayed comes from the relay's address, an anycast one too." Met(""), [rfc7597::section_7_2_the_relay_s_address_is_the_source_of_what_it_relays];
+        "Section 8" Must "Encapsulation as RFC 2473 has it." Met("classes and marks of congestion are carried over (RFC 2983, RFC 6040)"), [rfc7597::section_8_packets_are_unwrapped_and_wrapped, rfc7597::rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_dropped, rfc7597::rfc_2473_hops_are_counted_where_it_is_configured, rfc7597::rfc_6040_marks_of_congestion_are_carried_over];
+        "Section 8: hairpinning" May "Packets from one customer to another pass the relay." Configurable("`hairpinning`, on by default"), [rfc7597::section_8_hairpinned_packets_are_wrapped_again];
+        "Section 8.1: rule" Must "The longest match selects the rule." Met("by IPv4 address, in both directions: a port has one holder"), [rfc7597::section_8_1_the_longest_match_holds_in_both_directions, rfc7597::section_7_2_the_relay_s_address_is_the_source_of_what_it_relays];
+        "Section 8.1: source" Must "A source that is not the customer's own is dropped in silence, and counted." Met("`refusals.spoofed` tells the customer instead; what shows no port passes for whole addresses only"), [rfc7597::section_8_1_a_source_that_is_not_the_customer_s_is_dropped_and_counted, rfc7597::section_8_1_where_it_is_configured_a_liar_is_told, rfc7597::section_8_1_an_error_s_source_and_what_it_quotes_are_checked, rfc7597::section_8_1_fragments_are_checked_by_their_first, rfc7597::section_8_1_from_the_outside_nobody_is_a_customer, rfc7597::section_8_what_has_no_ports_passes_for_whole_addresses_only];
+        "Section 8.2: identifier" Must "An ICMP identifier is taken for a port." Met(""), [rfc7597::section_8_2_icmp_finds_its_customer, rfc7597::section_8_1_a_source_that_is_not_the_customer_s_is_dropped_and_counted];
+        "Section 8.2: errors" Should "Errors inside the tunnel are told to the original source (RFC 2473 section 8)." Met("where they quote what the relay may have sent"), [rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
+        "Section 8.3" May "The TCP segment size is lowered." Configurable("`mss`"), [rfc7597::section_8_3_the_segment_size_can_be_lowered];
+        "Section 8.3.1" Must "What is too large for the domain is answered with DF, and cut in IPv6 without (RFC 2473 section 7.2)." Met("`honour_dont_fragment` off cuts it in any case"), [rfc7597::section_8_3_1_what_is_too_large_is_answered_or_cut_outside, rfc7597::section_8_3_1_what_was_cut_in_ipv6_is_put_together];
+        "Section 8.3.1: path MTU" ShouldNot "A relay at an anycast address learns the path's MTU by default." Met("it never does: `mtu.inside` is configured"), [rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
+        "Section 8.3.2" Must "Fragments from the outside are put together, or forwarded by what their first one showed." Met("the latter; `followed` bounds them"), [rfc7597::section_8_3_2_later_fragments_follow_their_first, rfc7597::section_8_3_2_waiting_fragments_are_bounded];
+        "Section 8.3.3" May "A customer edge gives fragments an identification of its port set." NotApplicable("the customer edge's; the relay leaves it alone"), [rfc7597::section_8_3_3_what_leaves_is_cut_to_the_next_link];
+    }
+    7599 {
+        "Section 5.1" Must "The Internet lies behind the default mapping rule's prefix, of 64 bits by default and 96 at most." Met("RFC 6052 section 3.1 is kept too"), [rfc7599::section_5_1_only_the_default_mapping_rule_s_prefix_leads_out, rfc7599::section_8_4_packets_become_ipv6, rfc7599::rfc_6052_no_private_address_behind_the_well_known_prefix];
+        "Section 6" Must "The interface identifier of MAP, with the whole IPv4 address (erratum 5225)." Met(""), [rfc7599::section_6_a_prefix_of_ipv4_addresses_keeps_its_host_bits];
+        "Section 8.3: source" Must "A source port outside the customer's range is dropped and counted." Met("and so is any other lie about the source"), [rfc7599::section_8_3_a_source_that_is_not_the_customer_s_is_dropped_counted_and_told, rfc7599::section_10_3_fragments_from_the_inside_are_checked_and_keep_their_identification];
+        "Section 8.3: answer" Should "It is answered with ICMPv6 1/5." Configurable("`refusals.spoofed`, on by default, within `icmp_rate`"), [rfc7599::section_8_3_a_source_that_is_not_the_customer_s_is_dropped_counted_and_told, rfc7599::section_13_answers_keep_to_their_rate];
+        "Section 8.3: translation" Must "Addresses by the rules, headers by RFC 7915." Met(""), [rfc7599::section_8_3_packets_become_ipv4];
+        "Section 8.4" Must "To a customer by address and port, from the Internet's prefix." Met(""), [rfc7599::section_8_4_packets_become_ipv6, rfc7599::section_8_4_identifications_of_one_pair_do_not_repeat];
+        "Section 9: identifier" Should "An ICMP identifier is taken for a port." Met(""), [rfc7599::section_8_4_packets_become_ipv6, rfc7599::section_9_other_icmp_messages_are_dropped];
+        "Section 9: others" Must "Other ICMP goes by the address alone." NotMet("on a shared address that would be nobody's: an error goes to whose packet it quotes, as RFC 7596 section 8.1 has it, and what names nobody is dropped"), [rfc7599::section_9_errors_from_the_outside_find_their_customer];
+        "Section 9: errors" Must "ICMP is translated as RFC 7915 says." Met("routers without an IPv4 address have the relay's (RFC 6791)"), [rfc7599::section_9_errors_from_the_inside_are_translated_with_what_they_quote, rfc7599::section_9_packet_too_big_in_both_directions];
+        "Section 10.1" Should "Fragmentation as RFC 7915 has it." Met(""), [rfc7599::section_10_1_what_may_be_cut_is_cut];
+        "Section 10.2" Should "Fragments from the outside are put together, or forwarded by what their first one showed." Met("the latter"), [rfc7599::section_10_2_later_fragments_follow_their_first];
+        "Section 12.2" May "Packets from one customer to another pass the relay." Configurable("`hairpinning`, on by default"), [rfc7599::section_12_2_hairpinned_packets_are_translated_twice];
+    }
+    7596 {
+        "Section 6.1" Must "A binding has an IPv6 address, an IPv4 address and a port set." Met("sets of any form; a table in which a port has two holders is refused"), [rfc7596::section_6_1_no_port_has_two_holders, rfc7596::section_6_1_port_sets_of_any_form];
+        "Section 6.1: lifetime" Must "The table follows the provisioning." NotMet("it is configured: a change takes a new relay, which loses nothing but fragments"), [];
+        "Section 6.2: RFC 6333" Must "Encapsulation, fragmentation and traffic classes as the AFTR of DS-Lite has them." Met("but for what must not be cut, which is answered as RFC 2473 section 7.2 says; `honour_dont_fragment` off cuts it"), [rfc7596::rfc_6333_section_6_3_fragmentation_is_outside, rfc7597::section_8_packets_are_unwrapped_and_wrapped];
+        "Section 6.2: outbound" Must "Only what matches a binding by both addresses and port is forwarded." Met(""), [rfc7596::section_6_2_what_matches_a_binding_is_forwarded, rfc7596::section_6_2_what_matches_none_is_dropped_counted_and_told];
+        "Section 6.2: policy" May "What does not is answered with ICMPv6 1/5." Configurable("`refusals.spoofed`, on by default"), [rfc7596::section_6_2_what_matches_none_is_dropped_counted_and_told];
+        "Section 6.2: inbound" Must "What matches none is dropped; it MAY be answered with 3/1." Configurable("`refusals.unreachable`, on by default"), [rfc7596::section_6_2_what_nobody_has_is_dropped_and_told];
+        "Section 6.2: hairpinning" Must "Hairpinning, by choice." Configurable("`hairpinning`, on by default"), [rfc7596::section_6_2_hairpinning_by_choice, rfc7596::section_6_2_hairpinned_fragments_find_their_way];
+        "Section 8" Must "ICMPv6 as RFC 2473 has it." Met(""), [rfc7596::section_8_icmpv6_errors_are_handled_as_rfc_2473_says, rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
+        "Section 8.1: queries" Must "A query goes by its identifier." Met(""), [rfc7596::section_8_1_queries_by_their_identifier];
+        "Section 8.1: errors" Must "An error goes by the source port of what it quotes." Met(""), [rfc7596::section_8_1_errors_by_what_they_quote];
+        "Section 8.1: others" Must "All other messages are dropped." Met(""), [rfc7596::section_8_1_all_other_messages_are_dropped];
+        "Section 9" Must "ICMPv6 errors are limited in their rate." Configurable("`icmp_rate`"), [rfc7596::section_9_answers_keep_to_their_rate];
     }
 }

@@ -13,4 +13,5 @@ pub mod engine;
 pub mod lab;
 pub mod packet;
 pub mod reference;
+pub mod relays;
 pub mod six;

@@ -1,0 +1,217 @@
+//! Who has which address and ports: asked for each packet, from both sides.
+
+use std::{
+    cmp::Reverse,
+    net::{Ipv4Addr, Ipv6Addr},
+};
+
+use portledger_model::{CustomerEdge, MapRule, PortSet, SoftwireBinding};
+
+use super::{Carriage, Customers, RelayConfig, RelayConfigError, bindings::Bindings};
+use crate::DropReason;
+
+/// Who has which address and ports: by rules (RFC 7597 §5), and one by one. A port has one holder:
+/// where rules overlap, the longest match by IPv4 address says who (RFC 7599 §8.4), in both
+/// directions.
+#[derive(Debug)]
+pub(super) struct Holders {
+    /// The longest IPv4 prefix first.
+    rules: Vec<Compiled>,
+    /// Bindings, and rules with a PSID of their own, which are for one customer each (RFC 7597
+    /// §5.2).
+    bindings: Bindings,
+    /// Whether an IPv6 address holds a whole IPv4 address (RFC 7599 §6, erratum 5225).
+    is_translated: bool,
+}
+
+/// A rule, with its prefixes as masks.
+#[derive(Debug)]
+struct Compiled {
+    network: u32,
+    mask: u32,
+    ipv6_network: u128,
+    ipv6_mask: u128,
+    rule: MapRule,
+}
+
+impl Holders {
+    pub(super) fn new(config: &RelayConfig) -> Result<Self, RelayConfigError> {
+        let is_translated = matches!(config.carriage, Carriage::Translated { .. });
+        let (rules, bindings) = match &config.customers {
+            Customers::Rules(rules) => (compiled(rules)?, told(rules)),
+            Customers::Bindings(bindings) => (Vec::new(), bindings.clone()),
+        };
+        if rules.is_empty() && bindings.is_empty() {
+            return Err(RelayConfigError::NoCustomers);
+        }
+        Ok(Self {
+            rules,
+            bindings: Bindings::new(bindings)?,
+            is_translated,
+        })
+    }
+
+    /// The end of the softwire of whoever has the port; without a port, of whoever has all ports
+    /// of the address.
+    #[inline]
+    pub(super) fn find(&self, address: Ipv4Addr, port: Option<u16>) -> Option<Ipv6Addr> {
+        if !self.bindings.is_empty()
+            && let Some(end) = self.bindings.find(address, port)
+        {
+            return Some(end);
+        }
+        let rule = &self.rule_of(address)?.rule;
+        let edge = match port {
+            Some(port) => rule.of_port(address, port)?,
+            None => rule
+                .of_psid(address, 0)
+                .filter(|edge| edge.psid.is_none())?,
+        };
+        Some(self.end_of(&edge, address))
+    }
+
+    /// Whether the customer at `end` may send from `source` and `port`; without a port, only one
+    /// that shares the address with nobody. It may if what comes back would reach it (RFC 7597
+    /// §8.1, RFC 7596 §6.2).
+    #[inline]
+    pub(super) fn permit(
+        &self,
+        end: Ipv6Addr,
+        source: Ipv4Addr,
+        port: Option<u16>,
+    ) -> Result<(), DropReason> {
+        if self.find(source, port) == Some(end) {
+            return Ok(());
+        }
+        Err(self.offence(end, source))
+    }
+
+    /// Whether the customer at `end` has `source`, whoever else does.
+    pub(super) fn permit_address(&self, end: Ipv6Addr, source: Ipv4Addr) -> Result<(), DropReason> {
+        match self.offence(end, source) {
+            DropReason::SoftwirePort => Ok(()),
+            offence => Err(offence),
+        }
+    }
+
+    /// Whether an IPv4 address is customers'.
+    #[inline]
+    pub(super) fn cover(&self, address: Ipv4Addr) -> bool {
+        self.rule_of(address).is_some()
+            || (!self.bindings.is_empty() && self.bindings.cover(address))
+    }
+
+    /// The IPv4 address that the IPv6 address of a customer of MAP-T stands for (RFC 7599 §8.3).
+    #[inline]
+    pub(super) fn address_of(&self, end: Ipv6Addr) -> Result<Ipv4Addr, DropReason> {
+        if !self.bindings.is_empty()
+            && let Some(address) = self.bindings.address_of(end)
+        {
+            return Ok(address);
+        }
+        let edge = self.edge_of(end).ok_or(DropReason::UnknownSoftwire)?;
+        let network = edge.ipv4.network().to_bits();
+        let host = (end.to_bits() >> 16) as u32 & edge.ipv4.hostmask().to_bits();
+        Ok(Ipv4Addr::from_bits(network | host))
+    }
+
+    /// What is wrong with a packet from `end` that says it is from `source`, if its port is not
+    /// wrong only.
+    #[cold]
+    fn offence(&self, end: Ipv6Addr, source: Ipv4Addr) -> DropReason {
+        if let Some(offence) = self.bindings.offence(end, source) {
+            return offence;
+        }
+        let Some(edge) = self.edge_of(end) else {
+            return DropReason::UnknownSoftwire;
+        };
+        if !edge.ipv4.contains(&source) {
+            return DropReason::SoftwireSource;
+        }
+        // The whole address is the customer edge's one: no other subnet, no other interface.
+        if self.end_of(&edge, source) != end {
+            return DropReason::SoftwireAddress;
+        }
+        // A longer match may have given the address to others.
+        match self.rule_of(source).and_then(|rule| rule.rule.of_ipv6(end)) {
+            Some(same) if same == edge => DropReason::SoftwirePort,
+            _ => DropReason::SoftwireSource,
+        }
+    }
+
+    /// The IPv6 address of a customer edge, for packets from or to this IPv4 address.
+    #[inline]
+    fn end_of(&self, edge: &CustomerEdge, address: Ipv4Addr) -> Ipv6Addr {
+        let end = edge.map_address();
+        if !self.is_translated || edge.ipv4.prefix_len() == 32 {
+            return end;
+        }
+        // RFC 7599 §6, erratum 5225: all of it, so that it comes out again.
+        let host = address.to_bits() & edge.ipv4.hostmask().to_bits();
+        let behind = (u128::from(host) << 16) & edge.prefix.hostmask().to_bits();
+        Ipv6Addr::from_bits(end.to_bits() | behind)
+    }
+
+    #[inline]
+    fn rule_of(&self, address: Ipv4Addr) -> Option<&Compiled> {
+        let bits = address.to_bits();
+        self.rules
+            .iter()
+            .find(|rule| bits & rule.mask == rule.network)
+    }
+
+    /// Who is at `end`, by the longest match of an IPv6 prefix (RFC 7597 §8.1).
+    fn edge_of(&self, end: Ipv6Addr) -> Option<CustomerEdge> {
+        let bits = end.to_bits();
+        self.rules
+            .iter()
+            .filter(|rule| bits & rule.ipv6_mask == rule.ipv6_network)
+            .max_by_key(|rule| rule.ipv6_mask)?
+            .rule
+            .of_ipv6(end)
+    }
+}
+
+/// The rules that are for many customers.
+fn compiled(rules: &[MapRule]) -> Result<Vec<Compiled>, RelayConfigError> {
+    let mut compiled: Vec<Compiled> = rules
+        .iter()
+        .filter(|rule| rule.told_psid().is_none())
+        .map(|&rule| Compiled {
+            network: rule.ipv4().network().to_bits(),
+            mask: rule.ipv4().netmask().to_bits(),
+            ipv6_network: rule.ipv6().network().to_bits(),
+            ipv6_mask: rule.ipv6().netmask().to_bits(),
+            rule,
+        })
+        .collect();
+    compiled.sort_by_key(|rule| (Reverse(rule.mask), rule.network));
+    for two in compiled.windows(2) {
+        if (two[0].network, two[0].mask) == (two[1].network, two[1].mask) {
+            let prefix = two[0].rule.ipv4().to_string();
+            return Err(RelayConfigError::TwoRules(prefix));
+        }
+    }
+    let mut prefixes: Vec<_> = compiled.iter().map(|rule| rule.rule.ipv6()).collect();
+    prefixes.sort_unstable();
+    match prefixes.windows(2).find(|two| two[0] == two[1]) {
+        Some(two) => Err(RelayConfigError::TwoRules(two[0].to_string())),
+        None => Ok(compiled),
+    }
+}
+
+/// The rules that are for one customer each, as bindings of their MAP addresses.
+fn told(rules: &[MapRule]) -> Vec<SoftwireBinding> {
+    rules
+        .iter()
+        .filter_map(|rule| {
+            let psid = rule.told_psid()?;
+            let edge = rule.of_psid(rule.ipv4().network(), psid)?;
+            Some(SoftwireBinding {
+                b4: edge.map_address(),
+                ipv4: edge.ipv4.network(),
+                ports: PortSet::Psid(rule.parameters(), psid),
+            })
+        })
+        .collect()
+}
