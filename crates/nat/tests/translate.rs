@@ -1,10 +1,5 @@
 //! Laws of translation: what goes to IPv6 and back is what it was, whatever it is; every checksum
 //! is right by a reader that knows nothing of differences; and no bytes make it panic.
-#![expect(
-    clippy::unwrap_used,
-    clippy::panic,
-    reason = "a test fails by panicking, in its helpers too"
-)]
 
 mod support;
 
