@@ -58,6 +58,7 @@ mod index;
 mod inner;
 mod mapping;
 mod mss;
+mod nat64;
 mod packet;
 mod prefixes;
 mod reassembly;
@@ -74,6 +75,7 @@ pub use aftr::{Aftr, AftrConfig, AftrConfigError, ReassemblyLimits, Softwires};
 pub use config::{Config, ConfigError, Filtering, IcmpRefusal, Limits, Mtu, Timers};
 pub use counters::{Counters, DropReason};
 pub use engine::{Nat, Past, Size};
+pub use nat64::{Nat64, Nat64Config, Nat64ConfigError, Translation};
 pub use packet::{Emitted, Offload, Output, Packet, Side, Verdict};
 pub use portledger_ports::{EventNumber, RealmIndex, Restored, Told};
 pub use relay::{

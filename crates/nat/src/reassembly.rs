@@ -74,6 +74,11 @@ impl Reassembly {
         self.datagrams.is_empty()
     }
 
+    /// Whether fragments of this datagram wait.
+    pub(crate) fn knows(&self, key: &Key) -> bool {
+        self.datagrams.contains_key(key)
+    }
+
     /// Bytes that wait.
     pub(crate) const fn bytes(&self) -> usize {
         self.bytes

@@ -60,6 +60,9 @@ pub(crate) mod sealed {
             output: &mut Output,
         ) -> Result<Entered, DropReason>;
 
+        /// Looks at a packet from the outside before the engine does.
+        fn arrive(&mut self, _nat: &mut Nat, _slot: &Slot<'_>, _output: &mut Output) {}
+
         /// Makes of an IPv4 packet for a numbered host what goes to the inside.
         fn leave(
             &mut self,
@@ -104,6 +107,8 @@ pub enum Left {
     InPlace,
     /// These stand for it.
     Instead(Vec<Vec<u8>>),
+    /// It waits for others.
+    Kept,
 }
 
 impl<F: Form> Stateful<F> {
@@ -129,7 +134,12 @@ impl<F: Form> Stateful<F> {
         for slots in slots.chunks_mut(STAGE) {
             match from {
                 Side::Inside => self.enter(now, slots, output),
-                Side::Outside => self.through(now, from, slots, &[true; STAGE], output),
+                Side::Outside => {
+                    for slot in &*slots {
+                        self.form.arrive(&mut self.nat, slot, output);
+                    }
+                    self.through(now, from, slots, &[true; STAGE], output);
+                }
             }
         }
     }
@@ -315,6 +325,10 @@ impl<F: Form> Stateful<F> {
         };
         match self.form.leave(numbers, self.nat.now(), slot) {
             Ok(Left::InPlace) => {}
+            Ok(Left::Kept) => {
+                slot.verdict = Verdict::Kept;
+                self.nat.count_left_kept();
+            }
             Ok(Left::Instead(pieces)) => {
                 slot.verdict = Verdict::Kept;
                 self.nat.count_cut(pieces.len());

@@ -1,13 +1,13 @@
 //! What is around the engine asks it: about numbers of hosts, and to count.
 
-use std::time::Duration;
+use std::{net::Ipv4Addr, time::Duration};
 
 use portledger_model::{Timestamp, Transport};
-use portledger_ports::RealmIndex;
+use portledger_ports::{EventNumber, RealmIndex};
 
 use super::Nat;
 use crate::{
-    DropReason,
+    DropReason, Emitted, Output, Side,
     hosts::{Host, Hosts, Numbers},
 };
 
@@ -67,6 +67,47 @@ impl Nat {
         port: u16,
     ) -> bool {
         self.find_internal(realm, transport, number, port).is_some()
+    }
+
+    /// The largest packet towards the inside that is or may be fragmented.
+    pub(crate) const fn set_cut_inside(&mut self, most: u16) {
+        self.cut_inside = most;
+    }
+
+    pub(crate) fn is_external(&self, address: Ipv4Addr) -> bool {
+        self.ports.is_external(address)
+    }
+
+    /// Sends an error that is made by whoever is around the engine, within the rate.
+    pub(crate) fn tell_around(
+        &mut self,
+        to: Side,
+        realm: RealmIndex,
+        output: &mut Output,
+        error: impl FnOnce() -> Option<Vec<u8>>,
+    ) {
+        if !self.icmp_budget.spend(self.now) {
+            self.counters.icmp_withheld += 1;
+            return;
+        }
+        let Some(data) = error() else { return };
+        self.counters.icmp_sent += 1;
+        let after = EventNumber(0);
+        self.emit(
+            Emitted {
+                data,
+                to,
+                realm,
+                after,
+            },
+            output,
+        );
+    }
+
+    /// Counts a packet to the inside that is kept for now.
+    pub(crate) const fn count_left_kept(&mut self) {
+        self.counters.to_inside -= 1;
+        self.counters.fragments_kept += 1;
     }
 
     /// Counts a packet from the inside that does not go through the engine.

@@ -25,6 +25,8 @@ pub enum Answer {
     HopsExceeded,
     /// Nobody is there: 3/1, and 1/3 in IPv6.
     Unreachable,
+    /// Nobody there takes such packets: 3/3, and 1/4 in IPv6.
+    PortUnreachable,
     /// The source route cannot be followed: 3/5, and nothing in IPv6.
     SourceRouteFailed,
     /// A field of the header that is wrong, by its place: 4/0 in IPv6, and nothing in IPv4.
@@ -41,6 +43,7 @@ pub fn answer_v4(source: Ipv4Addr, answer: Answer, about: &[u8]) -> Option<Vec<u
         Answer::TooBig(size) => icmp::Error::TooBig(u16::try_from(size).unwrap_or(u16::MAX)),
         Answer::HopsExceeded => icmp::Error::HopsExceeded,
         Answer::Unreachable => icmp::Error::HostUnreachable,
+        Answer::PortUnreachable => icmp::Error::PortUnreachable,
         Answer::SourceRouteFailed => icmp::Error::SourceRouteFailed,
         Answer::ParameterProblem(_) => return None,
     };
@@ -53,6 +56,7 @@ pub fn answer_v6(source: Ipv6Addr, answer: Answer, about: &[u8]) -> Option<Vec<u
     let (kind, code, rest) = match answer {
         Answer::Prohibited => (1, 1, 0),
         Answer::Unreachable => (1, 3, 0),
+        Answer::PortUnreachable => (1, 4, 0),
         Answer::SourcePolicy => (1, 5, 0),
         Answer::TooBig(size) => (2, 0, size),
         Answer::HopsExceeded => (3, 0, 0),

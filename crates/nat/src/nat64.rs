@@ -1,0 +1,340 @@
+//! Stateful NAT64 (RFC 6146): hosts that speak IPv6 reach hosts that speak IPv4.
+//!
+//! The engine's mappings are the RFC's binding information bases, its sessions the session
+//! tables, one of each for every transport; what a packet looks like on either side is
+//! [`translate`](crate::translate)'s.
+
+mod config;
+mod unsummed;
+
+pub use config::{Nat64Config, Nat64ConfigError};
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use portledger_model::Timestamp;
+use portledger_ports::RealmIndex;
+
+use crate::{
+    DropReason, Nat, Output, Side, Slot, Stateful,
+    header::{ICMP, TCP, UDP},
+    hosts::{Host, Numbers},
+    prefixes::Prefixes,
+    reassembly::{Bounds, Reassembly},
+    stateful::{Entered, Left, Staged, sealed},
+    translate::{
+        self, Answer, Done, Incoming, Mapped, Pair, Prefix, Refused, Translator, answer_v4,
+        answer_v6, read_v4, read_v6,
+    },
+};
+
+/// A stateful NAT64: one shard.
+///
+/// A subscriber is an IPv6 prefix ([`SubscriberKind::Prefix`](portledger_ports::SubscriberKind)),
+/// whichever of its addresses its hosts use.
+pub type Nat64 = Stateful<Translation>;
+
+/// IPv6 on the inside, translated.
+#[derive(Debug)]
+pub struct Translation {
+    prefix: Prefix,
+    inside: Prefixes,
+    own_v6: Ipv6Addr,
+    own_v4: Ipv4Addr,
+    translator: Translator,
+    unsummed: Reassembly,
+    fragment_time: std::time::Duration,
+}
+
+impl Nat64 {
+    /// An empty shard under `config`. `seed` keys every draw and hash: keep it secret, and new at
+    /// each start.
+    ///
+    /// # Errors
+    /// When the configuration cannot work.
+    pub fn new(config: Nat64Config, seed: [u8; 32]) -> Result<Self, Nat64ConfigError> {
+        config.check()?;
+        let translator = Translator::new(translate::Config {
+            // The engine knows whether a packet goes out or comes back in.
+            ipv4_mtu: u16::MAX,
+            ..config.translation
+        })?;
+        let Nat64Config {
+            mut nat,
+            prefix,
+            inside,
+            own_address,
+            translation,
+            unsummed,
+            unsummed_bytes,
+        } = config;
+        // RFC 7915 §4: what must not be cut fits with a longer header, or its sender is told.
+        nat.mtu.inside = translation.ipv6_mtu - LONGER;
+        let form = Translation {
+            prefix,
+            inside: Prefixes::new(&inside),
+            own_v6: own_address,
+            own_v4: nat.own_address,
+            translator,
+            unsummed: Reassembly::new(Bounds {
+                datagrams: unsummed,
+                of_source: unsummed,
+                bytes: unsummed_bytes,
+            }),
+            fragment_time: nat.timers.fragment,
+        };
+        let mut nat = Nat::with_hosts(nat, seed)?;
+        // What may be cut, the translator cuts.
+        nat.set_cut_inside(u16::MAX);
+        Ok(Self::around(nat, form))
+    }
+}
+
+/// What a packet grows by from IPv4 to IPv6.
+const LONGER: u16 = 20;
+
+impl sealed::Form for Translation {
+    #[inline]
+    fn peek(&self, slot: &Slot<'_>) -> Option<Host> {
+        let head = slot.bytes().first_chunk::<40>()?;
+        let &source = head[8..24].first_chunk::<16>()?;
+        Some(host(slot.realm, source.into()))
+    }
+
+    fn realm_of(&self, source: Ipv6Addr) -> Option<RealmIndex> {
+        self.inside.realm_of(source)
+    }
+
+    #[inline]
+    fn enter(
+        &mut self,
+        nat: &mut Nat,
+        slot: &mut Slot<'_>,
+        staged: Option<Staged>,
+        output: &mut Output,
+    ) -> Result<Entered, DropReason> {
+        let read = read_v6(slot.bytes()).and_then(|incoming| {
+            let mapped = self.admit(nat, slot.realm, &incoming, staged)?;
+            self.translator.to_v4(slot, &incoming, &mapped, 0)?;
+            Ok(mapped.outer.source.to_bits())
+        });
+        read.map(Entered::Packet).map_err(|refused| {
+            self.answer(nat, slot, refused, output);
+            refused.reason
+        })
+    }
+
+    #[inline]
+    fn arrive(&mut self, nat: &mut Nat, slot: &Slot<'_>, output: &mut Output) {
+        // RFC 7915 §4.1: a source route is not followed, and its sender is told. The engine
+        // leaves options alone, and the packet ends where it is translated.
+        if slot.bytes().first().is_some_and(|first| first & 0x0F > 5) {
+            self.refuse_source_route(nat, slot, output);
+        }
+    }
+
+    #[inline]
+    fn leave(
+        &mut self,
+        numbers: &Numbers,
+        now: Timestamp,
+        slot: &mut Slot<'_>,
+    ) -> Result<Left, DropReason> {
+        let incoming = read_v4(slot.bytes()).map_err(|refused| refused.reason)?;
+        let outer = &incoming.outer;
+        if outer.protocol == UDP
+            && outer.fragment != translate::Fragment::Whole
+            && let Some(left) = self.leave_unsummed(numbers, now, slot, &incoming)?
+        {
+            return Ok(left);
+        }
+        self.leave_as(numbers, slot, &incoming)
+    }
+
+    fn expire(&mut self, now: Timestamp) -> u64 {
+        self.unsummed.expire(now.as_micros())
+    }
+
+    fn is_waiting(&self) -> bool {
+        !self.unsummed.is_empty()
+    }
+
+    fn bytes(&self) -> usize {
+        self.unsummed.bytes()
+    }
+}
+
+impl Translation {
+    /// RFC 6146 §3.5: which packets are translated at all, and the IPv4 ends of one that is.
+    fn admit(
+        &self,
+        nat: &mut Nat,
+        realm: RealmIndex,
+        incoming: &Incoming<Ipv6Addr>,
+        staged: Option<Staged>,
+    ) -> Result<Mapped<Ipv4Addr>, Refused> {
+        let outer = &incoming.outer;
+        // RFC 6146 §3.5, §5.4: no packet of ours, or of another NAT64's, comes in once more.
+        if self.prefix.contains(outer.source) {
+            return Err(Refused::silently(DropReason::Spoofed));
+        }
+        if !self.inside.contains(realm, outer.source) {
+            return Err(Refused::silently(DropReason::NotASubscriber));
+        }
+        let destination = self
+            .prefix
+            .extract(outer.destination)
+            .ok_or(Refused::silently(DropReason::NotForwardable))?;
+        if !self.prefix.allows(destination) {
+            return Err(Refused::silently(DropReason::WellKnownPrefix));
+        }
+        if let Some(quoted) = &incoming.quoted {
+            // Whoever it is from, it is about a packet to the host that it quotes. Nothing was
+            // ever delivered to a host that nothing names.
+            let about = host(realm, quoted.destination);
+            let number = nat
+                .known_number(&about)
+                .ok_or(Refused::silently(DropReason::NoMapping))?;
+            let source = self
+                .prefix
+                .extract(quoted.source)
+                .ok_or(Refused::silently(DropReason::NoMapping))?;
+            let number = Ipv4Addr::from_bits(number);
+            return Ok(Mapped {
+                outer: Pair {
+                    source: number,
+                    destination,
+                },
+                quoted: Some(Pair {
+                    source,
+                    destination: number,
+                }),
+            });
+        }
+        if !matches!(outer.protocol, TCP | UDP | ICMP) {
+            // RFC 6146 §3.4.
+            let told = Refused::telling(DropReason::Protocol, Answer::PortUnreachable);
+            return Err(told.unless(outer.fragment == translate::Fragment::Later));
+        }
+        let staged = staged.filter(|staged| staged.host.address == outer.source);
+        let staged = staged.unwrap_or_else(|| {
+            let host = host(realm, outer.source);
+            Staged {
+                host,
+                hash: nat.hash_host(&host),
+            }
+        });
+        let number = nat
+            .number(staged.hash, staged.host)
+            .ok_or(Refused::silently(DropReason::MappingLimit))?;
+        Ok(Mapped {
+            outer: Pair {
+                source: Ipv4Addr::from_bits(number),
+                destination,
+            },
+            quoted: None,
+        })
+    }
+
+    /// Brings an IPv4 packet for a numbered host into IPv6.
+    fn leave_as(
+        &self,
+        numbers: &Numbers,
+        slot: &mut Slot<'_>,
+        incoming: &Incoming<Ipv4Addr>,
+    ) -> Result<Left, DropReason> {
+        let outer = &incoming.outer;
+        let host_of = |number: Ipv4Addr| {
+            let host = numbers.get(number.to_bits()).ok_or(DropReason::NoMapping)?;
+            Ok::<Ipv6Addr, DropReason>(host.address)
+        };
+        let is_own = outer.source == self.own_v4;
+        if !is_own && !self.prefix.allows(outer.source) {
+            return Err(DropReason::WellKnownPrefix);
+        }
+        let mapped = Mapped {
+            outer: Pair {
+                source: if is_own {
+                    self.own_v6
+                } else {
+                    self.prefix.embed(outer.source)
+                },
+                destination: host_of(outer.destination)?,
+            },
+            quoted: match &incoming.quoted {
+                None => None,
+                Some(quoted) => Some(Pair {
+                    source: host_of(quoted.source)?,
+                    destination: self.prefix.embed(quoted.destination),
+                }),
+            },
+        };
+        let done = self
+            .translator
+            .to_v6(slot, incoming, &mapped)
+            .map_err(|refused| refused.reason)?;
+        Ok(match done {
+            Done::InPlace => {
+                if is_own {
+                    no_mapping_is_no_address(slot);
+                }
+                Left::InPlace
+            }
+            Done::Instead(pieces) => Left::Instead(pieces),
+        })
+    }
+
+    /// Tells the sender of a refused IPv6 packet why, within the rate.
+    #[cold]
+    fn answer(&self, nat: &mut Nat, slot: &Slot<'_>, refused: Refused, output: &mut Output) {
+        let Some(answer) = refused.answer else { return };
+        let source = self.own_v6;
+        nat.tell_around(Side::Inside, slot.realm, output, || {
+            answer_v6(source, answer, slot.bytes())
+        });
+    }
+
+    #[cold]
+    fn refuse_source_route(&self, nat: &mut Nat, slot: &Slot<'_>, output: &mut Output) {
+        let Err(Refused {
+            reason: DropReason::SourceRoute,
+            answer: Some(answer),
+        }) = read_v4(slot.bytes())
+        else {
+            return;
+        };
+        let destination = Ipv4Addr::from_bits(crate::header::long(slot.bytes(), 16));
+        if nat.is_external(destination) {
+            nat.tell_around(Side::Outside, slot.realm, output, || {
+                answer_v4(destination, answer, slot.bytes())
+            });
+        }
+    }
+}
+
+const fn host(realm: RealmIndex, address: Ipv6Addr) -> Host {
+    Host {
+        realm,
+        address,
+        behind: 0,
+    }
+}
+
+/// RFC 6146 §3.5.1.1: who gets no mapping is told "address unreachable", where RFC 7915 would make
+/// "no route" of the engine's "host unreachable".
+fn no_mapping_is_no_address(slot: &mut Slot<'_>) {
+    use crate::{checksum::Delta, header};
+    let Some(message) = slot
+        .buffer
+        .get_mut(slot.packet.clone())
+        .and_then(|packet| packet.get_mut(40..))
+    else {
+        return;
+    };
+    if let [1, 0, ..] = message {
+        let sum = Delta::default()
+            .word(0x0100, 0x0103)
+            .apply(header::word(message, 2));
+        message[1] = 3;
+        header::set_word(message, 2, sum);
+    }
+}
