@@ -81,6 +81,11 @@ enum Step {
 }
 
 fn modes() -> impl Strategy<Value = Mode> {
+    prop::sample::select(vec![Mode::Plain, Mode::Softwires, Mode::Six])
+}
+
+/// Harmed IPv4 has no form in IPv6: that has bytes of its own, in `bytes.rs`.
+fn modes_of_ipv4() -> impl Strategy<Value = Mode> {
     prop::sample::select(vec![Mode::Plain, Mode::Softwires])
 }
 
@@ -401,7 +406,7 @@ proptest! {
     /// Whatever bytes come, from either side: nothing panics, and each packet ends in exactly one
     /// counter.
     #[test]
-    fn every_packet_ends_in_one_counter(harms in harms(), filtered in any::<bool>(), mode in modes()) {
+    fn every_packet_ends_in_one_counter(harms in harms(), filtered in any::<bool>(), mode in modes_of_ipv4()) {
         let _mode = Within::new(mode);
         let (mut nat, cut) = run_harms(&harms, |config| {
             if filtered {
@@ -422,7 +427,7 @@ proptest! {
 
     /// The same where packets have to be cut on both sides, and the tables are tiny.
     #[test]
-    fn tiny_links_and_tables_stand_any_bytes(harms in harms(), mode in modes()) {
+    fn tiny_links_and_tables_stand_any_bytes(harms in harms(), mode in modes_of_ipv4()) {
         let _mode = Within::new(mode);
         let (mut nat, _) = run_harms(&harms, |config| {
             (config.mtu.inside, config.mtu.outside) = (68, 100);

@@ -8,12 +8,13 @@ use std::{
 
 use portledger_model::{Block, Subscriber, Timestamp};
 use portledger_nat::{
-    Aftr, AftrConfig, Config, Counters, Emitted, EventNumber, HEADROOM, Nat, Output, Packet, Past,
-    RealmIndex, Restored, Side, Size, Slot, Verdict,
+    Aftr, AftrConfig, Config, Counters, Emitted, EventNumber, HEADROOM, Nat, Nat64, Output, Packet,
+    Past, RealmIndex, Restored, Side, Size, Slot, Verdict,
 };
 use portledger_ports::SubscriberKind;
 
 use super::reference::{header_length, is_icmp_error, word};
+use super::six_form::{as_before, from_six, nat64_config, to_six};
 
 /// What travels on the inside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,6 +23,8 @@ pub enum Mode {
     Plain,
     /// IPv4 in IPv6, each host behind a B4 of its own.
     Softwires,
+    /// IPv6, each host with an address of its own.
+    Six,
 }
 
 thread_local! {
@@ -78,6 +81,7 @@ pub fn aftr_config(nat: Config) -> AftrConfig {
 pub enum Engine {
     Plain(Box<Nat>),
     Softwires(Box<Aftr>),
+    Six(Box<Nat64>),
 }
 
 macro_rules! either {
@@ -85,6 +89,7 @@ macro_rules! either {
         match $engine {
             Engine::Plain($nat) => $call,
             Engine::Softwires($nat) => $call,
+            Engine::Six($nat) => $call,
         }
     };
 }
@@ -96,13 +101,14 @@ impl Engine {
             Mode::Softwires => {
                 Self::Softwires(Box::new(Aftr::new(aftr_config(config), seed).unwrap()))
             }
+            Mode::Six => Self::Six(Box::new(Nat64::new(nat64_config(config), seed).unwrap())),
         }
     }
 
     pub fn start(&mut self, now: Timestamp, past: Past, output: &mut Output) {
         let past = match mode() {
             Mode::Plain => past,
-            Mode::Softwires => Past {
+            Mode::Softwires | Mode::Six => Past {
                 held: past
                     .held
                     .into_iter()
@@ -130,20 +136,23 @@ impl Engine {
         packets: &mut [Packet<'_>],
         output: &mut Output,
     ) {
-        let aftr = match self {
-            Self::Plain(nat) => return nat.batch(now, from, packets, output),
-            Self::Softwires(aftr) => aftr,
-        };
+        if let Self::Plain(nat) = self {
+            return nat.batch(now, from, packets, output);
+        }
         let mark = output.packets.len();
         let mut buffers: Vec<Vec<u8>> = packets
             .iter()
             .map(|packet| {
                 let mut buffer = vec![0; HEADROOM];
-                if from == Side::Inside {
-                    let end = b4(packet.realm, sender(packet.data));
-                    buffer.extend(outer(end, AFTR, packet.data));
+                match (from, mode()) {
+                    (Side::Inside, Mode::Softwires) => {
+                        let end = b4(packet.realm, sender(packet.data));
+                        buffer.extend(outer(end, AFTR, packet.data));
+                        buffer.extend(&*packet.data);
+                    }
+                    (Side::Inside, Mode::Six) => buffer.extend(to_six(packet)),
+                    _ => buffer.extend(&*packet.data),
                 }
-                buffer.extend(&*packet.data);
                 buffer
             })
             .collect();
@@ -157,7 +166,11 @@ impl Engine {
                 slot
             })
             .collect();
-        aftr.batch(now, from, &mut slots, output);
+        match self {
+            Self::Plain(_) => {}
+            Self::Softwires(aftr) => aftr.batch(now, from, &mut slots, output),
+            Self::Six(nat64) => nat64.batch(now, from, &mut slots, output),
+        }
         for (packet, slot) in packets.iter_mut().zip(&slots) {
             (packet.verdict, packet.realm) = (slot.verdict, slot.realm);
             let bytes = match slot.verdict {
@@ -166,9 +179,13 @@ impl Engine {
                     realm,
                     ..
                 } => unwrapped(realm, slot.bytes()),
-                _ => slot.bytes(),
+                _ => slot.bytes().to_vec(),
             };
             if bytes.first().is_some_and(|first| first >> 4 == 4) {
+                let mut bytes = bytes.to_vec();
+                if mode() == Mode::Six && matches!(slot.verdict, Verdict::Forward { .. }) {
+                    as_before(&mut bytes, packet.data);
+                }
                 let length = bytes.len().min(packet.data.len());
                 packet.data[..length].copy_from_slice(&bytes[..length]);
             }
@@ -178,7 +195,7 @@ impl Engine {
         } in &mut output.packets[mark..]
         {
             if *to == Side::Inside {
-                *data = unwrapped(*realm, data).to_vec();
+                *data = unwrapped(*realm, data);
             }
         }
         self.name_hosts(output);
@@ -285,8 +302,11 @@ pub fn outer(source: Ipv6Addr, destination: Ipv6Addr, packet: &[u8]) -> Vec<u8> 
     header
 }
 
-/// The IPv4 packet in what goes to a B4.
-fn unwrapped(realm: RealmIndex, packet: &[u8]) -> &[u8] {
+/// The IPv4 packet in what goes to the inside.
+fn unwrapped(realm: RealmIndex, packet: &[u8]) -> Vec<u8> {
+    if mode() == Mode::Six {
+        return from_six(realm, packet);
+    }
     let inner = &packet[40..];
     let host = Ipv4Addr::new(inner[16], inner[17], inner[18], inner[19]);
     assert_eq!(
@@ -295,5 +315,5 @@ fn unwrapped(realm: RealmIndex, packet: &[u8]) -> &[u8] {
         "the outer header"
     );
     assert_eq!(inner.len(), usize::from(word(inner, 2)), "and nothing else");
-    inner
+    inner.to_vec()
 }

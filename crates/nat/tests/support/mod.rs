@@ -15,3 +15,4 @@ pub mod packet;
 pub mod reference;
 pub mod relays;
 pub mod six;
+pub mod six_form;
