@@ -7,7 +7,7 @@ use super::Nat;
 use crate::{
     Offload, Packet, Side, Verdict,
     checksum::is_right,
-    header::{Ends, TcpFlags, word},
+    header::{Ends, TCP, TcpFlags, word},
     mapping::{Kind, Pending},
     rewrite::{self, End},
     tcp::State,
@@ -77,6 +77,11 @@ impl Nat {
         }
         packet.realm = mapping.realm;
         rewrite::set_segment_end(head, end, new.0, new.1, packet.offload);
+        if from == Side::Inside && word(head, 6) & 0x4000 == 0 {
+            // An identification that means something is the NAT's to choose (RFC 6864 §5.3.1).
+            let identification = self.next_identification(new.0, peer.0, TCP);
+            rewrite::set_identification(head, identification);
+        }
         packet.verdict = Verdict::Forward {
             to,
             realm: packet.realm,
@@ -91,8 +96,7 @@ impl Nat {
         let total = usize::from(word(head, 2));
         let fragmentation = word(head, 6);
         let (mtu, is_whole) = match from {
-            // An identification that means something is the NAT's to choose (RFC 6864 §5.3.1).
-            Side::Inside => (self.config.mtu.outside, fragmentation & 0x7FFF == 0x4000),
+            Side::Inside => (self.config.mtu.outside, fragmentation & 0x3FFF == 0),
             // What may be fragmented may have to be (RFC 7915 §4).
             Side::Outside if fragmentation & 0x4000 == 0 => {
                 (self.cut_inside, fragmentation & 0x3FFF == 0)
@@ -107,7 +111,7 @@ impl Nat {
         let (ip, _) = head
             .split_first_chunk::<20>()
             .map_or((&[0; 20], &[][..]), |split| split);
-        head[9] == 6
+        head[9] == TCP
             && is_whole
             && fits
             && (40..=length).contains(&total)

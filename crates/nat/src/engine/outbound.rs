@@ -218,7 +218,12 @@ impl Nat {
 
     /// The next identification for a datagram that may be fragmented. Two subscribers behind one
     /// address may choose the same one at the same time, so the NAT chooses (RFC 6864 §5.3.1).
-    fn next_identification(&mut self, source: u32, destination: u32, protocol: u8) -> u16 {
+    pub(super) fn next_identification(
+        &mut self,
+        source: u32,
+        destination: u32,
+        protocol: u8,
+    ) -> u16 {
         let ends = u64::from(source) << 32 | u64::from(destination);
         let mixed = (ends ^ u64::from(protocol)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
         let place = usize::try_from(mixed >> 40).unwrap_or(0) % IDENTIFICATIONS;
