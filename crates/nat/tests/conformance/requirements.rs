@@ -5,8 +5,8 @@ use Level::{May, Must, MustNot, Recommended, Should, ShouldNot};
 use Status::{Configurable, Met, NotApplicable, NotMet};
 
 use crate::{
-    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6888, rfc7422, rfc7596, rfc7597, rfc7599,
-    rfc7768, rfc7857, rfc7915, translation,
+    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6333, rfc6888, rfc7422, rfc7596, rfc7597,
+    rfc7599, rfc7768, rfc7857, rfc7915, translation,
 };
 
 /// One requirement of one RFC.
@@ -64,6 +64,8 @@ pub const TITLES: &[(u16, &str)] = &[
     (7422, "Deterministic address mapping"),
     (6052, "IPv6 addresses that hold IPv4 addresses"),
     (7915, "Translation of IP and ICMP packets"),
+    (6333, "DS-Lite: the AFTR"),
+    (7785, "DS-Lite: subscribers by prefix"),
     (7597, "MAP-E: the border relay"),
     (7599, "MAP-T: the border relay"),
     (7596, "Lightweight 4over6: the lwAFTR"),
@@ -253,6 +255,25 @@ requirements! {
         "Section 5.2: sizes" Must "Fragmentation needed tells the size that fits, with the Fragment header counted." Met(""), [rfc7915::section_5_2_the_size_in_fragmentation_needed];
         "Section 5.3" Must "The packet in error is translated, but for its hops." Met("short ones too"), [rfc7915::section_5_3_the_packet_in_error_is_translated, rfc7915::section_5_3_a_fragment_in_error_is_a_fragment, rfc7915::section_5_3_what_a_short_quotation_does_not_show_stays_hidden];
         "Section 5.5" Must "The checksums of TCP, UDP and ICMP are updated." Met("by difference: one that was wrong stays wrong"), [rfc7915::section_5_5_a_checksum_that_was_wrong_stays_wrong];
+    }
+    6333 {
+        "Section 6.2" Must "IPv4 in IPv6 as RFC 2473 has it." Met("extension headers are walked over, a tunnel in a tunnel is dropped"), [rfc6333::section_6_2_packets_come_and_go_in_ipv6, rfc6333::rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_are_not];
+        "Section 6.3: fragmentation" Must "What is too large for the link is cut after it was put into IPv6." Met("the IPv4 packet is never touched, whatever its don't fragment bit says"), [rfc6333::section_6_3_what_is_too_large_is_cut_outside];
+        "Section 6.3: reassembly" Must "What a B4 has cut is put together." Met("bounded in number, bytes, time, and by softwire"), [rfc6333::section_6_3_what_was_cut_outside_is_put_together, rfc6333::section_6_3_fragments_are_bounded_and_kept_for_a_while];
+        "Section 6.3: path MTU" May "A Packet Too Big lowers what is sent into a softwire (RFC 8201)." Configurable("`learn_mtu`, on by default: where it quotes what may have been sent, never below 1280, for ten minutes"), [rfc6333::rfc_8201_a_packet_too_big_lowers_what_is_sent_for_a_while, rfc6333::rfc_8201_what_nobody_sent_lowers_nothing];
+        "Section 6.5" Should "ICMP errors into the softwire come from 192.0.0.1." Configurable("`own_address`"), [rfc6333::section_6_5_errors_come_from_the_well_known_address];
+        "Section 6.6" Must "A mapping belongs to a softwire and an address behind it." Met(""), [rfc6333::section_6_6_one_address_behind_two_softwires, rfc6333::realms_may_have_the_same_softwires];
+        "Section 7.1" Must "Traffic classes are carried over both ways." Met("marks of congestion by RFC 6040"), [rfc6333::section_7_1_classes_are_carried_over_both_ways];
+        "Section 8.2" Should "The translation keeps to RFC 4787, RFC 5382 and RFC 5508." Met("their tests run through softwires too (`modes.rs`)"), [rfc6333::section_8_2_errors_go_to_the_softwire_whose_packet_they_quote, rfc6333::section_8_2_hairpinning_leads_from_softwire_to_softwire];
+        "Section 8.3" May "Application-level gateways." NotApplicable("there are none"), [];
+        "Section 8.5" May "Ports are forwarded to a host behind a B4." Configurable("`static_mappings`"), [rfc6333::section_8_5_static_mappings_lead_into_a_softwire];
+        "Section 11" Should "Only subscribers' softwires are taken, and only the addresses that may be behind them." Met("`softwires`, `inside`"), [rfc6333::section_11_only_softwires_of_subscribers_are_taken];
+        "(segment size)" May "The TCP segment size is lowered." Configurable("`mss`"), [rfc6333::the_segment_size_can_be_lowered_both_ways];
+        "(configuration)" Must "What cannot work is refused." Met(""), [rfc6333::what_cannot_work_is_refused];
+    }
+    7785 {
+        "Section 3" Should "A subscriber is known by a prefix, of 56 bits unless configured." Configurable("`subscribers`"), [rfc6333::rfc_7785_recommendation_2_limits_are_by_prefix, rfc6333::rfc_7785_a_changed_b4_address_in_its_prefix_keeps_the_block];
+        "Recommendation 2" Should "Limits are by prefix and not by softwire." Met(""), [rfc6333::rfc_7785_recommendation_2_limits_are_by_prefix];
     }
     7597 {
         "Section 5.1" Must "A port is whose port set identifier it holds." Met("also of one that is told beside the rule"), [rfc7597::section_5_3_each_port_finds_its_holder, rfc7597::section_5_2_a_psid_may_be_told_beside_the_rule];

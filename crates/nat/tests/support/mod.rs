@@ -16,3 +16,4 @@ pub mod reference;
 pub mod relays;
 pub mod six;
 pub mod six_form;
+pub mod slots;
