@@ -151,7 +151,8 @@ impl<F: Form> Stateful<F> {
         for _ in 0..self.form.expire(self.nat.now()) {
             self.nat.count_drop(DropReason::FragmentTimeout);
         }
-        self.leave_emitted(mark, output);
+        let emitted = output.packets.split_off(mark);
+        self.leave_emitted(emitted, output);
     }
 
     /// When [`Stateful::advance`] next has something to do, at the latest.
@@ -292,8 +293,10 @@ impl<F: Form> Stateful<F> {
         for ((slot, _), (verdict, realm)) in gone.zip(done) {
             (slot.verdict, slot.realm) = (verdict, realm);
         }
-        self.leave_emitted(mark, output);
+        // What waited for a fragment leaves behind it.
+        let emitted = output.packets.split_off(mark);
         self.leave(slots, goes, output);
+        self.leave_emitted(emitted, output);
     }
 
     fn leave(&mut self, slots: &mut [Slot<'_>], goes: &[bool; STAGE], output: &mut Output) {
@@ -348,15 +351,9 @@ impl<F: Form> Stateful<F> {
         }
     }
 
-    /// Brings what the engine emitted from `mark` on into the form of the side it goes to.
-    fn leave_emitted(&mut self, mark: usize, output: &mut Output) {
-        if output.packets[mark..]
-            .iter()
-            .all(|emitted| emitted.to == Side::Outside)
-        {
-            return;
-        }
-        for emitted in output.packets.split_off(mark) {
+    /// Brings what the engine emitted into the form of the side it goes to.
+    fn leave_emitted(&mut self, emitted: Vec<Emitted>, output: &mut Output) {
+        for emitted in emitted {
             if emitted.to == Side::Outside {
                 output.packets.push(emitted);
                 continue;

@@ -4,7 +4,7 @@ use std::{collections::HashSet, fmt::Write, fs, path::PathBuf};
 
 use crate::requirements::{REQUIREMENTS, Requirement, Status, TITLES};
 
-const HEAD: &str = "# Conformance of the NAT44 engine
+const HEAD: &str = "# Conformance of the translators
 
 What the RFCs ask of a NAT, in our own words, and whether this one does it. Each line names the
 tests that try it on the engine with real packets (`crates/nat/tests/conformance`). Options are
@@ -60,6 +60,7 @@ fn whatever_is_tried_is_in_the_list() {
         ("rfc5382", include_str!("rfc5382.rs")),
         ("rfc5508", include_str!("rfc5508.rs")),
         ("rfc6052", include_str!("rfc6052.rs")),
+        ("rfc6146", include_str!("rfc6146.rs")),
         ("rfc6333", include_str!("rfc6333.rs")),
         ("rfc6888", include_str!("rfc6888.rs")),
         ("rfc7422", include_str!("rfc7422.rs")),

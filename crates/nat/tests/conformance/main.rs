@@ -22,6 +22,7 @@ mod rfc4787;
 mod rfc5382;
 mod rfc5508;
 mod rfc6052;
+mod rfc6146;
 mod rfc6333;
 mod rfc6888;
 mod rfc7422;

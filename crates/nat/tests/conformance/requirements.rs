@@ -5,8 +5,8 @@ use Level::{May, Must, MustNot, Recommended, Should, ShouldNot};
 use Status::{Configurable, Met, NotApplicable, NotMet};
 
 use crate::{
-    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6333, rfc6888, rfc7422, rfc7596, rfc7597,
-    rfc7599, rfc7768, rfc7857, rfc7915, translation,
+    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6146, rfc6333, rfc6888, rfc7422, rfc7596,
+    rfc7597, rfc7599, rfc7768, rfc7857, rfc7915, translation,
 };
 
 /// One requirement of one RFC.
@@ -64,6 +64,7 @@ pub const TITLES: &[(u16, &str)] = &[
     (7422, "Deterministic address mapping"),
     (6052, "IPv6 addresses that hold IPv4 addresses"),
     (7915, "Translation of IP and ICMP packets"),
+    (6146, "Stateful NAT64"),
     (6333, "DS-Lite: the AFTR"),
     (7785, "DS-Lite: subscribers by prefix"),
     (7597, "MAP-E: the border relay"),
@@ -255,6 +256,32 @@ requirements! {
         "Section 5.2: sizes" Must "Fragmentation needed tells the size that fits, with the Fragment header counted." Met(""), [rfc7915::section_5_2_the_size_in_fragmentation_needed];
         "Section 5.3" Must "The packet in error is translated, but for its hops." Met("short ones too"), [rfc7915::section_5_3_the_packet_in_error_is_translated, rfc7915::section_5_3_a_fragment_in_error_is_a_fragment, rfc7915::section_5_3_what_a_short_quotation_does_not_show_stays_hidden];
         "Section 5.5" Must "The checksums of TCP, UDP and ICMP are updated." Met("by difference: one that was wrong stays wrong"), [rfc7915::section_5_5_a_checksum_that_was_wrong_stays_wrong];
+    }
+    6146 {
+        "Section 3.1" Must "Each transport has its table of bindings." Met(""), [rfc6146::section_3_1_each_transport_has_a_table_of_its_own];
+        "Section 3.1: static" May "Bindings that are configured." Configurable("`static_mappings`"), [rfc6146::section_3_1_static_entries_work_both_ways];
+        "Section 3.4: errors" Must "An ICMP error is known by the packet that it quotes." Met(""), [rfc6146::section_3_4_errors_are_known_by_what_they_quote];
+        "Section 3.4: fragments" Must "Fragments are handled, out of order too, for at least two seconds, within bounds." Met(""), [rfc6146::section_3_4_fragments_pass_in_any_order_both_ways, rfc6146::section_5_3_what_waits_is_bounded];
+        "Section 3.4: checksums" Must "UDP over IPv4 without a checksum gets one, where there are fragments by putting them together." Met("bounded by `unsummed`"), [rfc6146::section_3_4_udp_without_a_checksum_gets_one];
+        "Section 3.4: protocols" Should "Another protocol is dropped and its sender told." Met("from the inside; from the outside it is dropped in silence"), [rfc6146::section_3_4_other_protocols_are_refused];
+        "Section 3.5" Must "Only packets to the prefix and to the pool are translated; what comes from the prefix is dropped in silence." Met("and only subscribers' packets"), [rfc6146::section_3_5_what_is_translated_at_all];
+        "Section 3.5.1: lifetime" Must "UDP sessions last at least two minutes, five by default." Met("`timers.udp`"), [rfc6146::section_3_5_1_udp_lasts_five_minutes_and_never_less_than_two];
+        "Section 3.5.1: filtering" May "Filtering by the remote address." Configurable("`filtering`"), [rfc6146::section_3_5_1_filtering_by_address_is_a_choice];
+        "Section 3.5.1.1" Should "A host has one IPv4 address; well-known ports are kept apart, parity is kept." Configurable("one address by `pooling`; parity by `preserve_parity`, off by default (RFC 7857 section 3); ports below 1024 are not given to anybody unless `port_range` has them"), [rfc6146::section_3_5_1_1_a_host_keeps_its_ipv4_address_and_ports_are_its_own];
+        "Section 3.5.1.1: none left" Should "Who gets no mapping is told that the address is unreachable." Configurable("`icmp_refusal`"), [rfc6146::section_3_5_1_1_who_gets_no_mapping_is_told];
+        "Section 3.5.2" Must "TCP sessions follow the state machine." Met(""), [rfc6146::section_3_5_2_tcp_has_its_states];
+        "Section 3.5.2: probes" May "An established session that times out is probed." NotMet("no packet is made that neither end has sent"), [];
+        "Section 3.5.2.2" Must "Simultaneous open; a SYN that is not expected is answered after six seconds." Met(""), [rfc6146::section_3_5_2_2_simultaneous_open];
+        "Section 3.5.3" Must "ICMP queries have identifiers of their own, for 60 s by default." Met("`timers.icmp`"), [rfc6146::section_3_5_3_queries_have_identifiers_of_their_own];
+        "Section 3.5.4" Must "Addresses by RFC 6052, with every prefix length." Met(""), [rfc6146::section_3_5_4_addresses_of_every_prefix_length];
+        "Section 3.7" Must "Packets are translated as RFC 7915 says." Met(""), [rfc6146::section_3_7_packets_are_translated_as_rfc_7915_says, rfc6146::section_3_7_sizes_of_links, rfc6146::section_3_7_a_source_route_is_refused_and_told];
+        "Section 3.8" Must "Hairpinning." Met("of errors too"), [rfc6146::section_3_8_hairpinning];
+        "Section 4" Must "The constants." Met(""), [rfc6146::section_4_constants_are_kept];
+        "Section 5.2" Must "Mappings do not depend on the remote endpoint." Met("RFC 4787, RFC 5382 and RFC 5508 hold, their tests run through a NAT64 too (`modes.rs`)"), [rfc6146::section_5_2_mapping_does_not_depend_on_the_endpoint];
+        "Section 5.3" Must "What waits is bounded." Met(""), [rfc6146::section_5_3_what_waits_is_bounded];
+        "Section 5.4" Must "Nothing loops." Met(""), [rfc6146::section_3_5_what_is_translated_at_all];
+        "(subscribers)" May "A subscriber is an IPv6 prefix, of 64 bits unless configured." Configurable("`subscribers`"), [rfc6146::a_subscriber_is_a_prefix];
+        "(configuration)" Must "What cannot work is refused." Met(""), [rfc6146::what_cannot_work_is_refused];
     }
     6333 {
         "Section 6.2" Must "IPv4 in IPv6 as RFC 2473 has it." Met("extension headers are walked over, a tunnel in a tunnel is dropped"), [rfc6333::section_6_2_packets_come_and_go_in_ipv6, rfc6333::rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_are_not];
