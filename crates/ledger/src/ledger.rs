@@ -349,7 +349,8 @@ impl Evidence for Ledger {
         let sealed = self.days.nearest_after(external, at)?;
         let after = after.into_iter().chain(sealed).min_by_key(|held| held.from);
         let beginnings = self.beginnings(external.address)?;
-        let before = if beginnings.iter().all(|begun| at < begun.from) {
+        let all_later = beginnings.iter().all(|begun| at < begun.from);
+        let before = if all_later && !self.days.is_any_behind() {
             self.days.nearest_before(external, at)?
         } else {
             self.nearest_before(external, at, &earlier)?

@@ -204,6 +204,17 @@ impl Manifest {
         self.days.get(&day).filter(|entry| !entry.behind)?.sealed()
     }
 
+    /// Whether a sealed day does not have all that is carried over to it.
+    pub(crate) fn is_behind(&self, day: Day) -> bool {
+        self.days.get(&day).is_some_and(|entry| entry.behind)
+    }
+
+    /// The first sealed day that is behind.
+    pub(crate) fn first_behind(&self) -> Option<Day> {
+        let mut days = self.days.iter();
+        days.find_map(|(day, entry)| (entry.behind && entry.is_there()).then_some(*day))
+    }
+
     /// The first sealed day from a day on.
     pub(crate) fn next_sealed(&self, from: Day) -> Option<(Day, &SegmentEntry)> {
         let mut days = self.days.range(from..);

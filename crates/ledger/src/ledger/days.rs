@@ -27,11 +27,15 @@ pub(crate) struct Days {
     manifest: Manifest,
     calendar: Calendar,
     shelf: Option<Shelf>,
+    /// The first sealed day that does not know what an earlier one was told since: sealing goes on,
+    /// or was interrupted. Of what it and later days know, earlier ones may know better.
+    behind: Option<Day>,
 }
 
 impl Days {
-    pub(crate) const fn new(manifest: Manifest, calendar: Calendar, shelf: Option<Shelf>) -> Self {
+    pub(crate) fn new(manifest: Manifest, calendar: Calendar, shelf: Option<Shelf>) -> Self {
         Self {
+            behind: manifest.first_behind(),
             manifest,
             calendar,
             shelf,
@@ -74,19 +78,25 @@ impl Days {
             return Ok(());
         };
         told.is_settled = true;
-        let mut sealed = self.manifest.sealed(self.calendar.day_of(told.known.from));
+        let sealed = self.manifest.sealed(self.calendar.day_of(told.known.from));
         let held = allocation(told.external, told.known.clone());
-        if let Some(found) = shelf.find_last(&sealed, &held)? {
-            let last = of_row(&found.segment, &found.row)?.known;
-            sealed.retain(|(day, _)| found.day < *day);
-            told.known.add(&last);
-            if last.to.is_some() {
-                return Ok(());
+        let (mut last, mut has_ended) = (None, false);
+        // Days up to the next that is behind know the same; from there on, what was known before.
+        for run in sealed.chunk_by(|_, (day, _)| !self.manifest.is_behind(*day)) {
+            if let Some(found) = shelf.find_last(run, &held)? {
+                let known = of_row(&found.segment, &found.row)?.known;
+                told.known.add(&known);
+                has_ended |= known.to.is_some();
+                last = Some(found.day);
             }
+        }
+        if has_ended {
+            return Ok(());
         }
         // The days after it were sealed without it: whoever took its ports there did not end it.
         let address = address(told.external);
-        for (day, entry) in sealed {
+        let without = sealed.iter().filter(|(day, _)| last < Some(*day));
+        for &(day, entry) in without {
             if told.known.to.is_some() {
                 break;
             }
@@ -276,10 +286,18 @@ impl Days {
 
     /// The time from which on other sealed days may know better than this one.
     fn knows_until(&self, day: Day) -> Timestamp {
+        if self.behind.is_some_and(|behind| behind <= day) {
+            return Timestamp::MIN;
+        }
         match self.manifest.next_sealed(day.next()) {
             Some(_) => self.calendar.span(day).to,
             None => Timestamp::MAX,
         }
+    }
+
+    /// Whether some sealed days do not know what earlier ones were told since.
+    pub(super) const fn is_any_behind(&self) -> bool {
+        self.behind.is_some()
     }
 
     /// The sealed days that know of `span`, and until when each knows all.

@@ -178,6 +178,8 @@ enum Chore {
     Flush,
     /// Days that ended before this step are sealed.
     Seal(i64),
+    /// The same, by a keeper that is killed after so many changes of what is on the disk.
+    Crash(i64, u64),
 }
 
 fn chore() -> impl Strategy<Value = Chore> {
@@ -185,6 +187,14 @@ fn chore() -> impl Strategy<Value = Chore> {
         6 => Just(Chore::Nothing),
         3 => Just(Chore::Flush),
         1 => (0..90_i64).prop_map(Chore::Seal),
+    ]
+}
+
+/// As [`chore`], by keepers that are killed at times.
+fn crashing_chore() -> impl Strategy<Value = Chore> {
+    prop_oneof![
+        9 => chore(),
+        2 => (0..90_i64, 0..40_u64).prop_map(|(step, changes)| Chore::Crash(step, changes)),
     ]
 }
 
@@ -230,6 +240,12 @@ fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) 
             Chore::Seal(step) => {
                 keeper.seal(time(*step).min(record.at)).unwrap();
             }
+            Chore::Crash(step, changes) => {
+                keeper.fail_after(*changes);
+                let _ = keeper.seal(time(*step).min(record.at));
+                drop(keeper);
+                keeper = self::keeper(dir.path());
+            }
         }
     }
     if chores.len() % 2 == 1 {
@@ -240,6 +256,102 @@ fn written(history: &[Record], chores: &[Chore]) -> (tempfile::TempDir, Ledger) 
     (dir, ledger)
 }
 
+/// What is asked: of an address, a port or all, a transport or all, from a step on for so many.
+type Question = (u8, Option<u16>, u8, i64, i64);
+
+fn questions() -> impl Strategy<Value = Vec<Question>> {
+    let port = prop::option::of(prop_oneof![4_090..4_180_u16, 0..12_000_u16]);
+    prop::collection::vec((0..3_u8, port, 0..4_u8, 0..90_i64, 0..12_i64), 1..20)
+}
+
+/// Whether a ledger to which all this happened answers as the list does.
+fn agrees(history: &[Record], chores: &[Chore], asked: Vec<Question>) -> Result<(), TestCaseError> {
+    let mut list = List::default();
+    for (number, record) in (0..).zip(history) {
+        list.apply(number, record);
+    }
+    let (_dir, ledger) = written(history, chores);
+    let all = list.allocations();
+    for (host, port, transport, from, lasts) in asked {
+        let transport = transport
+            .checked_sub(1)
+            .map(|t| Transport::ALL[usize::from(t)]);
+        let endpoint = External {
+            address: external(host),
+            port,
+            transport,
+        };
+        let at = time(from);
+        let span = Span::new(at, time(from + lasts));
+        let mine: Vec<_> = all
+            .iter()
+            .filter(|a| a.block.external == endpoint.address && a.block.covers(port, transport))
+            .collect();
+
+        let expected = mine
+            .iter()
+            .filter(|a| a.span().overlaps(span))
+            .map(|a| (*a).clone())
+            .collect();
+        let found = ledger.holders(endpoint, span).unwrap();
+        prop_assert!(found.is_sorted_by_key(|a| a.from));
+        prop_assert_eq!(sorted(found), sorted(expected));
+
+        let Nearest { before, after } = ledger.nearest(endpoint, at).unwrap();
+        prop_assert_eq!(
+            before.map(|a| a.span().to),
+            mine.iter()
+                .map(|a| a.span().to)
+                .filter(|to| *to <= at)
+                .max()
+        );
+        prop_assert_eq!(
+            after.map(|a| a.from),
+            mine.iter().map(|a| a.from).filter(|from| at < *from).min()
+        );
+
+        for subscriber in all.iter().map(|a| &a.block.subscriber).take(3) {
+            let expected = all
+                .iter()
+                .filter(|a| a.block.subscriber == *subscriber && a.span().overlaps(span))
+                .cloned()
+                .collect();
+            prop_assert_eq!(
+                sorted(ledger.by_subscriber(subscriber, span).unwrap()),
+                sorted(expected)
+            );
+        }
+    }
+    for device in ["cgn1", "cgn2"].map(|name| Device::new(name).unwrap()) {
+        let open: Vec<_> = all
+            .iter()
+            .filter(|a| a.device == device && a.to.is_none())
+            .map(|a| (a.from, a.block.clone()))
+            .collect();
+        let resume = ledger.resume(&device, time(80)).unwrap();
+        let mut found: Vec<_> = resume
+            .map(|r| r.open)
+            .unwrap_or_default()
+            .into_iter()
+            .map(|h| (h.since, h.block))
+            .collect();
+        let mut open = open;
+        let key = |(from, block): &(Timestamp, Block)| {
+            (
+                *from,
+                block.external,
+                block.ports,
+                block.transport,
+                block.subscriber.clone(),
+            )
+        };
+        open.sort_by_key(key);
+        found.sort_by_key(key);
+        prop_assert_eq!(found, open);
+    }
+    Ok(())
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 60, ..ProptestConfig::default() })]
 
@@ -247,45 +359,18 @@ proptest! {
     fn the_ledger_says_what_the_list_says(
         history in history(),
         chores in prop::collection::vec(chore(), 0..100),
-        asked in prop::collection::vec((0..3_u8, prop::option::of(prop_oneof![4_090..4_180_u16, 0..12_000_u16]), 0..4_u8, 0..90_i64, 0..12_i64), 1..20),
+        asked in questions(),
     ) {
-        let mut list = List::default();
-        for (number, record) in (0..).zip(&history) {
-            list.apply(number, record);
-        }
-        let (_dir, ledger) = written(&history, &chores);
-        let all = list.allocations();
-        for (host, port, transport, from, lasts) in asked {
-            let transport = transport.checked_sub(1).map(|t| Transport::ALL[usize::from(t)]);
-            let endpoint = External { address: external(host), port, transport };
-            let at = time(from);
-            let span = Span::new(at, time(from + lasts));
-            let mine: Vec<_> = all.iter().filter(|a| a.block.external == endpoint.address && a.block.covers(port, transport)).collect();
+        agrees(&history, &chores, asked)?;
+    }
 
-            let expected = mine.iter().filter(|a| a.span().overlaps(span)).map(|a| (*a).clone()).collect();
-            let found = ledger.holders(endpoint, span).unwrap();
-            prop_assert!(found.is_sorted_by_key(|a| a.from));
-            prop_assert_eq!(sorted(found), sorted(expected));
-
-            let Nearest { before, after } = ledger.nearest(endpoint, at).unwrap();
-            prop_assert_eq!(before.map(|a| a.span().to), mine.iter().map(|a| a.span().to).filter(|to| *to <= at).max());
-            prop_assert_eq!(after.map(|a| a.from), mine.iter().map(|a| a.from).filter(|from| at < *from).min());
-
-            for subscriber in all.iter().map(|a| &a.block.subscriber).take(3) {
-                let expected = all.iter().filter(|a| a.block.subscriber == *subscriber && a.span().overlaps(span)).cloned().collect();
-                prop_assert_eq!(sorted(ledger.by_subscriber(subscriber, span).unwrap()), sorted(expected));
-            }
-        }
-        for device in ["cgn1", "cgn2"].map(|name| Device::new(name).unwrap()) {
-            let open: Vec<_> = all.iter().filter(|a| a.device == device && a.to.is_none()).map(|a| (a.from, a.block.clone())).collect();
-            let resume = ledger.resume(&device, time(80)).unwrap();
-            let mut found: Vec<_> = resume.map(|r| r.open).unwrap_or_default().into_iter().map(|h| (h.since, h.block)).collect();
-            let mut open = open;
-            let key = |(from, block): &(Timestamp, Block)| (*from, block.external, block.ports, block.transport, block.subscriber.clone());
-            open.sort_by_key(key);
-            found.sort_by_key(key);
-            prop_assert_eq!(found, open);
-        }
+    #[test]
+    fn the_ledger_says_it_whenever_sealing_is_killed(
+        history in history(),
+        chores in prop::collection::vec(crashing_chore(), 0..100),
+        asked in questions(),
+    ) {
+        agrees(&history, &chores, asked)?;
     }
 }
 
