@@ -24,6 +24,7 @@ mod holders;
 mod inward;
 mod outward;
 mod read;
+mod rules;
 mod tell;
 
 pub use config::{Carriage, Customers, FollowedLimits, Refusals, RelayConfig, RelayConfigError};

@@ -1,7 +1,7 @@
 //! The binding table of a lwAFTR (RFC 7596 §6.1).
 
 use std::{
-    collections::HashMap,
+    collections::{BTreeMap, HashMap},
     net::{Ipv4Addr, Ipv6Addr},
 };
 
@@ -19,11 +19,15 @@ type Table<K, V> = HashMap<K, V, FixedState>;
 pub(super) struct Bindings {
     list: Vec<Entry>,
     by_address: Table<u32, Shared>,
-    /// Where all who share an address do so by PSIDs of one length.
-    by_psid: Table<(u32, u16), u32>,
+    /// The B4s of those who share an address by PSIDs, one after the other: the way in ends here
+    /// with a single read. [`NOBODY`] where a PSID is not bound.
+    by_psid: Vec<u128>,
     /// The first of each B4, which leads to its others.
     by_b4: Table<u128, u32>,
 }
+
+/// The unspecified address, at which no B4 is.
+const NOBODY: u128 = 0;
 
 #[derive(Debug)]
 struct Entry {
@@ -38,8 +42,9 @@ struct Entry {
 #[derive(Debug)]
 enum Shared {
     /// It is one customer's.
-    Whole(u32),
-    ByPsid(PortParameters),
+    Whole(Ipv6Addr),
+    /// All by PSIDs of one length: these places in `by_psid`, from here on.
+    ByPsid(PortParameters, u32),
     /// In any other way: these are asked in turn.
     Otherwise(Vec<u32>),
 }
@@ -47,7 +52,7 @@ enum Shared {
 impl Bindings {
     pub(super) fn new(bindings: Vec<SoftwireBinding>) -> Result<Self, RelayConfigError> {
         let mut table = Self::default();
-        let mut of_address: Table<u32, Vec<u32>> = Table::default();
+        let mut of_address: BTreeMap<u32, Vec<u32>> = BTreeMap::new();
         for (binding, number) in bindings.into_iter().zip(0..) {
             let bits = binding.ipv4.to_bits();
             of_address.entry(bits).or_default().push(number);
@@ -66,19 +71,18 @@ impl Bindings {
         Ok(table)
     }
 
-    pub(super) fn is_empty(&self) -> bool {
+    pub(super) const fn is_empty(&self) -> bool {
         self.list.is_empty()
     }
 
     #[inline]
     pub(super) fn find(&self, address: Ipv4Addr, port: Option<u16>) -> Option<Ipv6Addr> {
-        let bits = address.to_bits();
-        let entry = match self.by_address.get(&bits)? {
-            Shared::Whole(number) => self.list.get(*number as usize),
-            Shared::ByPsid(parameters) => {
-                let psid = parameters.psid_of(port?)?;
-                let number = self.by_psid.get(&(bits, psid))?;
-                self.list.get(*number as usize)
+        match self.by_address.get(&address.to_bits())? {
+            Shared::Whole(b4) => Some(*b4),
+            Shared::ByPsid(parameters, first) => {
+                let place = *first as usize + usize::from(parameters.psid_of(port?)?);
+                let b4 = *self.by_psid.get(place)?;
+                (b4 != NOBODY).then(|| Ipv6Addr::from_bits(b4))
             }
             Shared::Otherwise(numbers) => {
                 let port = port?;
@@ -86,9 +90,9 @@ impl Bindings {
                     .iter()
                     .filter_map(|&number| self.list.get(number as usize))
                     .find(|entry| entry.ports.contains(port))
+                    .map(|entry| entry.b4)
             }
-        };
-        entry.map(|entry| entry.b4)
+        }
     }
 
     pub(super) fn cover(&self, address: Ipv4Addr) -> bool {
@@ -130,29 +134,28 @@ impl Bindings {
         if let [only] = holders[..]
             && only.ports.ranges().eq([PortRange::ALL])
         {
-            return Ok(numbers
-                .first()
-                .map_or(Shared::Otherwise(Vec::new()), |&only| Shared::Whole(only)));
+            return Ok(Shared::Whole(only.b4));
         }
-        let parameters = |entry: &Entry| match entry.ports {
-            PortSet::Psid(parameters, psid) => Some((parameters, psid)),
-            _ => None,
-        };
-        let psids: Option<Vec<_>> = holders.iter().map(|entry| parameters(entry)).collect();
-        if let Some(psids) = psids
-            && let Some(&(parameters, _)) = psids.first()
-            && psids.iter().all(|&(others, _)| others == parameters)
-        {
-            for (&number, (_, psid)) in numbers.iter().zip(psids) {
-                if self.by_psid.insert((address, psid), number).is_some() {
-                    let first = parameters.ranges(psid).next();
-                    return Err(RelayConfigError::TwoHolders {
-                        address: address.into(),
-                        port: first.map_or(0, |range| range.first()),
-                    });
+        if let Some(parameters) = by_psids(&holders) {
+            let first = self.by_psid.len();
+            let count = parameters.sharing_ratio() as usize;
+            let mut places = vec![NOBODY; count];
+            for entry in &holders {
+                let PortSet::Psid(_, psid) = entry.ports else {
+                    continue;
+                };
+                let Some(place) = places.get_mut(usize::from(psid)) else {
+                    continue;
+                };
+                if *place != NOBODY {
+                    let port = parameters.ranges(psid).next();
+                    return Err(two_holders(address, port));
                 }
+                *place = entry.b4.to_bits();
             }
-            return Ok(Shared::ByPsid(parameters));
+            self.by_psid.extend(places);
+            let first = u32::try_from(first).unwrap_or(u32::MAX);
+            return Ok(Shared::ByPsid(parameters, first));
         }
         let mut ranges: Vec<PortRange> = holders
             .iter()
@@ -163,11 +166,30 @@ impl Bindings {
             .windows(2)
             .find(|two| two[1].first() <= two[0].last())
         {
-            Some(two) => Err(RelayConfigError::TwoHolders {
-                address: address.into(),
-                port: two[1].first(),
-            }),
+            Some(two) => Err(two_holders(address, Some(two[1]))),
             None => Ok(Shared::Otherwise(numbers)),
         }
+    }
+}
+
+/// Places that may be empty for each that is not. Few bindings of long PSIDs are asked in turn.
+const SPARSE: usize = 256;
+
+/// The lengths by which all of these have their ports, where they are the same.
+fn by_psids(holders: &[&Entry]) -> Option<PortParameters> {
+    let parameters = |entry: &&Entry| match entry.ports {
+        PortSet::Psid(parameters, _) => Some(parameters),
+        _ => None,
+    };
+    let first = holders.first().and_then(parameters)?;
+    let is_dense = first.sharing_ratio() as usize <= SPARSE * holders.len();
+    let is_same = holders.iter().all(|entry| parameters(entry) == Some(first));
+    (is_dense && is_same).then_some(first)
+}
+
+fn two_holders(address: u32, range: Option<PortRange>) -> RelayConfigError {
+    RelayConfigError::TwoHolders {
+        address: address.into(),
+        port: range.map_or(0, |range| range.first()),
     }
 }

@@ -5,9 +5,11 @@ use std::{
     net::{Ipv4Addr, Ipv6Addr},
 };
 
-use portledger_model::{CustomerEdge, MapRule, PortSet, SoftwireBinding};
+use portledger_model::{MapRule, PortSet, SoftwireBinding};
 
-use super::{Carriage, Customers, RelayConfig, RelayConfigError, bindings::Bindings};
+use super::{
+    Carriage, Customers, RelayConfig, RelayConfigError, bindings::Bindings, rules::Compiled,
+};
 use crate::DropReason;
 
 /// Who has which address and ports: by rules (RFC 7597 §5), and one by one. A port has one holder:
@@ -20,25 +22,13 @@ pub(super) struct Holders {
     /// Bindings, and rules with a PSID of their own, which are for one customer each (RFC 7597
     /// §5.2).
     bindings: Bindings,
-    /// Whether an IPv6 address holds a whole IPv4 address (RFC 7599 §6, erratum 5225).
-    is_translated: bool,
-}
-
-/// A rule, with its prefixes as masks.
-#[derive(Debug)]
-struct Compiled {
-    network: u32,
-    mask: u32,
-    ipv6_network: u128,
-    ipv6_mask: u128,
-    rule: MapRule,
 }
 
 impl Holders {
     pub(super) fn new(config: &RelayConfig) -> Result<Self, RelayConfigError> {
         let is_translated = matches!(config.carriage, Carriage::Translated { .. });
         let (rules, bindings) = match &config.customers {
-            Customers::Rules(rules) => (compiled(rules)?, told(rules)),
+            Customers::Rules(rules) => (compiled(rules, is_translated)?, told(rules)),
             Customers::Bindings(bindings) => (Vec::new(), bindings.clone()),
         };
         if rules.is_empty() && bindings.is_empty() {
@@ -47,7 +37,6 @@ impl Holders {
         Ok(Self {
             rules,
             bindings: Bindings::new(bindings)?,
-            is_translated,
         })
     }
 
@@ -60,14 +49,7 @@ impl Holders {
         {
             return Some(end);
         }
-        let rule = &self.rule_of(address)?.rule;
-        let edge = match port {
-            Some(port) => rule.of_port(address, port)?,
-            None => rule
-                .of_psid(address, 0)
-                .filter(|edge| edge.psid.is_none())?,
-        };
-        Some(self.end_of(&edge, address))
+        self.rule_of(address)?.find(address.to_bits(), port)
     }
 
     /// Whether the customer at `end` may send from `source` and `port`; without a port, only one
@@ -109,10 +91,9 @@ impl Holders {
         {
             return Ok(address);
         }
-        let edge = self.edge_of(end).ok_or(DropReason::UnknownSoftwire)?;
-        let network = edge.ipv4.network().to_bits();
-        let host = (end.to_bits() >> 16) as u32 & edge.ipv4.hostmask().to_bits();
-        Ok(Ipv4Addr::from_bits(network | host))
+        self.rule_at(end)
+            .map(|rule| rule.address_of(end))
+            .ok_or(DropReason::UnknownSoftwire)
     }
 
     /// What is wrong with a packet from `end` that says it is from `source`, if its port is not
@@ -122,68 +103,48 @@ impl Holders {
         if let Some(offence) = self.bindings.offence(end, source) {
             return offence;
         }
-        let Some(edge) = self.edge_of(end) else {
+        let Some(edge) = self.rule_at(end).and_then(|rule| rule.rule.of_ipv6(end)) else {
             return DropReason::UnknownSoftwire;
         };
         if !edge.ipv4.contains(&source) {
             return DropReason::SoftwireSource;
         }
-        // The whole address is the customer edge's one: no other subnet, no other interface.
-        if self.end_of(&edge, source) != end {
-            return DropReason::SoftwireAddress;
-        }
         // A longer match may have given the address to others.
-        match self.rule_of(source).and_then(|rule| rule.rule.of_ipv6(end)) {
-            Some(same) if same == edge => DropReason::SoftwirePort,
-            _ => DropReason::SoftwireSource,
+        let Some(rule) = self.rule_of(source).filter(|rule| rule.contains(end)) else {
+            return DropReason::SoftwireSource;
+        };
+        // The whole address is the customer edge's one: no other subnet, no other interface.
+        let port = rule.rule.ports(&edge).ranges().next();
+        let own = rule.find(source.to_bits(), port.map(|range| range.first()));
+        if own == Some(end) {
+            DropReason::SoftwirePort
+        } else {
+            DropReason::SoftwireAddress
         }
-    }
-
-    /// The IPv6 address of a customer edge, for packets from or to this IPv4 address.
-    #[inline]
-    fn end_of(&self, edge: &CustomerEdge, address: Ipv4Addr) -> Ipv6Addr {
-        let end = edge.map_address();
-        if !self.is_translated || edge.ipv4.prefix_len() == 32 {
-            return end;
-        }
-        // RFC 7599 §6, erratum 5225: all of it, so that it comes out again.
-        let host = address.to_bits() & edge.ipv4.hostmask().to_bits();
-        let behind = (u128::from(host) << 16) & edge.prefix.hostmask().to_bits();
-        Ipv6Addr::from_bits(end.to_bits() | behind)
     }
 
     #[inline]
     fn rule_of(&self, address: Ipv4Addr) -> Option<&Compiled> {
         let bits = address.to_bits();
-        self.rules
-            .iter()
-            .find(|rule| bits & rule.mask == rule.network)
+        self.rules.iter().find(|rule| rule.covers(bits))
     }
 
-    /// Who is at `end`, by the longest match of an IPv6 prefix (RFC 7597 §8.1).
-    fn edge_of(&self, end: Ipv6Addr) -> Option<CustomerEdge> {
-        let bits = end.to_bits();
+    /// The rule of whoever is at `end`, by the longest match of an IPv6 prefix (RFC 7597 §8.1).
+    #[inline]
+    fn rule_at(&self, end: Ipv6Addr) -> Option<&Compiled> {
         self.rules
             .iter()
-            .filter(|rule| bits & rule.ipv6_mask == rule.ipv6_network)
-            .max_by_key(|rule| rule.ipv6_mask)?
-            .rule
-            .of_ipv6(end)
+            .filter(|rule| rule.contains(end))
+            .max_by_key(|rule| rule.ipv6_mask)
     }
 }
 
 /// The rules that are for many customers.
-fn compiled(rules: &[MapRule]) -> Result<Vec<Compiled>, RelayConfigError> {
+fn compiled(rules: &[MapRule], is_translated: bool) -> Result<Vec<Compiled>, RelayConfigError> {
     let mut compiled: Vec<Compiled> = rules
         .iter()
         .filter(|rule| rule.told_psid().is_none())
-        .map(|&rule| Compiled {
-            network: rule.ipv4().network().to_bits(),
-            mask: rule.ipv4().netmask().to_bits(),
-            ipv6_network: rule.ipv6().network().to_bits(),
-            ipv6_mask: rule.ipv6().netmask().to_bits(),
-            rule,
-        })
+        .map(|&rule| Compiled::new(rule, is_translated))
         .collect();
     compiled.sort_by_key(|rule| (Reverse(rule.mask), rule.network));
     for two in compiled.windows(2) {
