@@ -6,6 +6,7 @@ use std::{
 };
 
 use ipnet::IpNet;
+use portledger_model::Internal;
 use thiserror::Error;
 
 /// An internal address or prefix: an IPv4 address, or what an IPv6 customer was delegated.
@@ -43,6 +44,11 @@ impl Prefix {
         IpNet::new(address, length)
             .ok()
             .map(|net| Self(net.trunc()))
+    }
+
+    /// Whether some address is in both: one is inside the other then.
+    pub fn overlaps(&self, other: Self) -> bool {
+        self.contains(other.address()) || other.contains(self.address())
     }
 
     /// Its first address: personal data.
@@ -96,6 +102,15 @@ impl Prefix {
 
     fn of(net: IpNet) -> Option<Self> {
         (net.trunc() == net).then_some(Self(net))
+    }
+}
+
+/// The addresses that a subscriber is known by.
+impl From<Internal> for Prefix {
+    fn from(internal: Internal) -> Self {
+        let address = internal.network();
+        // A subscriber's length is one that its address can have.
+        Self::around(address, internal.length()).unwrap_or_else(|| Self(address.into()))
     }
 }
 

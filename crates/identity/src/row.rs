@@ -9,6 +9,8 @@
 //!
 //! Lengths: of an id and a value 2 bytes (low end first), of a name and the count 1 byte.
 
+use std::net::IpAddr;
+
 use portledger_model::{Realm, Timestamp};
 
 use crate::{Customer, Interval, Prefix};
@@ -33,6 +35,27 @@ pub(crate) fn bound(group: &[u8], from: Timestamp) -> Vec<u8> {
     let mut out = group.to_vec();
     write_time(&mut out, from);
     out
+}
+
+/// What the rows of all prefixes inside `outer` do not come before, and what they all come before.
+/// Between the two are rows of other prefixes that begin with the same address.
+pub(crate) fn inside(realm: &Realm, outer: &Prefix) -> (Vec<u8>, Vec<u8>) {
+    let mut first = group(realm, outer);
+    // The length is the last byte.
+    first.pop();
+    let mut bound = first.clone();
+    let address = match outer.address() {
+        IpAddr::V4(_) => 4,
+        IpAddr::V6(_) => 16,
+    };
+    let start = bound.len().saturating_sub(address);
+    for (place, byte) in bound.iter_mut().skip(start).enumerate() {
+        let of_prefix = usize::from(outer.length()).saturating_sub(8 * place);
+        *byte |= u8::MAX.checked_shr(of_prefix as u32).unwrap_or(0);
+    }
+    // More bits than any prefix has.
+    bound.push(u8::MAX);
+    (first, bound)
 }
 
 pub(crate) fn encode(interval: &Interval) -> Vec<u8> {
@@ -61,6 +84,12 @@ pub(crate) fn split(row: &[u8]) -> Option<(&[u8], &[u8])> {
     };
     // The zero, the family, the address, the length, the time.
     row.split_at_checked(realm + 1 + 1 + address + 1 + 8)
+}
+
+/// When the row's interval begins.
+pub(crate) fn start(row: &[u8]) -> Option<Timestamp> {
+    let (key, _) = split(row)?;
+    Some(read_time(key.get(key.len().checked_sub(8)?..)?)?.0)
 }
 
 /// When the row's interval ends; [`Timestamp::MAX`] while it lasts.
@@ -124,7 +153,6 @@ fn read_long(bytes: &[u8]) -> Option<(&str, &[u8])> {
 pub(crate) mod tests {
     use super::*;
     use proptest::{collection::btree_map, prelude::*};
-    use std::net::IpAddr;
 
     pub(crate) fn intervals() -> impl Strategy<Value = Interval> {
         let realm = prop_oneof![Just("a"), Just("ab"), Just("default")];

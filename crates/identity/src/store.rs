@@ -102,9 +102,11 @@ impl Store {
         })
     }
 
-    /// All intervals of prefixes that hold the subscriber's address and that overlap `span`, by
-    /// their beginning. A longer prefix hides no shorter one: where two customers are named, who
-    /// it was is ambiguous. None for an empty span.
+    /// All intervals that overlap `span` and of which a prefix holds the subscriber's address, by
+    /// their beginning. Of a subscriber who is a prefix, as of NAT64, also those of prefixes and
+    /// addresses inside it; of a softwire those that its B4's address leads to. A longer prefix
+    /// hides no shorter one: where two customers are named, who it was is ambiguous. None for an
+    /// empty span.
     ///
     /// # Errors
     /// When a file cannot be read, or a byte of what was asked for was changed.
@@ -113,11 +115,11 @@ impl Store {
             return Ok(Vec::new());
         }
         let snapshot = self.current()?;
-        let (realm, address) = (subscriber.realm(), subscriber.internal());
+        let (realm, asked) = (subscriber.realm(), subscriber.internal().into());
         let mut found = Vec::new();
         for (age, table) in snapshot.tables.iter().enumerate() {
             let mut rows = Vec::new();
-            table.find(realm, address, span, |row| rows.push(row.to_vec()))?;
+            table.find(realm, asked, span, |row| rows.push(row.to_vec()))?;
             for row in rows {
                 let newer = snapshot.tables.get(age + 1..).unwrap_or_default();
                 let key = row::split(&row).map_or(&row[..], |(key, _)| key);

@@ -249,7 +249,9 @@ impl Ledger {
         self.writer = WriterSeen::Here;
     }
 
-    /// Allocations of the subscriber that overlap `span`, by start.
+    /// Allocations that overlap `span` of those whom one asks for as `subscriber`, by start: an
+    /// IPv6 address leads to whoever holds a prefix or a softwire around it, a prefix to all that
+    /// is in it ([`Subscriber::meets`]).
     ///
     /// # Errors
     /// When a segment cannot be read.

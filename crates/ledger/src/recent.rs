@@ -52,10 +52,23 @@ impl Recent {
         covering.filter_map(|(number, record)| fragment(*number, record))
     }
 
-    /// What it knows of a subscriber, at any time.
-    pub(crate) fn of_subscriber(&self, subscriber: &Subscriber) -> impl Iterator<Item = Told> {
-        let records = self.at(self.by_subscriber.get(subscriber));
-        records.filter_map(|(number, record)| fragment(*number, record))
+    /// What it knows of those whom one asks for as `asked`, at any time.
+    pub(crate) fn of_subscriber(&self, asked: &Subscriber) -> impl Iterator<Item = Told> {
+        let mut places: Vec<u32> = if asked.internal().prefix().is_none() {
+            self.by_subscriber.get(asked).cloned().unwrap_or_default()
+        } else {
+            let meeting = self
+                .by_subscriber
+                .iter()
+                .filter(|(one, _)| one.meets(asked));
+            meeting.flat_map(|(_, places)| places).copied().collect()
+        };
+        // In the order in which they were told, whatever the map's is.
+        places.sort_unstable();
+        places.into_iter().filter_map(|place| {
+            let (number, record) = self.records.get(place as usize)?;
+            fragment(*number, record)
+        })
     }
 
     /// What began on an address.

@@ -9,8 +9,8 @@ use std::{
 };
 
 use portledger_model::{
-    Block, Device, Durability, Event, Level, Limit, PortRange, Realm, Record, Start, Subscriber,
-    Timestamp, Transport,
+    Block, Device, Durability, Event, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Record,
+    Start, Subscriber, Timestamp, Transport,
 };
 use proptest::prelude::*;
 
@@ -27,7 +27,7 @@ pub(crate) fn at(secs: i64) -> Timestamp {
 /// A block on [`EXTERNAL`].
 pub(crate) fn block(internal: &str, first: u16, last: u16) -> Block {
     Block {
-        subscriber: Subscriber::new(Realm::default(), internal.parse().unwrap()),
+        subscriber: Subscriber::of(Realm::default(), internal.parse().unwrap()),
         external: EXTERNAL,
         ports: PortRange::new(first, last).unwrap(),
         transport: None,
@@ -170,9 +170,19 @@ fn any_start() -> impl Strategy<Value = Start> {
         )
 }
 
+fn any_internal() -> impl Strategy<Value = Internal> {
+    let prefix = (any::<std::net::Ipv6Addr>(), 0..=128_u8)
+        .prop_map(|(address, length)| Ipv6Prefix::around(address, length).unwrap());
+    prop_oneof![
+        any::<std::net::IpAddr>().prop_map(Internal::from),
+        prefix.clone().prop_map(Internal::Prefix),
+        prefix.prop_map(Internal::Softwire),
+    ]
+}
+
 fn any_subscriber() -> impl Strategy<Value = Subscriber> {
-    ("[a-z._-]{1,64}", any::<std::net::IpAddr>())
-        .prop_map(|(realm, internal)| Subscriber::new(Realm::new(&realm).unwrap(), internal))
+    ("[a-z._-]{1,64}", any_internal())
+        .prop_map(|(realm, internal)| Subscriber::of(Realm::new(&realm).unwrap(), internal))
 }
 
 fn any_transport() -> impl Strategy<Value = Transport> {

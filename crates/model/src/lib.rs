@@ -27,6 +27,7 @@ mod allocation;
 mod device;
 mod event;
 mod evidence;
+mod internal;
 mod port;
 mod rule;
 mod sighting;
@@ -38,6 +39,7 @@ pub use allocation::{Allocation, Block, RecordNumber};
 pub use device::{Device, DeviceError};
 pub use event::{Durability, Event, Level, Limit, Record, Start};
 pub use evidence::{Coverage, Evidence, External, Gap, GapReason, Nearest};
+pub use internal::{Internal, InternalError, Ipv6Prefix, Ipv6PrefixError};
 pub use port::{PortRange, PortRangeError};
 pub use rule::{
     AddressRanges, CustomerEdge, DeterministicRange, DeterministicRule, DeterministicRuleError,

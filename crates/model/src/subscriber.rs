@@ -2,8 +2,10 @@
 
 use std::{fmt, net::IpAddr, sync::Arc};
 
-use serde::{Serialize, Serializer};
+use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 use thiserror::Error;
+
+use crate::{Internal, Ipv6Prefix};
 
 /// A routing realm: inside addresses mean something only together with it, since two realms may
 /// use the same private addresses. Cheap to clone.
@@ -64,31 +66,70 @@ impl Serialize for Realm {
     }
 }
 
-/// Who the NAT knows: a realm and an address inside it. Not the customer: that is an identity,
-/// kept elsewhere and known to fewer people.
+/// Who the NAT knows: a realm, and an address, an IPv6 prefix or a softwire inside it. Not the
+/// customer: that is an identity, kept elsewhere and known to fewer people.
 ///
 /// `Debug` prints no address and there is no `Display`: an address leaves only by
 /// [`Subscriber::internal`] or by the JSON of an answer.
-#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Subscriber {
     realm: Realm,
-    internal: IpAddr,
+    internal: Internal,
 }
 
 impl Subscriber {
-    /// The holder of `internal` inside `realm`.
-    pub const fn new(realm: Realm, internal: IpAddr) -> Self {
+    /// The holder of an address inside `realm`.
+    pub fn new(realm: Realm, address: IpAddr) -> Self {
+        Self::of(realm, address.into())
+    }
+
+    /// The holder of an IPv6 prefix inside `realm`, as NAT64 knows its subscribers.
+    pub const fn prefix(realm: Realm, prefix: Ipv6Prefix) -> Self {
+        Self::of(realm, Internal::Prefix(prefix))
+    }
+
+    /// The holder of a softwire inside `realm`, by its B4's address or prefix.
+    pub const fn softwire(realm: Realm, b4: Ipv6Prefix) -> Self {
+        Self::of(realm, Internal::Softwire(b4))
+    }
+
+    /// Whoever is known as `internal` inside `realm`.
+    pub const fn of(realm: Realm, internal: Internal) -> Self {
         Self { realm, internal }
     }
 
-    /// The realm in which the internal address means something.
+    /// The realm in which the rest means something.
     pub const fn realm(&self) -> &Realm {
         &self.realm
     }
 
-    /// The internal address: personal data.
-    pub const fn internal(&self) -> IpAddr {
+    /// What the NAT knows the subscriber by: personal data.
+    pub const fn internal(&self) -> Internal {
         self.internal
+    }
+
+    /// Whether both are of one realm and have an address in common, see [`Internal::meets`].
+    pub fn meets(&self, asked: &Self) -> bool {
+        self.internal.meets(asked.internal) && self.realm == asked.realm
+    }
+}
+
+/// `internal` is the address or the prefix; of a softwire it is the B4's, and `kind` says so.
+impl Serialize for Subscriber {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut object = serializer.serialize_struct("Subscriber", 3)?;
+        object.serialize_field("realm", &self.realm)?;
+        match self.internal {
+            Internal::Address(address) => object.serialize_field("internal", &address)?,
+            Internal::Prefix(prefix) => object.serialize_field("internal", &prefix)?,
+            Internal::Softwire(prefix) => {
+                object.serialize_field("internal", &prefix)?;
+                object.serialize_field("kind", Internal::SOFTWIRE)?;
+                return object.end();
+            }
+        }
+        object.skip_field("kind")?;
+        object.end()
     }
 }
 
@@ -106,6 +147,26 @@ mod tests {
     fn debug_shows_no_address() {
         let subscriber = Subscriber::new(Realm::default(), "100.64.3.9".parse().unwrap());
         assert_eq!(format!("{subscriber:?}"), "Subscriber(default, redacted)");
+    }
+
+    #[test]
+    fn json_says_what_kind_a_softwire_is() {
+        let json = |internal: &str| {
+            let subscriber = Subscriber::of(Realm::default(), internal.parse().unwrap());
+            serde_json::to_string(&subscriber).unwrap()
+        };
+        assert_eq!(
+            json("100.64.3.9"),
+            r#"{"realm":"default","internal":"100.64.3.9"}"#
+        );
+        assert_eq!(
+            json("2001:db8:1:2::/64"),
+            r#"{"realm":"default","internal":"2001:db8:1:2::/64"}"#
+        );
+        assert_eq!(
+            json("softwire 2001:db8::9"),
+            r#"{"realm":"default","internal":"2001:db8::9","kind":"softwire"}"#
+        );
     }
 
     #[test]

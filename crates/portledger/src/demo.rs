@@ -222,7 +222,7 @@ fn trace_back(ledger: &Ledger, seen: Seen, log_bytes: u64) -> Result<Story, Fail
         {
             let is_right = answer
                 .subscriber()
-                .is_some_and(|who| who.internal() == *client);
+                .is_some_and(|who| who.internal() == (*client).into());
             if is_right {
                 right += 1
             } else {

@@ -12,8 +12,8 @@ use std::{fs, net::Ipv4Addr, path::Path, time::Duration};
 use portledger_dataplane::{capture::IpPacket, replay::Replay, start::Declared};
 use portledger_ledger::{Keeper, Ledger, Options as LedgerOptions, Writer};
 use portledger_model::{
-    Destination, Device, Durability, Evidence as _, External, Moment, PortRange, Sighting, Source,
-    Span, Timestamp, Transport, Zone,
+    Destination, Device, Durability, Evidence as _, External, Internal, Moment, PortRange,
+    Sighting, Source, Span, Timestamp, Transport, Zone,
 };
 use portledger_nat::{Config, Nat, Side};
 use portledger_ports::{Config as PortsConfig, Limits, MIN_GUARD_TIME, Pool};
@@ -215,7 +215,7 @@ impl Day {
             let names_them = answer
                 .allocations
                 .iter()
-                .any(|held| held.block.subscriber.internal() == seen.who);
+                .any(|held| held.block.subscriber.internal() == Internal::Address(seen.who));
             assert!(
                 names_them,
                 "sighting {line}: {:?} does not name who it was",

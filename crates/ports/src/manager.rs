@@ -462,7 +462,10 @@ impl Ports {
     }
 
     fn subscriber(&self, inside: Inside) -> Subscriber {
-        Subscriber::new(self.realm(inside), inside.address)
+        let internal = self.config.subscribers.internal(inside.address);
+        // Of another family's address no packet is taken.
+        let internal = internal.unwrap_or_else(|| inside.address.into());
+        Subscriber::of(self.realm(inside), internal)
     }
 
     fn block(&self, index: BlockIndex, holder: SubscriberIndex) -> Option<Block> {

@@ -8,7 +8,7 @@ use std::{
     time::Duration,
 };
 
-use portledger_model::{Limit, Timestamp};
+use portledger_model::{Internal, Ipv6Prefix, Limit, Timestamp};
 
 use crate::BlockIndex;
 
@@ -48,11 +48,20 @@ impl SubscriberKind {
     /// The first address of the prefix that `address` is in, for this kind; `None` where the
     /// family is another's.
     pub fn subscriber(self, address: IpAddr) -> Option<IpAddr> {
+        self.internal(address).map(Internal::network)
+    }
+
+    /// What the subscriber is known by to whom `address` belongs, for this kind; `None` where the
+    /// family is another's.
+    pub fn internal(self, address: IpAddr) -> Option<Internal> {
+        let prefix = |address, length| Ipv6Prefix::around(address, length).ok();
         match (self, address) {
-            (Self::Address, IpAddr::V4(_)) => Some(address),
-            (Self::Prefix(length) | Self::Softwire(length), IpAddr::V6(address)) => {
-                let net = ipnet::Ipv6Net::new(address, length).ok()?;
-                Some(net.network().into())
+            (Self::Address, IpAddr::V4(address)) => Some(Internal::Address(address)),
+            (Self::Prefix(length), IpAddr::V6(address)) => {
+                prefix(address, length).map(Internal::Prefix)
+            }
+            (Self::Softwire(length), IpAddr::V6(address)) => {
+                prefix(address, length).map(Internal::Softwire)
             }
             _ => None,
         }

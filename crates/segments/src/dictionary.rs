@@ -1,14 +1,8 @@
 //! The subscribers and devices of a segment by number.
 
-use std::{
-    cmp::Ordering,
-    collections::BTreeMap,
-    io::Write as _,
-    net::{IpAddr, Ipv4Addr},
-    sync::OnceLock,
-};
+use std::{cmp::Ordering, collections::BTreeMap, io::Write as _, net::Ipv4Addr, sync::OnceLock};
 
-use portledger_model::{Device, Realm, Subscriber};
+use portledger_model::{Device, Internal, Realm, Subscriber};
 
 use crate::{DeviceNumber, Error, SubscriberNumber};
 
@@ -31,7 +25,7 @@ impl PartialEq for Dictionary {
 impl Eq for Dictionary {}
 
 impl Dictionary {
-    /// Numbers subscribers by realm, then by internal address as a text (the order of the file,
+    /// Numbers subscribers by realm, then by what they are known by as a text (the order of the file,
     /// in which any reader finds them); devices by name. Doubles are dropped.
     ///
     /// # Errors
@@ -156,7 +150,12 @@ fn in_file_order<'a>(
         .enumerate()
         .map(|(place, subscriber)| {
             let rank = rank.of(subscriber.realm(), &ranks);
-            (rank, Internal::new(subscriber).start(), place, *subscriber)
+            (
+                rank,
+                InternalText::new(subscriber).start(),
+                place,
+                *subscriber,
+            )
         })
         .collect();
     // A stable sort: dictionaries that are put together are in order one by one, which it sees.
@@ -166,7 +165,9 @@ fn in_file_order<'a>(
             if *a_start as u8 == 0 {
                 return Ordering::Equal;
             }
-            Internal::new(a).as_str().cmp(Internal::new(b).as_str())
+            InternalText::new(a)
+                .as_str()
+                .cmp(InternalText::new(b).as_str())
         })
     });
     keyed
@@ -208,26 +209,25 @@ impl<'a> Remembered<'a> {
     }
 }
 
-/// An internal address as the text that the file keeps, without an allocation: a million are
-/// sorted by it.
+/// What a subscriber is known by, as the text that the file keeps, without an allocation: a
+/// million are sorted by it.
 #[derive(Clone, Copy)]
-pub(crate) struct Internal {
+pub(crate) struct InternalText {
     bytes: [u8; Self::LONGEST],
     length: u8,
 }
 
-impl Internal {
-    /// An IPv6 address that ends in an IPv4 address.
-    const LONGEST: usize = 45;
+impl InternalText {
+    const LONGEST: usize = Internal::LONGEST;
 
     pub(crate) fn new(subscriber: &Subscriber) -> Self {
         let mut bytes = [0; Self::LONGEST];
         let length = match subscriber.internal() {
-            IpAddr::V4(address) => write_v4(address, &mut bytes),
-            IpAddr::V6(address) => {
+            Internal::Address(address) => write_v4(address, &mut bytes),
+            other => {
                 let mut rest = &mut bytes[..];
-                // Every address fits, so that nothing can fail here.
-                let _ = write!(rest, "{address}");
+                // Every text fits, so that nothing can fail here.
+                let _ = write!(rest, "{other}");
                 Self::LONGEST - rest.len()
             }
         };
@@ -251,7 +251,7 @@ impl Internal {
 
 /// Writes an address without the machinery of `fmt`, which takes ten times as long. Returns how
 /// many bytes it has.
-fn write_v4(address: Ipv4Addr, bytes: &mut [u8; Internal::LONGEST]) -> usize {
+fn write_v4(address: Ipv4Addr, bytes: &mut [u8; InternalText::LONGEST]) -> usize {
     let mut length = 0;
     for octet in address.octets() {
         if octet >= 100 {
@@ -275,14 +275,16 @@ fn write_v4(address: Ipv4Addr, bytes: &mut [u8; Internal::LONGEST]) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portledger_model::Ipv6Prefix;
     use proptest::prelude::*;
+    use std::net::{IpAddr, Ipv6Addr};
 
     fn any_subscriber() -> impl Strategy<Value = Subscriber> {
         let realm = prop::sample::select(&["default", "vrf-1", "vrf-10", "a"][..]);
         let near = (0..8_u32).prop_map(|n| IpAddr::from(Ipv4Addr::from_bits(0x6440_0008 + n)));
         // Texts that are alike beyond their first 16 bytes.
         let long = (0..40_u128).prop_map(|n| {
-            IpAddr::from(std::net::Ipv6Addr::from_bits(
+            IpAddr::from(Ipv6Addr::from_bits(
                 0x2001_0db8_1111_2222_3333_4444_5555_0000 + n,
             ))
         });
@@ -290,8 +292,17 @@ mod tests {
         let mapped = any::<u32>()
             .prop_map(|n| Ipv4Addr::from_bits(n).to_ipv6_mapped())
             .prop_map(IpAddr::from);
-        (realm, prop_oneof![near, long, anywhere, mapped])
-            .prop_map(|(realm, internal)| Subscriber::new(Realm::new(realm).unwrap(), internal))
+        let address = prop_oneof![near, long, anywhere, mapped].prop_map(Internal::from);
+        let prefix = (0..4_u128, 40..=128_u8).prop_map(|(n, length)| {
+            let address = Ipv6Addr::from_bits((0x2001_0db8 << 96) + (n << 64) + n);
+            Ipv6Prefix::around(address, length).unwrap()
+        });
+        let prefix = (prefix, any::<bool>()).prop_map(|(prefix, softwire)| match softwire {
+            true => Internal::Softwire(prefix),
+            false => Internal::Prefix(prefix),
+        });
+        (realm, prop_oneof![2 => address, 1 => prefix])
+            .prop_map(|(realm, internal)| Subscriber::of(Realm::new(realm).unwrap(), internal))
     }
 
     proptest! {
@@ -311,7 +322,7 @@ mod tests {
     }
 
     fn subscriber(internal: &str) -> Subscriber {
-        Subscriber::new(Realm::default(), internal.parse().unwrap())
+        Subscriber::of(Realm::default(), internal.parse().unwrap())
     }
 
     #[test]
@@ -330,13 +341,15 @@ mod tests {
     }
 
     #[test]
-    fn every_address_fits_its_text() {
+    fn every_text_fits() {
         for text in [
             "1111:2222:3333:4444:5555:6666:7777:8888",
             "::ffff:255.255.255.255",
             "255.255.255.255",
+            "1111:2222:3333:4444:5555:6666:7777:8888/127",
+            "softwire 1111:2222:3333:4444:5555:6666:7777:8888/127",
         ] {
-            assert_eq!(Internal::new(&subscriber(text)).as_str(), text);
+            assert_eq!(InternalText::new(&subscriber(text)).as_str(), text);
         }
     }
 

@@ -1,18 +1,15 @@
 //! All subscribers of a segment by number, in little memory.
 
-use std::{
-    fmt,
-    net::{IpAddr, Ipv4Addr},
-};
+use std::{fmt, net::Ipv4Addr};
 
-use portledger_model::{Realm, Subscriber};
+use portledger_model::{Internal, Realm, Subscriber};
 
 use crate::{
     SubscriberNumber,
     format::{Malformed, thrift::Parsed},
 };
 
-/// All subscribers of a segment by number: 4 bytes each where all have IPv4 addresses, else 17.
+/// All subscribers of a segment by number: 4 bytes each where all have IPv4 addresses, else 18.
 ///
 /// Who answers a million questions looks numbers up here. A [`Subscriber`] takes ten times the
 /// memory, and is made of those that are to be named.
@@ -26,7 +23,7 @@ pub struct Subscribers {
 #[derive(Clone, PartialEq, Eq)]
 enum Internals {
     V4(Vec<Ipv4Addr>),
-    Any(Vec<IpAddr>),
+    Any(Vec<Internal>),
 }
 
 impl Default for Internals {
@@ -52,7 +49,7 @@ impl Subscribers {
     /// The subscriber of that number.
     pub fn get(&self, number: SubscriberNumber) -> Option<Subscriber> {
         let internal = self.internal(number)?;
-        Some(Subscriber::new(self.realm(number)?.clone(), internal))
+        Some(Subscriber::of(self.realm(number)?.clone(), internal))
     }
 
     /// The realm of the subscriber of that number.
@@ -65,11 +62,11 @@ impl Subscribers {
         Some(realm)
     }
 
-    /// The internal address of the subscriber of that number: personal data.
+    /// What the NAT knows the subscriber of that number by: personal data.
     #[inline]
-    pub fn internal(&self, SubscriberNumber(number): SubscriberNumber) -> Option<IpAddr> {
+    pub fn internal(&self, SubscriberNumber(number): SubscriberNumber) -> Option<Internal> {
         match &self.internals {
-            Internals::V4(all) => all.get(number as usize).copied().map(IpAddr::V4),
+            Internals::V4(all) => all.get(number as usize).copied().map(Internal::Address),
             Internals::Any(all) => all.get(number as usize).copied(),
         }
     }
@@ -84,7 +81,7 @@ impl Subscribers {
             .flat_map(|((first, realm), end)| {
                 let internals =
                     (*first..end).filter_map(|number| self.internal(SubscriberNumber(number)));
-                internals.map(|internal| Subscriber::new(realm.clone(), internal))
+                internals.map(|internal| Subscriber::of(realm.clone(), internal))
             })
     }
 
@@ -108,29 +105,29 @@ impl Subscribers {
         Ok(())
     }
 
-    /// Adds the subscriber of an internal address.
+    /// Adds the subscriber who is known so.
     #[inline]
-    pub(crate) fn push(&mut self, internal: IpAddr) {
+    pub(crate) fn push(&mut self, internal: Internal) {
         match (&mut self.internals, internal) {
-            (Internals::V4(all), IpAddr::V4(internal)) => all.push(internal),
+            (Internals::V4(all), Internal::Address(internal)) => all.push(internal),
             (Internals::Any(all), internal) => all.push(internal),
             (Internals::V4(_), internal) => self.push_first(internal),
         }
     }
 
-    /// Adds the first that is not of IPv4.
+    /// Adds the first that is no IPv4 address.
     #[cold]
-    fn push_first(&mut self, internal: IpAddr) {
+    fn push_first(&mut self, internal: Internal) {
         if let Internals::V4(all) = &self.internals {
             let mut any = Vec::with_capacity(all.capacity());
-            any.extend(all.iter().copied().map(IpAddr::V4));
+            any.extend(all.iter().copied().map(Internal::Address));
             any.push(internal);
             self.internals = Internals::Any(any);
         }
     }
 }
 
-const NEITHER: Malformed = Malformed("not a realm and an address");
+const NEITHER: Malformed = Malformed("not a realm and what a subscriber is known by");
 
 /// Subscribers are not shown.
 impl fmt::Debug for Subscribers {
@@ -141,7 +138,7 @@ impl fmt::Debug for Subscribers {
     }
 }
 
-/// Reads addresses that are sorted as texts: what a text shares with the one before it is not read
+/// Reads what subscribers are known by, sorted as texts: what a text shares with the one before it is not read
 /// again, which is most of it.
 pub(crate) struct Parser {
     /// The last text, as far as it goes.
@@ -152,8 +149,8 @@ pub(crate) struct Parser {
     sound: usize,
 }
 
-/// The longest text of an address: of IPv6 that ends in an IPv4 address.
-const LONGEST: usize = 45;
+/// The longest text.
+const LONGEST: usize = Internal::LONGEST;
 /// The longest text of an IPv4 address.
 const LONGEST_V4: usize = 15;
 
@@ -207,15 +204,15 @@ impl Default for Parser {
 }
 
 impl Parser {
-    /// The address of the text that shares its first `shared` bytes with the one before, and goes
+    /// What is meant by the text that shares its first `shared` bytes with the one before, and goes
     /// on with `adds`.
     #[inline]
-    pub(crate) fn read(&mut self, shared: usize, adds: &[u8]) -> Parsed<IpAddr> {
+    pub(crate) fn read(&mut self, shared: usize, adds: &[u8]) -> Parsed<Internal> {
         let length = shared + adds.len();
         let end = self.text.get_mut(shared..length).ok_or(NEITHER)?;
         end.iter_mut().zip(adds).for_each(|(to, &from)| *to = from);
         if let Some(internal) = self.v4(shared, adds) {
-            return Ok(internal.into());
+            return Ok(Internal::Address(internal));
         }
         let text = self.text.get(..length);
         let text = text.and_then(|text| str::from_utf8(text).ok());
@@ -242,6 +239,7 @@ impl Parser {
 mod tests {
     use std::net::Ipv6Addr;
 
+    use portledger_model::Ipv6Prefix;
     use proptest::prelude::*;
 
     use super::*;
@@ -255,6 +253,18 @@ mod tests {
             (0..3_u32, 0..600_u32).prop_map(|(a, b)| Ipv4Addr::from_bits(a << 24 | b).to_string()),
             any::<Ipv4Addr>().prop_map(|address| address.to_string()),
             any::<Ipv6Addr>().prop_map(|address| address.to_string()),
+            (any::<Ipv6Addr>(), 0..=128_u8, any::<bool>()).prop_map(
+                |(address, length, softwire)| {
+                    let prefix = Ipv6Prefix::around(address, length).unwrap();
+                    let internal = if softwire {
+                        Internal::Softwire(prefix)
+                    } else {
+                        Internal::Prefix(prefix)
+                    };
+                    internal.to_string()
+                }
+            ),
+            "softwire[ 0-2:/]{0,8}",
             "[0-2]{1,3}(\\.[0-9]{0,3}){2,4}",
             "[0-9.:a]{0,12}",
         ]
@@ -279,13 +289,15 @@ mod tests {
     }
 
     #[test]
-    fn subscribers_of_both_families_and_several_realms_keep_their_numbers() {
+    fn subscribers_of_all_kinds_and_several_realms_keep_their_numbers() {
         let mut all = Subscribers::with_room(4);
         let said = [
             ("a", "100.64.0.1"),
             ("a", "100.64.0.2"),
             ("b", "100.64.0.2"),
             ("b", "2001:db8::1"),
+            ("b", "2001:db8:1:2::/64"),
+            ("b", "softwire 2001:db8::1"),
             ("c", "100.64.0.2"),
         ];
         for (realm, internal) in said {
@@ -295,14 +307,14 @@ mod tests {
         let expected: Vec<_> = said
             .iter()
             .map(|(realm, internal)| {
-                Subscriber::new(Realm::new(realm).unwrap(), internal.parse().unwrap())
+                Subscriber::of(Realm::new(realm).unwrap(), internal.parse().unwrap())
             })
             .collect();
         assert_eq!(all.iter().collect::<Vec<_>>(), expected);
         for (number, one) in (0..).zip(expected) {
             assert_eq!(all.get(SubscriberNumber(number)), Some(one));
         }
-        assert_eq!(all.get(SubscriberNumber(5)), None);
+        assert_eq!(all.get(SubscriberNumber(7)), None);
         assert!(all.turn_to("").is_err());
     }
 

@@ -5,7 +5,7 @@ mod support;
 
 use std::collections::HashMap;
 
-use portledger_model::{Nearest, Span, Timestamp};
+use portledger_model::{Nearest, Realm, Span, Subscriber, Timestamp};
 use portledger_segments::{
     DeviceNumber, Error, Holder, Key, Question, Resolution, Row, Segment, SegmentWriter,
     SubscriberNumber,
@@ -79,13 +79,35 @@ fn agree(rows: &[Row], addresses: u64, key_of: Option<&Key>, questions: usize) {
         let span = question(&mut random, addresses).1;
         let mut found = segment.by_subscriber(subscriber, span).unwrap();
         found.sort_by_key(key);
+        let who = |number| dictionary.subscriber(number).unwrap();
         let mut held: Vec<_> = rows
             .iter()
-            .filter(|row| row.subscriber == number && row.span().overlaps(span))
+            .filter(|row| who(row.subscriber).meets(subscriber) && row.span().overlaps(span))
             .map(|row| allocation(row, &dictionary))
             .collect();
         held.sort_by_key(key);
         assert_eq!(found, held);
+    }
+    for asked in [
+        "2001:db8:3c0::1",
+        "2001:db8:23::77",
+        "2001:db8:46::1",
+        "2001:db8:5::/64",
+        "2001:db8::/32",
+        "softwire 2001:db8:46::1",
+        "softwire 2001:db8::/33",
+        "2001:db9::1",
+    ] {
+        for realm in ["default", "vrf-7", "unknown"] {
+            let realm = Realm::new(realm).unwrap();
+            let asked = Subscriber::of(realm, asked.parse().unwrap());
+            let meeting = (0..).zip(dictionary.subscribers());
+            let meeting = meeting.filter(|(_, one)| one.meets(&asked));
+            let numbers: Vec<_> = meeting
+                .map(|(number, _)| SubscriberNumber(number))
+                .collect();
+            assert_eq!(segment.numbers_meeting(&asked).unwrap(), numbers);
+        }
     }
     assert_eq!(segment.dictionary().unwrap(), dictionary);
     let all = segment.all_subscribers().unwrap();

@@ -186,7 +186,7 @@ fn append<T>(all: &mut Vec<T>, more: Vec<T>) {
 mod tests {
     use std::collections::BTreeSet;
 
-    use portledger_model::Sighting;
+    use portledger_model::{Internal, Sighting};
     use proptest::prelude::*;
 
     use super::*;
@@ -374,8 +374,8 @@ mod tests {
             .allocations
             .iter()
             .map(|a| match a.block.subscriber.internal() {
-                std::net::IpAddr::V4(v4) => v4.octets()[3],
-                std::net::IpAddr::V6(_) => 0,
+                Internal::Address(v4) => v4.octets()[3],
+                _ => 0,
             })
             .collect()
     }

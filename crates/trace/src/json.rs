@@ -139,7 +139,7 @@ mod tests {
         testing::{ADDRESS, Memory, at, held, sighting},
         trace,
     };
-    use portledger_model::Transport;
+    use portledger_model::{Realm, Subscriber, Transport};
 
     fn ledger() -> Memory {
         Memory::default().with(held(9, 39_936, at("2026-11-01T09:12:44.120Z"), None))
@@ -180,6 +180,26 @@ mod tests {
                 r#""coverage":"complete"}"#
             )
         );
+    }
+
+    #[test]
+    fn a_subscriber_says_of_what_kind_it_is() {
+        for (internal, shown) in [
+            (
+                "2001:db8:1:2::/64",
+                r#"{"realm":"default","internal":"2001:db8:1:2::/64"}"#,
+            ),
+            (
+                "softwire 2001:db8::9",
+                r#"{"realm":"default","internal":"2001:db8::9","kind":"softwire"}"#,
+            ),
+        ] {
+            let mut held = held(9, 39_936, at("2026-11-01T09:12:44.120Z"), None);
+            held.block.subscriber = Subscriber::of(Realm::default(), internal.parse().unwrap());
+            let json = who(&Memory::default().with(held), "2026-11-01T12:00:00Z");
+            let shown = format!(r#""allocations":[{{"subscriber":{shown},"identity":null,"#);
+            assert!(json.contains(&shown), "{json}");
+        }
     }
 
     #[test]

@@ -273,6 +273,17 @@ mod tests {
     }
 
     #[test]
+    fn a_softwire_is_called_one() {
+        let mut held = held(9, 39_936, at("2026-11-01T09:12:44.120Z"), None);
+        let b4 = "2001:db8::9".parse().unwrap();
+        held.block.subscriber = Subscriber::softwire(Realm::default(), b4);
+        let ledger = Memory::default().with(held);
+        let text = answer(&ledger, Some(40_123), "2026-11-01T12:00:00Z").text();
+        let named = "\nsubscriber  softwire 2001:db8::9 in realm default\n";
+        assert!(text.contains(named), "{text}");
+    }
+
+    #[test]
     fn debug_names_no_subscriber() {
         let answer = answer(&handed_on(), Some(40_123), "2026-11-01T12:00:00Z");
         let address = subscriber(9).internal().to_string();

@@ -296,7 +296,12 @@ fn range(parts: &[(u8, [u8; 4])]) -> Vec<u8> {
 }
 
 fn event(body: &[u8]) -> Result<NatEvent, IpPortsError> {
-    let base = attributes(&[START, (8, &[100, 64, 3, 9]), (55, &[0, 0, 3, 232])]);
+    event_of(&[(8, &[100, 64, 3, 9])], body)
+}
+
+/// The event in a packet of a session that has these addresses.
+fn event_of(framed: &[(u8, &[u8])], body: &[u8]) -> Result<NatEvent, IpPortsError> {
+    let base = attributes(&[&[START, (55, &[0, 0, 3, 232])], framed].concat());
     let datagram = request(&[&base, body].concat());
     let request = verified(&datagram);
     let accounting = request.accounting().unwrap();
@@ -331,6 +336,29 @@ fn a_port_range_is_handed_out_and_given_back() {
     let udp = [&parts(2)[..], &[(1, [0, 0, 0, 17])]].concat();
     let ended = expected(Phase::Ended, Some(Transport::Udp));
     assert_eq!(event(&range(&udp)), Ok(ended));
+}
+
+#[test]
+fn a_port_range_is_whose_address_or_only_prefix_the_session_has() {
+    let parts = [
+        (3, [203, 0, 113, 7]),
+        (8, [0, 0, 0, 1]),
+        (9, [0, 0, 4, 0]),
+        (10, [0, 0, 5, 255]),
+    ];
+    // RFC 4818 §3 and RFC 3162 §2.3.
+    let delegated: (u8, &[u8]) = (123, &[0, 56, 0x20, 1, 0xd, 0xb8, 0, 0, 1]);
+    let framed: (u8, &[u8]) = (97, &[0, 64, 0x20, 1, 0xd, 0xb8, 0, 1, 0, 2]);
+    let ipv4: (u8, &[u8]) = (8, &[100, 64, 3, 9]);
+    let told = |framed: &[(u8, &[u8])]| match event_of(framed, &range(&parts))?.told {
+        Told::Ports(holding) => Ok(holding.subscriber.unwrap().internal().to_string()),
+        other => panic!("{other:?}"),
+    };
+    assert_eq!(told(&[delegated]).unwrap(), "2001:db8:0:100::/56");
+    assert_eq!(told(&[framed]).unwrap(), "2001:db8:1:2::/64");
+    assert_eq!(told(&[delegated, ipv4]).unwrap(), "100.64.3.9");
+    // Of two nobody knows which it is.
+    assert_eq!(told(&[delegated, framed]), Err(IpPortsError::NoSubscriber));
 }
 
 #[test]

@@ -45,6 +45,7 @@ const SAMPLES: &[(&str, &str)] = &[
     ("nokia", "nokia"),
     ("netscaler", "netscaler"),
     ("juniper-more", "juniper"),
+    ("jool", "jool"),
 ];
 
 fn clock() -> Clock {

@@ -54,7 +54,7 @@ impl Held {
     ) {
         let holds = self.open.iter().any(|block| {
             block.subscriber.realm().as_str() == scene::realm_name(internal.realm)
-                && block.subscriber.internal() == IpAddr::V4(internal.address)
+                && block.subscriber.internal() == IpAddr::V4(internal.address).into()
                 && block.external == external.0
                 && block.covers(Some(external.1), Some(transport))
         });

@@ -80,7 +80,7 @@ fn interval(prefix: &str, from: i64, to: Option<i64>, id: &str) -> Interval {
 }
 
 fn ids(store: &Store, address: &str, from: i64, to: i64) -> Vec<String> {
-    let subscriber = Subscriber::new(Realm::default(), address.parse().unwrap());
+    let subscriber = Subscriber::of(Realm::default(), address.parse().unwrap());
     let found = store
         .at(&subscriber, Span::new(seconds(from), seconds(to)))
         .unwrap();
@@ -116,6 +116,31 @@ fn a_longer_prefix_hides_no_shorter_one() {
     assert_eq!(ids(&store, "2001:db8:0:100::1", 10, 11), ["A"]);
     assert_eq!(ids(&store, "2001:db8:0:300::1", 6, 7), [""; 0]);
     assert_eq!(ids(&store, "2001:db8:0:100::1", 6, 6), [""; 0]);
+}
+
+#[test]
+fn a_subscriber_who_is_a_prefix_is_whoever_holds_some_of_it() {
+    let store = Place::new();
+    let store = store.open();
+    store
+        .insert([
+            interval("2001:db8:0:100::/56", 0, None, "A"),
+            interval("2001:db8:0:200::/64", 0, Some(10), "B"),
+            interval("2001:db8:0:2ff:ffff:ffff:ffff:ffff", 5, None, "C"),
+            interval("2001:db8:0:300::/64", 0, None, "D"),
+        ])
+        .unwrap();
+    // A NAT64's prefix inside a delegated one, and the delegated one itself.
+    assert_eq!(ids(&store, "2001:db8:0:1ff::/64", 6, 7), ["A"]);
+    assert_eq!(ids(&store, "2001:db8:0:100::/56", 6, 7), ["A"]);
+    // Whoever has some of a prefix is named, and nobody instead of another.
+    assert_eq!(ids(&store, "2001:db8:0:200::/56", 6, 7), ["B", "C"]);
+    assert_eq!(ids(&store, "2001:db8:0:200::/56", 2, 5), ["B"]);
+    assert_eq!(ids(&store, "2001:db8:0:200::/56", 10, 11), ["C"]);
+    assert_eq!(ids(&store, "2001:db8:0:201::/64", 6, 7), [""; 0]);
+    // A softwire by its B4's address.
+    assert_eq!(ids(&store, "softwire 2001:db8:0:1aa::9", 6, 7), ["A"]);
+    assert_eq!(ids(&store, "softwire 2001:db8:0:400::9", 6, 7), [""; 0]);
 }
 
 #[test]

@@ -4,7 +4,6 @@ use std::{
     fmt,
     fs::File,
     io,
-    net::IpAddr,
     ops::Range,
     os::unix::fs::FileExt,
     path::{Path, PathBuf},
@@ -133,32 +132,60 @@ impl Table {
         self.index.first_end
     }
 
-    /// Gives each row whose prefix holds the address and whose interval overlaps `span`.
+    /// Gives each row whose interval overlaps `span` and whose prefix holds `asked`, or is inside
+    /// it.
     pub(crate) fn find(
         &self,
         realm: &Realm,
-        address: IpAddr,
+        asked: Prefix,
         span: Span,
         mut each: impl FnMut(&[u8]),
     ) -> Result<(), Error> {
+        let (address, longest) = (asked.address(), asked.length());
         let family = if address.is_ipv4() { 4 } else { 6 };
-        let mut bytes = Vec::new();
-        for (_, length) in self.index.kinds.range((family, 0)..=(family, u8::MAX)) {
+        for (_, length) in self.index.kinds.range((family, 0)..=(family, longest)) {
             let Some(prefix) = Prefix::around(address, *length) else {
                 continue;
             };
             let group = row::group(realm, &prefix);
             let bound = row::bound(&group, span.to);
-            for (number, chunk) in self.chunks(&group, &bound) {
-                if chunk.last_end <= span.from {
-                    continue;
+            self.rows_between(&group, &bound, span.from, &mut each)?;
+        }
+        let kinds = &self.index.kinds;
+        if kinds
+            .iter()
+            .any(|(of, length)| *of == family && longest < *length)
+        {
+            // What is inside stands together: it has the addresses from the first to the last.
+            let (first, bound) = row::inside(realm, &asked);
+            self.rows_between(&first, &bound, span.from, |row| {
+                let is_longer = row::kind(row).is_some_and(|(_, length)| longest < length);
+                if is_longer && row::start(row).is_some_and(|start| start < span.to) {
+                    each(row);
                 }
-                for row in Rows(self.open_chunk(number, chunk, &mut bytes)?) {
-                    let row = row.map_err(|flaw| self.damaged(flaw))?;
-                    let overlaps = || row::end(row).is_some_and(|end| end > span.from);
-                    if *row >= *group && *row < *bound && overlaps() {
-                        each(row);
-                    }
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Gives each row from `first` until before `bound` that ends after `after`.
+    fn rows_between(
+        &self,
+        first: &[u8],
+        bound: &[u8],
+        after: Timestamp,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<(), Error> {
+        let mut bytes = Vec::new();
+        for (number, chunk) in self.chunks(first, bound) {
+            if chunk.last_end <= after {
+                continue;
+            }
+            for row in Rows(self.open_chunk(number, chunk, &mut bytes)?) {
+                let row = row.map_err(|flaw| self.damaged(flaw))?;
+                let ends_later = || row::end(row).is_some_and(|end| end > after);
+                if *row >= *first && *row < *bound && ends_later() {
+                    each(row);
                 }
             }
         }

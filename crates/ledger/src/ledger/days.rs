@@ -376,13 +376,14 @@ const fn address(external: Ipv4Addr) -> External {
 
 fn rows_of_subscriber(
     segment: &Segment,
-    subscriber: &Subscriber,
+    asked: &Subscriber,
     span: Span,
 ) -> Result<Vec<Row>, Error> {
-    Ok(match segment.number_of(subscriber)? {
-        Some(number) => segment.rows_of_subscriber(number, span)?,
-        None => Vec::new(),
-    })
+    let mut rows = Vec::new();
+    for number in segment.numbers_meeting(asked)? {
+        rows.extend(segment.rows_of_subscriber(number, span)?);
+    }
+    Ok(rows)
 }
 
 const fn beginning(row: &Row) -> Beginning {

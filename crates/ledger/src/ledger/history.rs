@@ -95,17 +95,28 @@ fn ports() -> impl Strategy<Value = PortRange> {
     prop_oneof![4 => aligned, 1 => odd, 2 => single].prop_map(Result::unwrap)
 }
 
+/// Of two realms that use the same addresses, and of all kinds.
+fn subscriber(who: u8) -> Subscriber {
+    let internal = [
+        "100.64.0.0",
+        "100.64.0.1",
+        "2001:db8:0:100::/56",
+        "softwire 2001:db8:0:101::9",
+    ];
+    Subscriber::of(
+        Realm::new(["west", "east"][usize::from(who / 4)]).unwrap(),
+        internal[usize::from(who % 4)].parse().unwrap(),
+    )
+}
+
 fn block() -> impl Strategy<Value = Block> {
     let transport = prop_oneof![
         5 => Just(None),
         1 => Just(Some(Transport::Tcp)),
         1 => Just(Some(Transport::Udp)),
     ];
-    (0..4_u8, 0..2_u8, ports(), transport).prop_map(|(who, host, ports, transport)| Block {
-        subscriber: Subscriber::new(
-            Realm::new(["west", "east"][usize::from(who / 2)]).unwrap(),
-            Ipv4Addr::new(100, 64, 0, who % 2).into(),
-        ),
+    (0..8_u8, 0..2_u8, ports(), transport).prop_map(|(who, host, ports, transport)| Block {
+        subscriber: subscriber(who),
         external: external(host),
         ports,
         transport,
@@ -310,14 +321,22 @@ fn agrees(history: &[Record], chores: &[Chore], asked: Vec<Question>) -> Result<
             mine.iter().map(|a| a.from).filter(|from| at < *from).min()
         );
 
-        for subscriber in all.iter().map(|a| &a.block.subscriber).take(3) {
+        let asked = [
+            "2001:db8:0:101::9",
+            "2001:db8::/48",
+            "softwire 2001:db8:0:101::/64",
+        ];
+        let asked = asked
+            .map(|internal| Subscriber::of(Realm::new("west").unwrap(), internal.parse().unwrap()));
+        let held = all.iter().map(|a| &a.block.subscriber).take(3);
+        for asked in held.chain(&asked) {
             let expected = all
                 .iter()
-                .filter(|a| a.block.subscriber == *subscriber && a.span().overlaps(span))
+                .filter(|a| a.block.subscriber.meets(asked) && a.span().overlaps(span))
                 .cloned()
                 .collect();
             prop_assert_eq!(
-                sorted(ledger.by_subscriber(subscriber, span).unwrap()),
+                sorted(ledger.by_subscriber(asked, span).unwrap()),
                 sorted(expected)
             );
         }

@@ -5,15 +5,20 @@
 //!                                                 in version 1 in each file
 //! mark        1  offset (u64)                     all before the offset was durable by now
 //! event   2..12  at (i64 µs)  device (name number, varint)  what the kind adds
-//! block          flags  realm (varint)  internal (4 or 16)  external (4)  first, last port (u16)
+//! block          flags  realm (varint)  internal  external (4)  first, last port (u16)
+//! internal       an IPv4 address (4), or by the flags an IPv6 address (16), or an IPv6 prefix:
+//!                its length in bits (u8), and the bytes that these fill, or begin to fill
 //! since          at - since in µs, zigzag varint  a block's age is shorter than its date
 //! ```
 
-use std::{net::IpAddr, net::Ipv4Addr, time::Duration};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    time::Duration,
+};
 
 use portledger_model::{
-    Block, Device, Durability, Event, Level, Limit, PortRange, Realm, Record, Start, Subscriber,
-    Timestamp, Transport,
+    Block, Device, Durability, Event, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Record,
+    Start, Subscriber, Timestamp, Transport,
 };
 
 use super::{chunk::write_entry, names::Names};
@@ -32,8 +37,12 @@ const POOL_THRESHOLD: u8 = 10;
 const LOST: u8 = 11;
 const JOINED: u8 = 12;
 
-/// Of a block's flags: the transport is in the two lowest bits, this says IPv6.
+/// Of a block's flags: the transport is in the two lowest bits, these say what the subscriber is
+/// known by where it is no IPv4 address. An IPv6 address is never written as a prefix.
 const IPV6: u8 = 4;
+const PREFIX: u8 = 8;
+/// Always with [`PREFIX`], which may be of all 128 bits then.
+const SOFTWIRE: u8 = 16;
 /// Of a start's flags.
 const CONTINUES: u8 = 1;
 const BOUNDED_LOSS: u8 = 2;
@@ -187,13 +196,10 @@ fn write_event(event: &Event, at: Timestamp, realm: u32, out: &mut Vec<u8>) {
             write_varint(zigzag(at.as_micros().wrapping_sub(since.as_micros())), out);
         }
         Event::LimitReached { subscriber, limit } => {
-            out.push(if subscriber.internal().is_ipv6() {
-                IPV6
-            } else {
-                0
-            });
+            let internal = subscriber.internal();
+            out.push(internal_flags(internal));
             write_varint(realm.into(), out);
-            write_address(subscriber.internal(), out);
+            write_internal(internal, out);
             out.push(match limit {
                 Limit::Blocks => 0,
                 Limit::Rate => 1,
@@ -343,9 +349,9 @@ fn write_block(block: &Block, realm: u32, out: &mut Vec<u8>) {
         Some(Transport::Udp) => 2,
         Some(Transport::Icmp) => 3,
     };
-    out.push(transport | if internal.is_ipv6() { IPV6 } else { 0 });
+    out.push(transport | internal_flags(internal));
     write_varint(realm.into(), out);
-    write_address(internal, out);
+    write_internal(internal, out);
     out.extend_from_slice(&block.external.octets());
     out.extend_from_slice(&block.ports.first().to_le_bytes());
     out.extend_from_slice(&block.ports.last().to_le_bytes());
@@ -370,10 +376,26 @@ fn read_block(input: &mut Input<'_>, names: &Names) -> Result<Block, &'static st
     })
 }
 
-fn write_address(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(address) => out.extend_from_slice(&address.octets()),
-        IpAddr::V6(address) => out.extend_from_slice(&address.octets()),
+const fn internal_flags(internal: Internal) -> u8 {
+    match internal {
+        Internal::Address(_) => 0,
+        Internal::Prefix(prefix) if prefix.is_address() => IPV6,
+        Internal::Prefix(_) => PREFIX,
+        Internal::Softwire(_) => PREFIX | SOFTWIRE,
+    }
+}
+
+fn write_internal(internal: Internal, out: &mut Vec<u8>) {
+    match internal {
+        Internal::Address(address) => out.extend_from_slice(&address.octets()),
+        Internal::Prefix(prefix) if prefix.is_address() => {
+            out.extend_from_slice(&prefix.network().octets());
+        }
+        Internal::Prefix(prefix) | Internal::Softwire(prefix) => {
+            out.push(prefix.length());
+            let bytes = usize::from(prefix.length().div_ceil(8));
+            out.extend(prefix.network().octets().iter().take(bytes));
+        }
     }
 }
 
@@ -384,11 +406,26 @@ fn read_subscriber(
 ) -> Result<Subscriber, &'static str> {
     let realm = names.realm(input.varint32()?).ok_or("an undefined realm")?;
     let internal = match flags {
-        0 => IpAddr::from(input.array::<4>()?),
-        IPV6 => IpAddr::from(input.array::<16>()?),
+        0 => Internal::Address(input.array::<4>()?.into()),
+        IPV6 => Internal::Prefix(Ipv6Addr::from(input.array::<16>()?).into()),
+        PREFIX => match read_prefix(input)? {
+            prefix if prefix.is_address() => return Err("a prefix that is an address"),
+            prefix => Internal::Prefix(prefix),
+        },
+        _ if flags == PREFIX | SOFTWIRE => Internal::Softwire(read_prefix(input)?),
         _ => return Err("unknown flags of a subscriber"),
     };
-    Ok(Subscriber::new(realm.clone(), internal))
+    Ok(Subscriber::of(realm.clone(), internal))
+}
+
+fn read_prefix(input: &mut Input<'_>) -> Result<Ipv6Prefix, &'static str> {
+    let length = input.byte()?;
+    let mut network = [0; 16];
+    let bytes = network.get_mut(..usize::from(length.div_ceil(8)));
+    bytes
+        .ok_or("a prefix that is too long")?
+        .copy_from_slice(input.take(length.div_ceil(8).into())?);
+    Ipv6Prefix::new(network.into(), length).map_err(|_| "a prefix with bits behind its length")
 }
 
 /// LEB128: seven bits a byte, the lowest first.
@@ -416,6 +453,12 @@ impl<'a> Input<'a> {
         let (array, rest) = self.0.split_first_chunk().ok_or("it ends too early")?;
         self.0 = rest;
         Ok(*array)
+    }
+
+    fn take(&mut self, count: usize) -> Result<&'a [u8], &'static str> {
+        let (taken, rest) = self.0.split_at_checked(count).ok_or("it ends too early")?;
+        self.0 = rest;
+        Ok(taken)
     }
 
     fn byte(&mut self) -> Result<u8, &'static str> {
@@ -475,7 +518,12 @@ mod tests {
 
     #[test]
     fn a_block_event_is_small() {
-        for (internal, allocated, released) in [("100.64.3.9", 26, 32), ("2001:db8::9", 38, 44)] {
+        for (internal, allocated, released) in [
+            ("100.64.3.9", 26, 32),
+            ("2001:db8::9", 38, 44),
+            ("2001:db8:1:2::/64", 31, 37),
+            ("softwire 2001:db8::9", 39, 45),
+        ] {
             let block = crate::testing::block(internal, 1_024, 1_279);
             let at = Timestamp::from_secs(1_790_000_000);
             let device = Device::new("cgn1").unwrap();
@@ -491,6 +539,67 @@ mod tests {
             let last = written(&record(Event::Released { block, since }), &mut names);
             assert!(first.len() <= allocated, "{}", first.len());
             assert!(last.len() <= released, "{}", last.len());
+        }
+    }
+
+    /// What a block's event adds to its kind, time and device.
+    fn block_bytes(internal: &str) -> Vec<u8> {
+        let mut out = Vec::new();
+        write_block(&crate::testing::block(internal, 1_024, 1_279), 0, &mut out);
+        out
+    }
+
+    #[test]
+    fn the_bytes_of_each_kind_of_subscriber_are_what_they_were() {
+        // On 203.0.113.7, ports 1024 to 1279.
+        const TAIL: [u8; 8] = [203, 0, 113, 7, 0, 4, 255, 4];
+        let golden: [(&str, &[u8]); 5] = [
+            ("100.64.3.9", &[0, 0, 100, 64, 3, 9]),
+            (
+                "2001:db8::9",
+                &[4, 0, 0x20, 1, 0xd, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 9],
+            ),
+            (
+                "2001:db8:1:2::/64",
+                &[8, 0, 64, 0x20, 1, 0xd, 0xb8, 0, 1, 0, 2],
+            ),
+            ("2001:db8:8::/45", &[8, 0, 45, 0x20, 1, 0xd, 0xb8, 0, 8]),
+            (
+                "softwire 2001:db8:0:100::/56",
+                &[24, 0, 56, 0x20, 1, 0xd, 0xb8, 0, 0, 1],
+            ),
+        ];
+        for (internal, bytes) in golden {
+            assert_eq!(block_bytes(internal), [bytes, &TAIL].concat(), "{internal}");
+            let mut names = Names::default();
+            names.define("default");
+            let block = read_block(&mut Input(&block_bytes(internal)), &names).unwrap();
+            assert_eq!(block.subscriber.internal().to_string(), internal);
+        }
+    }
+
+    #[test]
+    fn a_subscriber_is_written_in_one_way_only() {
+        let mut names = Names::default();
+        names.define("default");
+        let read = |bytes: &[u8]| {
+            let mut input = Input(bytes);
+            let flags = input.byte().unwrap();
+            read_subscriber(flags, &mut input, &names).map(|_| ())
+        };
+        let address = [&[PREFIX, 0, 128][..], &[1; 16]].concat();
+        assert_eq!(read(&address), Err("a prefix that is an address"));
+        let host_bits = [PREFIX, 0, 12, 0x20, 0x01];
+        assert_eq!(
+            read(&host_bits),
+            Err("a prefix with bits behind its length")
+        );
+        let too_long = [&[PREFIX, 0, 129][..], &[0; 17]].concat();
+        assert_eq!(read(&too_long), Err("a prefix that is too long"));
+        assert_eq!(read(&[PREFIX, 0, 64, 0x20]), Err("it ends too early"));
+        for flags in [SOFTWIRE, IPV6 | PREFIX, 32] {
+            let bytes = [&[flags, 0][..], &[0; 17]].concat();
+            assert_eq!(read(&bytes), Err("unknown flags of a subscriber"));
         }
     }
 

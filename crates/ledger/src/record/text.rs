@@ -8,12 +8,15 @@
 //! {"at":"2026-11-01T09:12:44.120000Z","device":"cgn1","event":"allocated","realm":"default",
 //!  "internal":"100.64.3.9","external":"203.0.113.7","first":39936,"last":40191,"transport":"any"}
 //! ```
+//!
+//! `internal` is an address or an IPv6 prefix; where it is the B4's of a softwire,
+//! `"internal_kind":"softwire"` follows.
 
-use std::{io::Write as _, net::IpAddr, time::Duration};
+use std::{io::Write as _, net::Ipv4Addr, time::Duration};
 
 use portledger_model::{
-    Block, Device, Durability, Event, Level, Limit, PortRange, Realm, Record, Start, Subscriber,
-    Timestamp, Transport,
+    Block, Device, Durability, Event, Internal, Level, Limit, PortRange, Realm, Record, Start,
+    Subscriber, Timestamp, Transport,
 };
 use serde_json::{Map, Value};
 
@@ -241,7 +244,7 @@ fn nanos(duration: Duration) -> u64 {
 fn write_block(block: &Block, names: &mut Names, out: &mut Vec<u8>) {
     write_subscriber(&block.subscriber, names, out);
     out.extend_from_slice(b",\"external\":\"");
-    write_address(block.external.into(), out);
+    write_address(block.external, out);
     out.extend_from_slice(b"\",\"first\":");
     port(block.ports.first(), out);
     out.extend_from_slice(b",\"last\":");
@@ -274,7 +277,18 @@ fn write_subscriber(subscriber: &Subscriber, names: &mut Names, out: &mut Vec<u8
     out.extend_from_slice(b",\"realm\":\"");
     write_name(subscriber.realm(), &mut names.realm, out);
     out.extend_from_slice(b"\",\"internal\":\"");
-    write_address(subscriber.internal(), out);
+    match subscriber.internal() {
+        Internal::Address(address) => write_address(address, out),
+        // Writing to memory cannot fail.
+        Internal::Prefix(prefix) => drop(write!(out, "{prefix}")),
+        Internal::Softwire(prefix) => {
+            drop(write!(
+                out,
+                "{prefix}\",\"internal_kind\":\"{}",
+                Internal::SOFTWIRE
+            ));
+        }
+    }
     out.push(b'"');
 }
 
@@ -288,29 +302,28 @@ fn write_name<N: Name>(name: &N, last: &mut Last<N, Box<str>>, out: &mut Vec<u8>
 }
 
 fn read_subscriber(fields: &Map<String, Value>) -> Option<Subscriber> {
-    Some(Subscriber::new(
+    let is_softwire = match fields.get("internal_kind") {
+        None => false,
+        Some(kind) if kind == Internal::SOFTWIRE => true,
+        Some(_) => return None,
+    };
+    Some(Subscriber::of(
         Realm::new(fields.get("realm")?.as_str()?).ok()?,
-        fields.get("internal")?.as_str()?.parse().ok()?,
+        Internal::parse(fields.get("internal")?.as_str()?, is_softwire).ok()?,
     ))
 }
 
-fn write_address(address: IpAddr, out: &mut Vec<u8>) {
-    match address {
-        IpAddr::V4(address) => {
-            let mut text = [b'.'; 16];
-            let mut length = 0;
-            for octet in address.octets() {
-                let [digits @ .., count] = OCTETS[usize::from(octet)];
-                text[length..length + 3].copy_from_slice(&digits);
-                length += usize::from(count);
-                text[length] = b'.';
-                length += 1;
-            }
-            append(&text, length - 1, out);
-        }
-        // Writing to memory cannot fail.
-        IpAddr::V6(address) => drop(write!(out, "{address}")),
+fn write_address(address: Ipv4Addr, out: &mut Vec<u8>) {
+    let mut text = [b'.'; 16];
+    let mut length = 0;
+    for octet in address.octets() {
+        let [digits @ .., count] = OCTETS[usize::from(octet)];
+        text[length..length + 3].copy_from_slice(&digits);
+        length += usize::from(count);
+        text[length] = b'.';
+        length += 1;
     }
+    append(&text, length - 1, out);
 }
 
 fn write_since(since: Timestamp, dates: &mut Dates, out: &mut Vec<u8>) {
@@ -496,6 +509,24 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_text_names_each_kind_of_subscriber() {
+        let told = |internal: &str| {
+            let text = text(&record(0, Event::Allocated(block(internal, 1_024, 1_279))));
+            let (_, from) = text.split_once(r#""realm":"default","#).unwrap();
+            from.split_once(r#","external""#).unwrap().0.to_owned()
+        };
+        assert_eq!(told("2001:db8::9"), r#""internal":"2001:db8::9""#);
+        assert_eq!(
+            told("2001:db8:1:2::/64"),
+            r#""internal":"2001:db8:1:2::/64""#
+        );
+        assert_eq!(
+            told("softwire 2001:db8::9"),
+            r#""internal":"2001:db8::9","internal_kind":"softwire""#
+        );
+    }
+
     proptest! {
         #[test]
         fn a_text_is_json_and_reads_back_to_the_same_text(record in any_record()) {
@@ -539,9 +570,9 @@ mod tests {
 
         #[test]
         fn an_address_is_written_as_everywhere_else(address: u32) {
-            let address = std::net::Ipv4Addr::from_bits(address);
+            let address = Ipv4Addr::from_bits(address);
             let mut out = Vec::new();
-            write_address(address.into(), &mut out);
+            write_address(address, &mut out);
             prop_assert_eq!(String::from_utf8(out).unwrap(), address.to_string());
         }
     }

@@ -503,7 +503,7 @@ pub fn section_4_the_log_says_who_held_what_and_when() {
     );
     assert_eq!(
         block.subscriber.internal(),
-        std::net::IpAddr::V4(host(1, 0).0)
+        std::net::IpAddr::V4(host(1, 0).0).into()
     );
     assert_eq!(block.external, external.0);
     assert!(block.ports.contains(external.1));

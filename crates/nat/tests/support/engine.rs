@@ -6,7 +6,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use portledger_model::{Block, Subscriber, Timestamp};
+use portledger_model::{Block, Internal, Subscriber, Timestamp};
 use portledger_nat::{
     Aftr, AftrConfig, Config, Counters, Emitted, EventNumber, HEADROOM, Nat, Nat64, Output, Packet,
     Past, RealmIndex, Restored, Side, Size, Slot, Verdict,
@@ -250,21 +250,21 @@ impl Engine {
 }
 
 fn of_host(subscriber: &Subscriber) -> Subscriber {
-    let IpAddr::V6(end) = subscriber.internal() else {
+    let Some(end) = subscriber.internal().prefix() else {
         return subscriber.clone();
     };
-    let host = u32::try_from(end.to_bits() & u128::from(u32::MAX)).unwrap();
+    let host = u32::try_from(end.network().to_bits() & u128::from(u32::MAX)).unwrap();
     Subscriber::new(subscriber.realm().clone(), Ipv4Addr::from_bits(host).into())
 }
 
 fn of_softwire(block: Block) -> Block {
-    let IpAddr::V4(host) = block.subscriber.internal() else {
+    let Internal::Address(host) = block.subscriber.internal() else {
         panic!("told in another family")
     };
     let number = u16::from(block.subscriber.realm().as_str() == "west");
     let end = b4(RealmIndex(number), host);
     Block {
-        subscriber: Subscriber::new(block.subscriber.realm().clone(), end.into()),
+        subscriber: Subscriber::softwire(block.subscriber.realm().clone(), end.into()),
         ..block
     }
 }

@@ -338,7 +338,7 @@ impl Lab {
         let holder = holder.unwrap_or_else(|| panic!("nobody holds {external:?}"));
         assert_eq!(
             holder.subscriber.internal(),
-            IpAddr::V4(inner.source.0),
+            IpAddr::V4(inner.source.0).into(),
             "another holds {external:?}"
         );
         assert_eq!(holder.subscriber.realm().as_str() == "west", realm.0 == 1);

@@ -133,7 +133,7 @@ impl<F: Form> Lab6<F> {
     /// The first addresses of the subscribers that got blocks, in order.
     pub fn holders(&self) -> Vec<Ipv6Addr> {
         let holder = |told: &Told| match &told.event {
-            Event::Allocated(block) => match block.subscriber.internal() {
+            Event::Allocated(block) => match block.subscriber.internal().network() {
                 std::net::IpAddr::V6(address) => Some(address),
                 std::net::IpAddr::V4(_) => None,
             },

@@ -60,9 +60,10 @@ impl Ports {
             .iter()
             .position(|r| r == block.subscriber.realm())?;
         // Under another prefix length than today's it is nobody's.
-        let address = block.subscriber.internal();
-        let subscriber = self.config.subscribers.subscriber(address)?;
-        (subscriber == address).then_some(Inside {
+        let internal = block.subscriber.internal();
+        let address = internal.network();
+        let today = self.config.subscribers.internal(address)?;
+        (today == internal).then_some(Inside {
             realm: RealmIndex(u16::try_from(realm).ok()?),
             address,
         })

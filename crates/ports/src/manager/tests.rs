@@ -445,10 +445,10 @@ proptest! {
             for (number, opened, handle) in &open {
                 prop_assert_eq!(ports.find(opened.address, opened.port, Transport::Udp), Some(*handle));
                 let (who, _) = &holds[&(opened.port & !63)];
-                prop_assert_eq!(who.internal(), host(*number).address);
+                prop_assert_eq!(who.internal(), host(*number).address.into());
             }
             for number in 0..6 {
-                let held = holds.values().filter(|(who, _)| who.internal() == host(number).address).count();
+                let held = holds.values().filter(|(who, _)| who.internal() == host(number).address.into()).count();
                 prop_assert!(held <= 2);
             }
         }

@@ -3,7 +3,7 @@
 use super::{Segment, page::Access};
 use crate::{
     Error, Flaw, Place, Row,
-    dictionary::Internal,
+    dictionary::InternalText,
     layout::{GROUP_ROWS, allocation, subscriber as at},
     table::Table,
 };
@@ -85,9 +85,9 @@ impl Segment {
     /// Subscribers are in order, each once, and the index leads to each.
     fn verify_subscribers(&self, table: &Table) -> Result<(), Error> {
         let dictionary = self.dictionary()?;
-        let mut last: Option<(&str, Internal)> = None;
+        let mut last: Option<(&str, InternalText)> = None;
         for (number, subscriber) in (0_u64..).zip(dictionary.subscribers()) {
-            let next = (subscriber.realm().as_str(), Internal::new(subscriber));
+            let next = (subscriber.realm().as_str(), InternalText::new(subscriber));
             let ordered = last.as_ref().is_none_or(|(realm, internal)| {
                 (*realm, internal.as_str()) < (next.0, next.1.as_str())
             });

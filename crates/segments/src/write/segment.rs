@@ -8,7 +8,7 @@ use portledger_model::{RecordNumber, Timestamp, Transport};
 use super::{Column, Packing, TableWriter};
 use crate::{
     Dictionary, Error, Key, LocalFile, Resolution, Row,
-    dictionary::Internal,
+    dictionary::InternalText,
     layout::{ALLOCATIONS, BY_SUBSCRIBER, GROUP_ROWS, Layout, NUMBERS, SUBSCRIBERS},
     shortcuts,
     table::Table,
@@ -298,7 +298,7 @@ fn write_subscribers(
             Column::Texts(
                 subscribers
                     .iter()
-                    .map(|one| Internal::new(one).as_str().into())
+                    .map(|one| InternalText::new(one).as_str().into())
                     .collect(),
             ),
             Column::Narrow(firsts.iter().map(|first| first.cast_signed()).collect()),

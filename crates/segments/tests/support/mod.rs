@@ -6,8 +6,8 @@
 use std::{net::Ipv4Addr, path::Path, sync::Arc};
 
 use portledger_model::{
-    Allocation, Block, Device, External, PortRange, Realm, RecordNumber, Span, Subscriber,
-    Timestamp, Transport,
+    Allocation, Block, Device, External, Internal, PortRange, Realm, RecordNumber, Span,
+    Subscriber, Timestamp, Transport,
 };
 use portledger_segments::{
     Cache, DeviceNumber, Dictionary, Key, LocalFile, Resolution, Row, Segment, SegmentWriter,
@@ -39,11 +39,13 @@ pub fn dictionary() -> Dictionary {
     let realms = ["default", "vrf-7"].map(|name| Realm::new(name).unwrap());
     let subscribers = (0..SUBSCRIBERS).map(|n| {
         let realm = realms[(n % 2) as usize].clone();
-        let internal = match n % 5 {
+        let internal = match n % 15 {
             0 => format!("2001:db8:{n:x}::1").parse().unwrap(),
-            _ => Ipv4Addr::from_bits(0x6440_0000 + n as u32 * 77).into(),
+            5 => format!("2001:db8:{n:x}::/48").parse().unwrap(),
+            10 => format!("softwire 2001:db8:{n:x}::1").parse().unwrap(),
+            _ => Internal::Address(Ipv4Addr::from_bits(0x6440_0000 + n as u32 * 77)),
         };
-        Subscriber::new(realm, internal)
+        Subscriber::of(realm, internal)
     });
     let devices = ["cgn1", "cgn2", "cgn-west.3"].map(|name| Device::new(name).unwrap());
     Dictionary::new(subscribers, devices).unwrap()

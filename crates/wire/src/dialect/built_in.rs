@@ -16,6 +16,7 @@ pub(super) const FILES: &[(&str, &str)] = files![
     "conntrack.toml",
     "f5.toml",
     "fortinet.toml",
+    "jool.toml",
     "juniper.toml",
     "mikrotik.toml",
     "nat444.toml",

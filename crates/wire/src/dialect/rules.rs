@@ -2,7 +2,7 @@
 
 use std::{net::IpAddr, net::SocketAddr, time::Duration};
 
-use portledger_model::{Limit, PortRange, Subscriber, Timestamp, Transport};
+use portledger_model::{Internal, Limit, PortRange, Subscriber, Timestamp, Transport};
 
 use super::{
     Reason,
@@ -107,13 +107,17 @@ fn subscriber(
     found: &Found<'_>,
     context: &mut Context<'_, '_>,
 ) -> Result<Option<Subscriber>, Reason> {
-    // In DS-Lite the tunnel is the subscriber: all of them may have the same address inside it
-    // (RFC 6333 §6.6).
-    let Some(address) = found.tunnel.or(found.internal) else {
-        return Ok(None);
+    let internal = match (found.tunnel, found.internal) {
+        // In DS-Lite the softwire is the subscriber: all of them may have the same address inside
+        // it (RFC 6333 §6.6).
+        (Some(IpAddr::V6(b4)), _) => Internal::Softwire(b4.into()),
+        (tunnel, internal) => match tunnel.or(internal) {
+            Some(address) => address.into(),
+            None => return Ok(None),
+        },
     };
     let realm = context.realm(found.realm.unwrap_or_default())?;
-    Ok(Some(Subscriber::new(realm, address)))
+    Ok(Some(Subscriber::of(realm, internal)))
 }
 
 fn external(found: &Found<'_>) -> Result<std::net::Ipv4Addr, Reason> {

@@ -79,10 +79,18 @@ mod tests {
     use super::*;
     use crate::Pairing;
 
+    /// A subscriber of each kind of NAT.
+    const SUBSCRIBERS: [&str; 4] = [
+        "100.64.3.9",
+        "2001:db8::9",
+        "2001:db8:1:2::/64",
+        "softwire 2001:db8:0:100::/56",
+    ];
+
     /// Every kind of event that our NAT tells.
-    fn events() -> Vec<Event> {
+    fn events(internal: &str) -> Vec<Event> {
         let block = Block {
-            subscriber: Subscriber::new(Realm::default(), [100, 64, 3, 9].into()),
+            subscriber: Subscriber::of(Realm::default(), internal.parse().unwrap()),
             external: [203, 0, 113, 7].into(),
             ports: PortRange::new(1_024, 1_279).unwrap(),
             transport: Some(Transport::Udp),
@@ -127,16 +135,18 @@ mod tests {
     #[test]
     fn every_record_comes_back_from_the_pairing_on_the_other_side() {
         let device = Device::new("cgn1").unwrap();
-        let mut pairing = Pairing::new(device.clone());
-        for (second, event) in (1_790_000_000..).zip(events()) {
-            let record = Record {
-                at: Timestamp::from_secs(second),
-                device: device.clone(),
-                event,
-            };
-            let mut back = Vec::new();
-            pairing.take(NatEvent::from(&record), &mut back).unwrap();
-            assert_eq!(back, [record]);
+        for internal in SUBSCRIBERS {
+            let mut pairing = Pairing::new(device.clone());
+            for (second, event) in (1_790_000_000..).zip(events(internal)) {
+                let record = Record {
+                    at: Timestamp::from_secs(second),
+                    device: device.clone(),
+                    event,
+                };
+                let mut back = Vec::new();
+                pairing.take(NatEvent::from(&record), &mut back).unwrap();
+                assert_eq!(back, [record]);
+            }
         }
     }
 

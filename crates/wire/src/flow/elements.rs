@@ -18,6 +18,7 @@ pub(super) const FLOW_END_SYS_UP_TIME: u16 = 21;
 pub(super) const FLOW_START_SYS_UP_TIME: u16 = 22;
 pub(super) const SOURCE_IPV6_ADDRESS: u16 = 27;
 pub(super) const DESTINATION_IPV6_ADDRESS: u16 = 28;
+pub(super) const SOURCE_IPV6_PREFIX_LENGTH: u16 = 29;
 pub(super) const APPLICATION_DESCRIPTION: u16 = 94;
 pub(super) const FLOW_END_REASON: u16 = 136;
 pub(super) const OBSERVATION_DOMAIN_ID: u16 = 149;

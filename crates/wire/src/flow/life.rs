@@ -1,12 +1,14 @@
 //! What no element of the registry can say, as text in applicationDescription (94).
 //!
-//! A device's start, stop, heartbeat and losses, which limit was reached, and how full a pool is:
+//! A device's start, stop, heartbeat and losses, which limit was reached, how full a pool is, and
+//! that a subscriber's IPv6 address is a softwire's B4:
 //!
 //! ```text
 //! portledger/1 started clock_error=0.050000s guard_time=120.000000s durability=log-before-use continues=yes
 //! portledger/1 lost since=1790000000000000us events=17
 //! portledger/1 limit=ports-tcp
 //! portledger/1 blocks=4032 resting=17
+//! portledger/1 inside=softwire
 //! ```
 //!
 //! Durations are in seconds, to the microsecond.
@@ -77,7 +79,7 @@ pub(super) fn life_of(text: &[u8]) -> Option<Told> {
     })
 }
 
-pub(super) fn limit_text(limit: Limit) -> String {
+pub(super) fn limit_text(limit: Limit, of_softwire: bool) -> String {
     let name = match limit {
         Limit::Blocks => "blocks",
         Limit::Ports(Transport::Tcp) => "ports-tcp",
@@ -86,7 +88,11 @@ pub(super) fn limit_text(limit: Limit) -> String {
         Limit::Rate => "rate",
         Limit::State => "state",
     };
-    format!("{MARK} limit={name}")
+    let mut text = format!("{MARK} limit={name}");
+    if of_softwire {
+        text.push_str(" inside=softwire");
+    }
+    text
 }
 
 pub(super) fn limit_of(text: &[u8]) -> Option<Limit> {
@@ -99,6 +105,13 @@ pub(super) fn limit_of(text: &[u8]) -> Option<Limit> {
         "state" => Limit::State,
         _ => return None,
     })
+}
+
+/// That a subscriber is a softwire's, beside what else is told.
+pub(super) const SOFTWIRE: &str = "portledger/1 inside=softwire";
+
+pub(super) fn is_softwire(text: &[u8]) -> bool {
+    value(text, "inside") == Some("softwire")
 }
 
 /// How full a pool is: names and numbers, of which some may be unknown.

@@ -7,7 +7,7 @@ use std::{
 };
 
 use portledger_model::{
-    Durability, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp, Transport,
+    Durability, Internal, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp, Transport,
 };
 use thiserror::Error;
 
@@ -169,7 +169,14 @@ impl Fields {
     fn subscriber(&mut self, subscriber: Option<&Subscriber>) {
         if let Some(subscriber) = subscriber {
             self.text("realm", subscriber.realm().as_str());
-            self.text("internal", subscriber.internal().to_string());
+            let internal = subscriber.internal();
+            match internal.prefix() {
+                Some(prefix) => self.text("internal", prefix.to_string()),
+                None => self.text("internal", internal.to_string()),
+            }
+            if internal.is_softwire() {
+                self.text("internal_kind", Internal::SOFTWIRE);
+            }
         }
     }
 
@@ -352,12 +359,22 @@ impl Given {
     }
 
     fn subscriber(&mut self) -> Result<Option<Subscriber>, FieldError> {
-        let Some(internal) = self.maybe("internal")? else {
-            return Ok(None);
+        let is_softwire = match self.take("internal_kind").as_deref() {
+            None => false,
+            Some(Internal::SOFTWIRE) => true,
+            Some(_) => return Err(FieldError::Malformed("internal_kind")),
         };
+        let Some(internal) = self.take("internal") else {
+            return match is_softwire {
+                true => Err(FieldError::Missing("internal")),
+                false => Ok(None),
+            };
+        };
+        let internal = Internal::parse(&internal, is_softwire);
+        let internal = internal.map_err(|_| FieldError::Malformed("internal"))?;
         let realm = self.needed("realm")?;
         let realm = Realm::new(&realm).map_err(|_| FieldError::Malformed("realm"))?;
-        Ok(Some(Subscriber::new(realm, internal)))
+        Ok(Some(Subscriber::of(realm, internal)))
     }
 
     fn phase(&mut self) -> Result<Phase, FieldError> {

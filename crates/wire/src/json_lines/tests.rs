@@ -1,12 +1,13 @@
 //! Every event there is, through JSON and back.
 
 use std::{
-    net::{IpAddr, Ipv4Addr, SocketAddr},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
     time::Duration,
 };
 
 use portledger_model::{
-    Durability, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp, Transport,
+    Durability, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp,
+    Transport,
 };
 use proptest::{option, prelude::*};
 
@@ -32,9 +33,19 @@ fn phase() -> impl Strategy<Value = Phase> {
     prop::sample::select(vec![Phase::Begun, Phase::Held, Phase::Ended])
 }
 
+fn internal() -> impl Strategy<Value = Internal> {
+    let prefix = (any::<Ipv6Addr>(), 0..=128_u8)
+        .prop_map(|(address, length)| Ipv6Prefix::around(address, length).unwrap());
+    prop_oneof![
+        any::<IpAddr>().prop_map(Internal::from),
+        prefix.clone().prop_map(Internal::Prefix),
+        prefix.prop_map(Internal::Softwire),
+    ]
+}
+
 fn subscriber() -> impl Strategy<Value = Subscriber> {
-    ("[a-zA-Z0-9._-]{1,64}", any::<IpAddr>())
-        .prop_map(|(realm, internal)| Subscriber::new(Realm::new(&realm).unwrap(), internal))
+    ("[a-zA-Z0-9._-]{1,64}", internal())
+        .prop_map(|(realm, internal)| Subscriber::of(Realm::new(&realm).unwrap(), internal))
 }
 
 fn kind() -> impl Strategy<Value = Kind> {

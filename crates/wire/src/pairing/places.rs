@@ -271,10 +271,7 @@ impl Realms {
                 number
             }
         };
-        Some(Who {
-            realm: number.to_ne_bytes(),
-            internal: subscriber.internal(),
-        })
+        Who::new(number, subscriber.internal())
     }
 
     fn number(&mut self, realm: &Realm) -> Option<u16> {
@@ -289,11 +286,8 @@ impl Realms {
 
     fn subscriber(&self, who: Who) -> Subscriber {
         // Each number was given to a name.
-        let realm = self
-            .names
-            .get(usize::from(u16::from_ne_bytes(who.realm)))
-            .cloned();
-        Subscriber::new(realm.unwrap_or_default(), who.internal)
+        let realm = self.names.get(usize::from(who.realm())).cloned();
+        Subscriber::of(realm.unwrap_or_default(), who.internal())
     }
 }
 
@@ -320,7 +314,7 @@ mod tests {
     }
 
     fn told() -> impl Strategy<Value = (u8, Told)> {
-        let who = 0..3_u8;
+        let who = 0..4_u8;
         let told = prop_oneof![
             4 => (who.clone(), any::<bool>()).prop_map(|(who, session)| Told::Begins(who, session)),
             1 => who.clone().prop_map(Told::IsHeld),
@@ -330,10 +324,16 @@ mod tests {
         (0..3_u8, told)
     }
 
-    /// Of two realms that use the same addresses.
+    /// Of two realms that use the same addresses, and of all kinds.
     fn subscriber(who: u8) -> Subscriber {
         let realm = Realm::new(if who == 0 { "west" } else { "east" }).unwrap();
-        Subscriber::new(realm, [100, 64, 0, who / 2].into())
+        let internal = [
+            "100.64.0.0",
+            "100.64.0.0",
+            "2001:db8::/56",
+            "softwire 2001:db8::/56",
+        ];
+        Subscriber::of(realm, internal[usize::from(who)].parse().unwrap())
     }
 
     proptest! {

@@ -9,11 +9,11 @@
 use std::{
     hash::BuildHasher as _,
     hint::black_box,
-    net::{IpAddr, Ipv4Addr},
+    net::{Ipv4Addr, Ipv6Addr},
 };
 
 use foldhash::fast::RandomState;
-use portledger_model::{PortRange, Timestamp, Transport};
+use portledger_model::{Internal, Ipv6Prefix, PortRange, Timestamp, Transport};
 
 /// Where ports are.
 pub(super) type Place = (Ipv4Addr, PortRange, Option<Transport>);
@@ -41,9 +41,61 @@ pub(super) struct Slot {
 /// A subscriber, in few bytes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Who {
+    /// The realm's number, and [`SOFTWIRE`] of a softwire.
+    realm: [u8; 2],
+    /// Of a prefix; an IPv4 address is mapped into one.
+    network: [u8; 16],
+    /// How many bits the prefix has; [`V4`] of an IPv4 address.
+    length: u8,
+}
+
+/// More bits than a prefix has.
+const V4: u8 = u8::MAX;
+const SOFTWIRE: u16 = 1 << 15;
+
+impl Who {
+    const NOBODY: Self = Self {
+        realm: [0; 2],
+        network: [0; 16],
+        length: 0,
+    };
+
+    /// Whoever is known as `internal` in the realm of that number; `None` where the number is too
+    /// large.
+    pub(super) fn new(realm: u16, internal: Internal) -> Option<Self> {
+        let realm = Some(realm).filter(|realm| *realm < SOFTWIRE)?;
+        let kind = if internal.is_softwire() { SOFTWIRE } else { 0 };
+        let (network, length) = match internal {
+            Internal::Address(address) => (address.to_ipv6_mapped(), V4),
+            Internal::Prefix(prefix) | Internal::Softwire(prefix) => {
+                (prefix.network(), prefix.length())
+            }
+        };
+        Some(Self {
+            realm: (realm | kind).to_ne_bytes(),
+            network: network.octets(),
+            length,
+        })
+    }
+
     /// The realm's number.
-    pub(super) realm: [u8; 2],
-    pub(super) internal: IpAddr,
+    pub(super) fn realm(self) -> u16 {
+        u16::from_ne_bytes(self.realm) & !SOFTWIRE
+    }
+
+    /// What is known of the subscriber inside the realm.
+    pub(super) fn internal(self) -> Internal {
+        let network = Ipv6Addr::from(self.network);
+        // Each was made of what it is turned to again, so that neither of the two is missing.
+        let prefix = || Ipv6Prefix::around(network, self.length).unwrap_or_else(|_| network.into());
+        if self.length == V4 {
+            Internal::Address(network.to_ipv4_mapped().unwrap_or(Ipv4Addr::UNSPECIFIED))
+        } else if u16::from_ne_bytes(self.realm) & SOFTWIRE != 0 {
+            Internal::Softwire(prefix())
+        } else {
+            Internal::Prefix(prefix())
+        }
+    }
 }
 
 impl Slot {
@@ -52,10 +104,7 @@ impl Slot {
         since: NEVER,
         ended: NEVER,
         sessions: 0,
-        who: Who {
-            realm: [0; 2],
-            internal: IpAddr::V4(Ipv4Addr::UNSPECIFIED),
-        },
+        who: Who::NOBODY,
         transport: None,
     };
 

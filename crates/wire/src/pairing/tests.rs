@@ -1,6 +1,6 @@
 use std::net::Ipv4Addr;
 
-use portledger_model::{Durability, PortRange, Realm, Start};
+use portledger_model::{Durability, Internal, PortRange, Realm, Start};
 
 use super::*;
 
@@ -67,8 +67,8 @@ fn paired(events: impl IntoIterator<Item = NatEvent>) -> Vec<String> {
     pairing.finish(&mut out);
     let secs = |at: Timestamp| at.as_micros() / 1_000_000 - 1_790_000_000;
     let host = |block: &Block| match block.subscriber.internal() {
-        std::net::IpAddr::V4(address) => address.octets()[3],
-        std::net::IpAddr::V6(_) => 0,
+        Internal::Address(address) => address.octets()[3],
+        _ => 0,
     };
     let said = out.iter().filter_map(|record| {
         let at = secs(record.at);

@@ -5,7 +5,7 @@ use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr},
 };
 
-use portledger_model::{PortRange, Realm, Subscriber, Timestamp, Transport};
+use portledger_model::{Internal, Ipv6Prefix, PortRange, Realm, Subscriber, Timestamp, Transport};
 use thiserror::Error;
 
 use super::{Accounting, Extended, Packet, packet::tlvs};
@@ -216,8 +216,9 @@ impl IpPorts {
         };
         let subscriber = self
             .internal
-            .or_else(|| only_address(accounting))
-            .map(|address| Subscriber::new(realm.clone(), address));
+            .map(Internal::from)
+            .or_else(|| only_one(accounting))
+            .map(|internal| Subscriber::of(realm.clone(), internal));
         if subscriber.is_none() && phase == Phase::Begun {
             return Err(IpPortsError::NoSubscriber);
         }
@@ -239,17 +240,25 @@ impl IpPorts {
     }
 }
 
-/// The session's address where it has one: its IPv4 address, or else its IPv6 address.
-fn only_address(accounting: &Accounting) -> Option<IpAddr> {
-    let of = |length: u8| {
-        let mut all = accounting
-            .framed
-            .iter()
-            .filter(move |framed| framed.length == length);
+/// What the session is known by where it has one of a kind: its IPv4 address, or else its IPv6
+/// address, or else its prefix (RFC 3162 §2.3, RFC 4818 §3). Of several nobody knows which it is.
+fn only_one(accounting: &Accounting) -> Option<Internal> {
+    let of = |is: fn(IpAddr, u8) -> bool| {
+        let framed = accounting.framed.iter();
+        let mut all = framed.filter(|framed| is(framed.address, framed.length));
         let first = all.next()?;
-        all.next().is_none().then_some(first.address)
+        all.next().is_none().then_some(first)
     };
-    of(32).or_else(|| of(128))
+    let one = of(|address, _| address.is_ipv4())
+        .or_else(|| of(|_, length| length == 128))
+        .or_else(|| of(|_, length| length < 128))?;
+    match one.address {
+        IpAddr::V4(address) => (one.length == 32).then_some(Internal::Address(address)),
+        IpAddr::V6(address) => {
+            let prefix = Ipv6Prefix::new(address, one.length);
+            prefix.ok().map(Internal::Prefix)
+        }
+    }
 }
 
 fn set<T: PartialEq>(place: &mut Option<T>, told: T) -> Option<()> {

@@ -6,7 +6,8 @@ use std::{
 };
 
 use portledger_model::{
-    Durability, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp, Transport,
+    Durability, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp,
+    Transport,
 };
 use portledger_wire::{
     EventTime, Holding, Kind, NatEvent, Phase, Told,
@@ -67,7 +68,17 @@ fn subscriber() -> impl Strategy<Value = Subscriber> {
         3 => Just(Realm::default()),
         1 => "[a-zA-Z0-9._-]{1,64}".prop_map(|name| Realm::new(&name).unwrap()),
     ];
-    (realm, address()).prop_map(|(realm, internal)| Subscriber::new(realm, internal))
+    let prefix = (1_u128.., 1..=128_u8)
+        .prop_map(|(bits, length)| Ipv6Prefix::around(bits.into(), length).unwrap())
+        .prop_filter("zeros are not told", |prefix| {
+            !prefix.network().is_unspecified()
+        });
+    let internal = prop_oneof![
+        address().prop_map(Internal::from),
+        prefix.clone().prop_map(Internal::Prefix),
+        prefix.prop_map(Internal::Softwire),
+    ];
+    (realm, internal).prop_map(|(realm, internal)| Subscriber::of(realm, internal))
 }
 
 fn phase() -> impl Strategy<Value = Phase> {

@@ -1,7 +1,8 @@
 //! The store against a plain list.
 
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
+use portledger_model::{Internal, Ipv6Prefix};
 use proptest::prelude::*;
 
 use super::*;
@@ -46,7 +47,7 @@ impl Model {
     fn at(&self, subscriber: &Subscriber, span: Span) -> Vec<Vec<u8>> {
         let found = self.0.iter().filter(|interval| {
             interval.realm() == subscriber.realm()
-                && interval.prefix().contains(subscriber.internal())
+                && interval.prefix().overlaps(subscriber.internal().into())
                 && interval.span().overlaps(span)
         });
         sorted(found)
@@ -63,7 +64,7 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn the_store_says_what_a_plain_list_says(deeds in deeds(), questions in prop::collection::vec((0..3_usize, 0..8_u8, any::<bool>(), -22..22_i64, 1..9_i64), 12)) {
+    fn the_store_says_what_a_plain_list_says(deeds in deeds(), questions in prop::collection::vec((0..3_usize, 0..8_u8, 0..4_u8, 0..10_u8, -22..22_i64, 1..9_i64), 12)) {
         let place = Place::new();
         let mut store = place.open();
         let mut model = Model::default();
@@ -88,14 +89,17 @@ proptest! {
                 }
                 Deed::OpenAgain => store = place.open(),
             }
-            for (realm, last, four, from, lasts) in &questions {
+            for (realm, last, kind, length, from, lasts) in &questions {
                 let realm = Realm::new(["a", "ab", "default"][*realm]).unwrap();
-                let address: IpAddr = if *four {
-                    [100, 64, 0, *last].into()
-                } else {
-                    [0x2001, 0xdb8, 0, u16::from(*last) << 6, 0, 0, 0, 1].into()
+                let network = Ipv6Addr::from([0x2001, 0xdb8, 0, u16::from(*last) << 6, 0, 0, 0, 1]);
+                let prefix = Ipv6Prefix::around(network, 50 + *length).unwrap();
+                let internal = match kind {
+                    0 => Internal::Address([100, 64, 0, *last].into()),
+                    1 => Internal::Prefix(network.into()),
+                    2 => Internal::Prefix(prefix),
+                    _ => Internal::Softwire(prefix),
                 };
-                let subscriber = Subscriber::new(realm, address);
+                let subscriber = Subscriber::of(realm, internal);
                 let span = Span::new(Timestamp::from_micros(*from), Timestamp::from_micros(from + lasts));
                 let found = store.at(&subscriber, span).unwrap();
                 prop_assert!(found.is_sorted_by_key(Interval::from));

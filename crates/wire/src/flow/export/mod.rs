@@ -100,7 +100,8 @@ pub enum ExportError {
 /// A field of which an event tells nothing is left out, in a template of its own. *Since* is
 /// flowStartMilliseconds (152): when it began, in releases and in what is still held, which is a
 /// creation (RFC 8158 has no number for it) that began before it was observed, with 0 where it is
-/// not known when. A realm other than `default` is internalAddressRealm (464). What no element of
+/// not known when. A realm other than `default` is internalAddressRealm (464). Inside is an address
+/// (8, 27), or an IPv6 prefix by its first address (27) and its length (sourceIPv6PrefixLength, 29). What no element of
 /// the registry says stands as text in applicationDescription (94).
 ///
 /// [`Session`](super::Session) reads all of it back as it was, but for two things: times finer

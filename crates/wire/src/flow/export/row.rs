@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-use portledger_model::{Level, PortRange, Realm, Subscriber, Timestamp};
+use portledger_model::{Internal, Level, PortRange, Realm, Subscriber, Timestamp};
 
 use super::{ExportError, ExportSettings, Precision};
 use crate::{
@@ -21,6 +21,8 @@ pub(super) enum Value {
     V6(Ipv6Addr),
     Realm(Realm),
     Text(String),
+    /// Always the same text.
+    Note(&'static str),
 }
 
 /// The fields of one record, in the order of its template. Kept from record to record.
@@ -65,6 +67,7 @@ impl Row {
             ) => {
                 self.event(if *phase == Phase::Ended { 15 } else { 14 });
                 self.inside(Some(subscriber))?;
+                self.note_softwire(Some(subscriber));
                 self.outside(*external)?;
                 if *phase == Phase::Held {
                     self.since(0, precision);
@@ -104,10 +107,8 @@ impl Row {
                 let quota = if subscriber.is_some() { 3 } else { 1 };
                 self.put(NAT_QUOTA_EXCEEDED_EVENT, Value::U32(quota));
                 self.inside(subscriber.as_ref())?;
-                self.put(
-                    APPLICATION_DESCRIPTION,
-                    Value::Text(life::limit_text(*limit)),
-                );
+                let text = life::limit_text(*limit, is_softwire(subscriber.as_ref()));
+                self.put(APPLICATION_DESCRIPTION, Value::Text(text));
             }
             // A life event has its text.
             (Told::Started(_) | Told::Stopped | Told::Heartbeat | Told::Lost { .. }, None) => {}
@@ -122,8 +123,9 @@ impl Row {
         precision: Precision,
     ) -> Result<(), ExportError> {
         let subscriber = holding.subscriber.as_ref();
-        let is_v6 = subscriber.is_some_and(|subscriber| subscriber.internal().is_ipv6());
-        let created = match (holding.kind, is_v6) {
+        // A softwire's translation is one of IPv4 to IPv4.
+        let is_nat64 = subscriber.is_some_and(|of| matches!(of.internal(), Internal::Prefix(_)));
+        let created = match (holding.kind, is_nat64) {
             (Kind::Block, _) => 16,
             (Kind::Session { .. }, false) => 4,
             (Kind::Session { .. }, true) => 6,
@@ -132,6 +134,7 @@ impl Row {
         };
         self.event(created + u8::from(holding.phase == Phase::Ended));
         self.inside(subscriber)?;
+        self.note_softwire(subscriber);
         self.outside(holding.external)?;
         // Whoever knows single ports only reads 227; what is more than one port cannot stand there.
         if holding.kind == Kind::Block || holding.ports.count() > 1 {
@@ -202,12 +205,23 @@ impl Row {
             return Ok(());
         };
         let elements = (SOURCE_IPV4_ADDRESS, SOURCE_IPV6_ADDRESS);
-        self.address(subscriber.internal(), elements)?;
+        let internal = subscriber.internal();
+        self.address(internal.network(), elements)?;
+        if let Some(prefix) = internal.prefix().filter(|prefix| !prefix.is_address()) {
+            self.put(SOURCE_IPV6_PREFIX_LENGTH, Value::U8(prefix.length()));
+        }
         if subscriber.realm().as_str() != DEFAULT_REALM {
             let realm = Value::Realm(subscriber.realm().clone());
             self.put(INTERNAL_ADDRESS_REALM, realm);
         }
         Ok(())
+    }
+
+    /// No element says it.
+    fn note_softwire(&mut self, subscriber: Option<&Subscriber>) {
+        if is_softwire(subscriber) {
+            self.put(APPLICATION_DESCRIPTION, Value::Note(life::SOFTWIRE));
+        }
     }
 
     fn outside(&mut self, external: Ipv4Addr) -> Result<(), ExportError> {
@@ -239,6 +253,10 @@ impl Row {
     fn put(&mut self, element: u16, value: Value) {
         self.fields.push((element, value));
     }
+}
+
+fn is_softwire(subscriber: Option<&Subscriber>) -> bool {
+    subscriber.is_some_and(|subscriber| subscriber.internal().is_softwire())
 }
 
 /// The name of [`Realm::default`], which is left out.

@@ -95,6 +95,7 @@ impl<'a> Writing<'a> {
             length += match value {
                 Value::Realm(text) if *size == VARIABLE => 3 + text.as_str().len(),
                 Value::Text(text) if *size == VARIABLE => 3 + text.len(),
+                Value::Note(text) if *size == VARIABLE => 3 + text.len(),
                 _ => usize::from(*size),
             };
         }
@@ -155,6 +156,7 @@ impl<'a> Writing<'a> {
                 Value::V6(address) => self.message.extend_from_slice(&address.octets()),
                 Value::Realm(realm) => self.text(realm.as_str(), *length),
                 Value::Text(text) => self.text(text, *length),
+                Value::Note(text) => self.text(text, *length),
             }
         }
         self.records += 1;
@@ -253,8 +255,9 @@ fn length(value: &Value, version: Version) -> u16 {
         (Value::U32(_) | Value::V4(_), _) => 4,
         (Value::U64(_), _) => 8,
         (Value::V6(_), _) => 16,
-        (Value::Realm(_) | Value::Text(_), Version::Ipfix) => VARIABLE,
+        (Value::Realm(_) | Value::Text(_) | Value::Note(_), Version::Ipfix) => VARIABLE,
         (Value::Realm(_), Version::NetFlow9) => REALM_LENGTH,
         (Value::Text(_), Version::NetFlow9) => TEXT_LENGTH,
+        (Value::Note(text), Version::NetFlow9) => narrow(text.len()),
     }
 }

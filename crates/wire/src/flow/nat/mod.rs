@@ -7,9 +7,9 @@
 mod numbered;
 mod translated;
 
-use std::net::IpAddr;
+use std::net::Ipv6Addr;
 
-use portledger_model::{PortRange, Subscriber, Timestamp, Transport};
+use portledger_model::{Internal, Ipv6Prefix, PortRange, Subscriber, Timestamp, Transport};
 
 use super::{
     clock::{self, Absurd, Clock, Clocks, Sent},
@@ -95,10 +95,35 @@ fn happened(
 
 /// Who is inside, where the record says.
 fn inside(row: Row<'_>, realms: &mut Realms) -> Result<Option<Subscriber>, BadRecord> {
-    let Some(internal) = row.address(Slot::SourceV4, Slot::SourceV6) else {
+    let Some(internal) = source(row) else {
         return Ok(None);
     };
-    Ok(Some(Subscriber::new(realms.of(row)?, internal)))
+    Ok(Some(Subscriber::of(realms.of(row)?, internal)))
+}
+
+/// By what the source is known. Beside an IPv4 address an IPv6 address is the B4's: in DS-Lite the
+/// softwire is the subscriber, and all of them may have the same addresses inside (RFC 6333 §6.6).
+fn source(row: Row<'_>) -> Option<Internal> {
+    match (row.v4(Slot::SourceV4), row.v6(Slot::SourceV6)) {
+        (Some(_), Some(b4)) => Some(Internal::Softwire(prefix(row, b4))),
+        (Some(address), None) => Some(Internal::Address(address)),
+        (None, Some(b4)) if row.bytes(Slot::Detail).is_some_and(life::is_softwire) => {
+            Some(Internal::Softwire(prefix(row, b4)))
+        }
+        (None, Some(address)) => Some(Internal::Prefix(prefix(row, address))),
+        (None, None) => None,
+    }
+}
+
+/// The prefix that begins with `address`. Of a host's address a length is that of its route, and
+/// says nothing of the subscriber.
+fn prefix(row: Row<'_>, address: Ipv6Addr) -> Ipv6Prefix {
+    let length = row.unsigned(Slot::SourceV6Length);
+    let length = length.and_then(|length| u8::try_from(length).ok());
+    let prefix = length.map(|length| Ipv6Prefix::new(address, length));
+    prefix
+        .and_then(Result::ok)
+        .unwrap_or_else(|| address.into())
 }
 
 /// The transport of a record: `Ok(None)` is every transport, `Err` one without ports of its own.
@@ -196,7 +221,7 @@ fn destination(row: Row<'_>) -> Option<std::net::SocketAddr> {
     Some((address, port).into())
 }
 
-/// Whether an address is of the family that begins a NAT64 or a DS-Lite softwire.
-fn is_v6(subscriber: Option<&Subscriber>) -> bool {
-    subscriber.is_some_and(|subscriber| matches!(subscriber.internal(), IpAddr::V6(_)))
+/// Whether a subscriber is one of a NAT64. An AFTR's are of a NAT44, whatever they come through.
+fn is_of_nat64(subscriber: Option<&Subscriber>) -> bool {
+    subscriber.is_some_and(|subscriber| matches!(subscriber.internal(), Internal::Prefix(_)))
 }

@@ -5,7 +5,8 @@ use std::net::Ipv4Addr;
 use portledger_model::{Level, Limit, PortRange, Timestamp};
 
 use super::{
-    Context, NoPorts, Ports, Read, destination, event, happened, inside, is_v6, time, transport,
+    Context, NoPorts, Ports, Read, destination, event, happened, inside, is_of_nat64, time,
+    transport,
 };
 use crate::{
     Holding, Kind, NatEvent, Phase, Told,
@@ -100,7 +101,7 @@ fn holding(
         // Draft: 6 and 7 with an IPv4 inside are a NAT44 BIB, unless they name a destination.
         let is_session = match number {
             4 | 5 => true,
-            6 | 7 => is_v6(subscriber.as_ref()) || destination.is_some(),
+            6 | 7 => is_of_nat64(subscriber.as_ref()) || destination.is_some(),
             1 | 2 | 14 | 15 => destination.is_some(),
             _ => false,
         };

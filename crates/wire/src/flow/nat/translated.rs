@@ -2,7 +2,7 @@
 
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-use portledger_model::{PortRange, Subscriber, Timestamp};
+use portledger_model::{Internal, PortRange, Subscriber, Timestamp};
 
 use super::{Context, Ports, Read, event, inside, time, transport};
 use crate::{
@@ -91,7 +91,7 @@ fn session(
     let (Some(sides), Ok(transport)) = (Sides::of(row, ways), transport(row)) else {
         return Ok(Read::Other);
     };
-    let subscriber = Subscriber::new(context.realms.of(row)?, sides.internal);
+    let subscriber = Subscriber::of(context.realms.of(row)?, sides.internal);
     let holding = Holding {
         phase,
         kind: Kind::Session {
@@ -110,7 +110,7 @@ fn session(
 
 /// Who is on which side of a translation.
 struct Sides {
-    internal: IpAddr,
+    internal: Internal,
     internal_port: Option<u16>,
     external: Ipv4Addr,
     external_port: u16,
@@ -134,7 +134,8 @@ impl Sides {
         {
             let post_target = row.address(Slot::PostDestinationV4, Slot::PostDestinationV6);
             return Some(Self {
-                internal: source,
+                // Out of a softwire it is not the source that tells who it was.
+                internal: super::source(row)?,
                 internal_port: source_port,
                 external,
                 external_port: new_source_port?,
@@ -154,7 +155,7 @@ impl Sides {
         let is_translated = internal != IpAddr::V4(external)
             || new_target_port.is_some_and(|port| Some(port) != target_port);
         is_translated.then_some(Self {
-            internal,
+            internal: internal.into(),
             internal_port: new_target_port,
             external,
             external_port: target_port?,
