@@ -296,7 +296,6 @@ mod tests {
         let plan = parse("--only clippy,fmt --seconds 5").unwrap();
         assert_eq!(plan.steps, [Step::Fmt, Step::Clippy]);
         assert_eq!(plan.fuzz, Fuzzing::Explore(Duration::from_secs(5)));
-        assert_eq!(plan.fuzz, Duration::from_secs(5));
     }
 
     #[test]

@@ -217,6 +217,8 @@ impl fmt::Display for RoundedDown {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portledger_model::{Realm, Subscriber};
+
     use crate::{
         ask,
         testing::{ADDRESS, Memory, at, held, sighting, subscriber},
