@@ -178,13 +178,12 @@ impl Translation {
     fn enter_plain(&self, nat: &mut Nat, slot: &mut Slot<'_>, staged: Staged) -> Option<u32> {
         let head = slot.bytes().first_chunk::<40>()?;
         let &to = head[24..].first_chunk::<16>()?;
-        let source = staged.host.address;
         let destination = self.prefix.extract(to.into())?;
-        let may_go = !self.prefix.contains(source)
-            && self.inside.contains(slot.realm, source)
-            && self.prefix.allows(destination);
-        // Who is new goes the long way.
-        let number = nat.known(&staged).filter(|_| may_go)?;
+        // Who is new goes the long way; who has a number has been looked at.
+        let number = nat.known(&staged)?;
+        if !self.prefix.allows(destination) {
+            return None;
+        }
         let pair = Pair {
             source: Ipv4Addr::from_bits(number),
             destination,
