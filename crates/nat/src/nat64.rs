@@ -328,10 +328,16 @@ impl Translation {
         })
     }
 
-    /// Tells the sender of a refused IPv6 packet why, within the rate.
+    /// Tells the sender of a refused IPv6 packet why, within the rate, where it is a subscriber.
     #[cold]
     fn answer(&self, nat: &mut Nat, slot: &Slot<'_>, refused: Refused, output: &mut Output) {
-        let Some(answer) = refused.answer else { return };
+        let sender = slot.bytes().get(8..24).and_then(<[u8]>::first_chunk::<16>);
+        let (Some(answer), Some(&sender)) = (refused.answer, sender) else {
+            return;
+        };
+        if !self.inside.contains(slot.realm, sender.into()) {
+            return;
+        }
         let source = self.own_v6;
         nat.tell_around(Side::Inside, slot.realm, output, || {
             answer_v6(source, answer, slot.bytes())
