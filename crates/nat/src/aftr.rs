@@ -187,8 +187,12 @@ impl Softwires {
         host: Host,
         hash: u32,
     ) -> Result<u32, DropReason> {
-        if !self.ends.contains(host.realm, host.address)
-            || !nat.is_subscriber(host.realm, host.behind)
+        let staged = Staged { host, hash };
+        let known = nat.known(&staged);
+        // Who has a number has been looked at.
+        if known.is_none()
+            && (!self.ends.contains(host.realm, host.address)
+                || !nat.is_subscriber(host.realm, host.behind))
         {
             return Err(DropReason::NotASubscriber);
         }
@@ -205,7 +209,9 @@ impl Softwires {
         {
             mss::clamp(data, most);
         }
-        let number = nat.number(hash, host).ok_or(DropReason::MappingLimit)?;
+        let number = known
+            .or_else(|| nat.number(hash, host))
+            .ok_or(DropReason::MappingLimit)?;
         inner::set_end_offloaded(data, End::Source, number, offload);
         Ok(number)
     }

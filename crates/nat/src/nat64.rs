@@ -16,7 +16,7 @@ use portledger_ports::RealmIndex;
 
 use crate::{
     DropReason, Nat, Output, Side, Slot, Stateful,
-    header::{ICMP, TCP, UDP},
+    header::{ICMP, TCP, UDP, long},
     hosts::{Host, Numbers},
     prefixes::Prefixes,
     reassembly::{Bounds, Reassembly},
@@ -112,10 +112,16 @@ impl sealed::Form for Translation {
         staged: Option<Staged>,
         output: &mut Output,
     ) -> Result<Entered, DropReason> {
+        if let Some(number) = staged.and_then(|staged| self.enter_plain(nat, slot, staged)) {
+            return Ok(Entered::Packet(number));
+        }
         let read = read_v6(slot.bytes()).and_then(|incoming| {
             let mapped = self.admit(nat, slot.realm, &incoming, staged)?;
-            self.translator.to_v4(slot, &incoming, &mapped, 0)?;
-            Ok(mapped.outer.source.to_bits())
+            let number = mapped.outer.source.to_bits();
+            self.translator
+                .to_v4(slot, &incoming, &mapped, 0)
+                .inspect_err(|_| nat.forget_unheld(number))?;
+            Ok(number)
         });
         read.map(Entered::Packet).map_err(|refused| {
             self.answer(nat, slot, refused, output);
@@ -139,6 +145,9 @@ impl sealed::Form for Translation {
         now: Timestamp,
         slot: &mut Slot<'_>,
     ) -> Result<Left, DropReason> {
+        if self.leave_plain(numbers, slot) {
+            return Ok(Left::InPlace);
+        }
         let incoming = read_v4(slot.bytes()).map_err(|refused| refused.reason)?;
         let outer = &incoming.outer;
         if outer.protocol == UDP
@@ -164,6 +173,42 @@ impl sealed::Form for Translation {
 }
 
 impl Translation {
+    /// The short way of what needs nothing but another header. `None` where there is more to it.
+    #[inline]
+    fn enter_plain(&self, nat: &mut Nat, slot: &mut Slot<'_>, staged: Staged) -> Option<u32> {
+        let head = slot.bytes().first_chunk::<40>()?;
+        let &to = head[24..].first_chunk::<16>()?;
+        let destination = self.prefix.extract(to.into())?;
+        // Who is new goes the long way; who has a number has been looked at.
+        let number = nat.known(&staged)?;
+        if !self.prefix.allows(destination) {
+            return None;
+        }
+        let pair = Pair {
+            source: Ipv4Addr::from_bits(number),
+            destination,
+        };
+        self.translator.plain_to_v4(slot, pair).then_some(number)
+    }
+
+    /// The short way back. `false` where there is more to it: then nothing was done.
+    #[inline]
+    fn leave_plain(&self, numbers: &Numbers, slot: &mut Slot<'_>) -> bool {
+        let (source, number) = (long(slot.bytes(), 12), long(slot.bytes(), 16));
+        let source = Ipv4Addr::from_bits(source);
+        let Some(host) = numbers.get(number) else {
+            return false;
+        };
+        if source == self.own_v4 || !self.prefix.allows(source) {
+            return false;
+        }
+        let pair = Pair {
+            source: self.prefix.embed(source),
+            destination: host.address,
+        };
+        self.translator.plain_to_v6(slot, pair)
+    }
+
     /// RFC 6146 §3.5: which packets are translated at all, and the IPv4 ends of one that is.
     fn admit(
         &self,
@@ -283,10 +328,16 @@ impl Translation {
         })
     }
 
-    /// Tells the sender of a refused IPv6 packet why, within the rate.
+    /// Tells the sender of a refused IPv6 packet why, within the rate, where it is a subscriber.
     #[cold]
     fn answer(&self, nat: &mut Nat, slot: &Slot<'_>, refused: Refused, output: &mut Output) {
-        let Some(answer) = refused.answer else { return };
+        let sender = slot.bytes().get(8..24).and_then(<[u8]>::first_chunk::<16>);
+        let (Some(answer), Some(&sender)) = (refused.answer, sender) else {
+            return;
+        };
+        if !self.inside.contains(slot.realm, sender.into()) {
+            return;
+        }
         let source = self.own_v6;
         nat.tell_around(Side::Inside, slot.realm, output, || {
             answer_v6(source, answer, slot.bytes())
@@ -302,7 +353,7 @@ impl Translation {
         else {
             return;
         };
-        let destination = Ipv4Addr::from_bits(crate::header::long(slot.bytes(), 16));
+        let destination = Ipv4Addr::from_bits(long(slot.bytes(), 16));
         if nat.is_external(destination) {
             nat.tell_around(Side::Outside, slot.realm, output, || {
                 answer_v4(destination, answer, slot.bytes())

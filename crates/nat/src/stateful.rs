@@ -6,13 +6,13 @@
 //!   to the inside      Form::leave   the number out again, IPv6 on: packets, and what it emitted
 //! ```
 
-use std::{array, fmt::Debug, hint::black_box};
+use std::{fmt::Debug, hint::black_box};
 
 use portledger_model::{Block, Event, Timestamp};
 use portledger_ports::{EventNumber, RealmIndex};
 
 use crate::{
-    Counters, DropReason, Emitted, HEADROOM, Nat, Output, Packet, Past, Side, Size, Slot, Verdict,
+    Counters, DropReason, Emitted, HEADROOM, Nat, Output, Past, Side, Size, Slot, Verdict,
     engine::STAGE,
     header::long,
     hosts::{Host, Numbers},
@@ -133,12 +133,12 @@ impl<F: Form> Stateful<F> {
         self.advance(now, output);
         for slots in slots.chunks_mut(STAGE) {
             match from {
-                Side::Inside => self.enter(now, slots, output),
+                Side::Inside => self.enter(slots, output),
                 Side::Outside => {
                     for slot in &*slots {
                         self.form.arrive(&mut self.nat, slot, output);
                     }
-                    self.through(now, from, slots, &[true; STAGE], output);
+                    self.through(from, slots, &[true; STAGE], output);
                 }
             }
         }
@@ -210,7 +210,7 @@ impl<F: Form> Stateful<F> {
         }
     }
 
-    fn enter(&mut self, now: Timestamp, slots: &mut [Slot<'_>], output: &mut Output) {
+    fn enter(&mut self, slots: &mut [Slot<'_>], output: &mut Output) {
         let staged = self.approach(slots);
         let mut hosts = [NONE; STAGE];
         let mut goes = [false; STAGE];
@@ -225,7 +225,7 @@ impl<F: Form> Stateful<F> {
                     self.nat.hold_host(host);
                     hosts[place] = host;
                     slot.verdict = Verdict::Kept;
-                    self.whole(now, slot.realm, buffer, output);
+                    self.whole(slot.realm, buffer, output);
                 }
                 Ok(Entered::Taken) => {
                     self.nat.count_taken();
@@ -238,7 +238,7 @@ impl<F: Form> Stateful<F> {
                 }
             }
         }
-        self.through(now, Side::Inside, slots, &goes, output);
+        self.through(Side::Inside, slots, &goes, output);
         for host in hosts.into_iter().filter(|&host| host != NONE) {
             self.nat.release_host(host);
         }
@@ -269,30 +269,13 @@ impl<F: Form> Stateful<F> {
     /// inside into the inside's form.
     fn through(
         &mut self,
-        now: Timestamp,
         from: Side,
         slots: &mut [Slot<'_>],
         goes: &[bool; STAGE],
         output: &mut Output,
     ) {
         let mark = output.packets.len();
-        let mut packets: [Packet<'_>; STAGE] = array::from_fn(|_| Packet::new(&mut []));
-        let mut count = 0;
-        for (slot, _) in slots.iter_mut().zip(goes).filter(|(_, goes)| **goes) {
-            packets[count] = Packet {
-                data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
-                realm: slot.realm,
-                offload: slot.offload,
-                verdict: slot.verdict,
-            };
-            count += 1;
-        }
-        self.nat.batch(now, from, &mut packets[..count], output);
-        let done = packets.map(|packet| (packet.verdict, packet.realm));
-        let gone = slots.iter_mut().zip(goes).filter(|(_, goes)| **goes);
-        for ((slot, _), (verdict, realm)) in gone.zip(done) {
-            (slot.verdict, slot.realm) = (verdict, realm);
-        }
+        self.nat.batch_slots(from, slots, goes, output);
         // What waited for a fragment leaves behind it.
         let emitted = output.packets.split_off(mark);
         self.leave(slots, goes, output);
@@ -373,17 +356,11 @@ impl<F: Form> Stateful<F> {
     }
 
     /// A packet that was put together here, behind [`HEADROOM`].
-    fn whole(
-        &mut self,
-        now: Timestamp,
-        realm: RealmIndex,
-        mut buffer: Vec<u8>,
-        output: &mut Output,
-    ) {
+    fn whole(&mut self, realm: RealmIndex, mut buffer: Vec<u8>, output: &mut Output) {
         let range = HEADROOM..buffer.len();
         let mut slots = [Slot::new(&mut buffer, range)];
         slots[0].realm = realm;
-        self.through(now, Side::Inside, &mut slots, &[true; STAGE], output);
+        self.through(Side::Inside, &mut slots, &[true; STAGE], output);
         emit(&slots[0], output);
     }
 }

@@ -42,6 +42,7 @@
 mod answer;
 mod error;
 mod kinds;
+mod plain;
 mod prefix;
 mod read_v4;
 mod read_v6;

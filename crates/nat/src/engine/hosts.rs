@@ -5,13 +5,50 @@ use std::{net::Ipv4Addr, time::Duration};
 use portledger_model::{Timestamp, Transport};
 use portledger_ports::{EventNumber, RealmIndex};
 
-use super::Nat;
+use super::{Nat, STAGE, UNSTAGED};
 use crate::{
-    DropReason, Emitted, Output, Side,
+    DropReason, Emitted, Output, Packet, Side, Slot, Verdict,
+    header::Ends,
     hosts::{Host, Hosts, Numbers},
+    stateful::Staged,
 };
 
 impl Nat {
+    /// As [`Nat::batch`] at the time it is, for at most a stage of packets that lie in slots: of
+    /// these those that go.
+    pub(crate) fn batch_slots(
+        &mut self,
+        from: Side,
+        slots: &mut [Slot<'_>],
+        goes: &[bool; STAGE],
+        output: &mut Output,
+    ) {
+        let mut stage = [UNSTAGED; STAGE];
+        for ((staged, slot), goes) in stage.iter_mut().zip(&*slots).zip(goes) {
+            if *goes {
+                staged.ends = Ends::peek(slot.bytes());
+            }
+        }
+        let stage = &mut stage[..slots.len()];
+        let realm = slots.first().map_or(RealmIndex(0), |slot| slot.realm);
+        self.approach(from, realm, stage);
+        let going = slots.iter_mut().zip(stage).zip(goes);
+        for ((slot, staged), _) in going.filter(|(_, goes)| **goes) {
+            let mut packet = Packet {
+                data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
+                realm: slot.realm,
+                offload: slot.offload,
+                verdict: Verdict::Drop(DropReason::NotSeen),
+            };
+            if let Err(reason) = self.translate(from, &mut packet, staged, output) {
+                packet.verdict = Verdict::Drop(reason);
+            }
+            self.count(&packet.verdict);
+            (slot.verdict, slot.realm) = (packet.verdict, packet.realm);
+        }
+        self.collect_events(output);
+    }
+
     /// The time, which never goes back.
     pub(crate) const fn now(&self) -> Timestamp {
         self.now
@@ -34,6 +71,11 @@ impl Nat {
         self.numbers().map_or(0, |numbers| numbers.hash(host))
     }
 
+    /// As [`Nat::known_number`], by a hash that is known.
+    pub(crate) fn known(&self, staged: &Staged) -> Option<u32> {
+        self.numbers()?.find(staged.hash, &staged.host)
+    }
+
     /// The number of a host, where something names it already.
     pub(crate) fn known_number(&self, host: &Host) -> Option<u32> {
         let numbers = self.numbers()?;
@@ -52,6 +94,12 @@ impl Nat {
 
     pub(crate) fn hold_host(&mut self, number: u32) {
         self.hosts.hold(number);
+    }
+
+    /// Gives back the number of a host that nothing has come to name.
+    pub(crate) fn forget_unheld(&mut self, number: u32) {
+        self.hosts.hold(number);
+        self.hosts.release(number);
     }
 
     pub(crate) fn release_host(&mut self, number: u32) {

@@ -617,6 +617,13 @@ pub fn section_3_7_a_source_route_is_refused_and_told() {
         (reason, quoted6(&told).0),
         (DropReason::SourceRoute, (4, 0))
     );
+    // Who is no subscriber is told nothing.
+    let stranger = ("2001:db8:b::1".parse().unwrap(), 1);
+    let theirs = with_headers(
+        &udp6(stranger, six(remote(1, 53)), b"words"),
+        &[(43, &[0, 0, 1, 0, 0, 0, 0])],
+    );
+    assert_eq!(lab.dropped(Side::Inside, &theirs), DropReason::SourceRoute);
 }
 
 #[test]

@@ -434,12 +434,13 @@ pub fn section_11_only_softwires_of_subscribers_are_taken() {
 
 #[test]
 pub fn rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_are_not() {
+    type Headers<'a> = &'a [(u8, &'a [u8])];
     let mut lab = lab();
     let packet = udp(host(4_000), remote(1, 53)).bytes();
     let plain = softwire(b4(1), &packet);
     // The tunnel encapsulation limit (RFC 2473 §5.1), behind padding.
     let limit: &[u8] = &[0, 4, 1, 4, 1, 1, 0];
-    let skipped: &[&[(u8, &[u8])]] = &[
+    let skipped: &[Headers<'_>] = &[
         &[(60, limit)],
         &[(0, limit), (60, limit)],
         &[(43, &[0, 0, 0, 0, 0, 0, 0])],
@@ -447,7 +448,7 @@ pub fn rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_are_not
     for headers in skipped {
         lab.out(&with_headers(&plain, headers));
     }
-    let refused: &[(&[(u8, &[u8])], DropReason)] = &[
+    let refused: &[(Headers<'_>, DropReason)] = &[
         (&[(60, limit), (0, limit)], DropReason::ExtensionHeaders),
         (&[(43, &[0, 0, 1, 0, 0, 0, 0])], DropReason::SourceRoute),
         (
