@@ -386,7 +386,7 @@ impl Relay {
     /// An identification for an IPv4 packet that brings none (RFC 6864 §4.3: different within the
     /// time that a packet lives, for the same ends).
     #[inline]
-    fn identification(&mut self, pair: &Pair<Ipv4Addr>, protocol: u8) -> u16 {
+    pub(super) fn identification(&mut self, pair: &Pair<Ipv4Addr>, protocol: u8) -> u16 {
         let ends = u64::from(pair.source.to_bits()) << 32 | u64::from(pair.destination.to_bits());
         let mixed = (ends ^ u64::from(protocol)).wrapping_mul(self.key);
         let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
