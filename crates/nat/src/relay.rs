@@ -183,7 +183,8 @@ impl Relay {
         self.holders.cover(address)
     }
 
-    /// One packet. A refused one is as it came, so that its sender can be told.
+    /// One packet. A refused one is as it came, so that its sender can be told, unless it was on its
+    /// way into another softwire.
     #[inline]
     fn carry(
         &mut self,

@@ -120,7 +120,8 @@ impl Relay {
         let bytes = slot.bytes();
         let (end, _) = tunnel::plain(bytes, self.config.address)?;
         let class = tunnel::class(bytes);
-        let plain = Plain::read(bytes.get(HEADER..)?)?;
+        let payload = usize::from(word(bytes, 4));
+        let plain = Plain::read(bytes.get(HEADER..HEADER + payload)?)?;
         let is_own = self.holders.find(plain.source, Some(plain.source_port)) == Some(end);
         let leaves = is_host_v4(plain.destination)
             && !self.holders.cover(plain.destination)
