@@ -23,6 +23,7 @@ mod followed;
 mod holders;
 mod inward;
 mod outward;
+mod plain;
 mod read;
 mod rules;
 mod tell;
@@ -52,6 +53,8 @@ pub struct Relay {
     holders: Holders,
     /// Of a relay that translates.
     translation: Option<(Prefix, Translator)>,
+    /// Whether nothing is to be changed in packets but what all of them need.
+    has_short_way: bool,
     followed: Followed,
     reassembly: Reassembly,
     /// Of packets that are cut in IPv6.
@@ -94,6 +97,7 @@ impl Relay {
         let [.., a, b, c, d, e, f, g, h] = seed;
         Ok(Self {
             holders,
+            has_short_way: config.mss.is_none() && !config.counts_as_hop,
             translation,
             followed: Followed::new(config.followed),
             reassembly: Reassembly::new(bounds),
@@ -179,7 +183,8 @@ impl Relay {
         self.holders.cover(address)
     }
 
-    /// One packet. A refused one is as it came, so that its sender can be told.
+    /// One packet. A refused one is as it came, so that its sender can be told, unless it was on its
+    /// way into another softwire.
     #[inline]
     fn carry(
         &mut self,
@@ -187,6 +192,11 @@ impl Relay {
         slot: &mut Slot<'_>,
         output: &mut Output,
     ) -> Result<Step, DropReason> {
+        if self.has_short_way
+            && let Some(step) = self.plain(from, slot)
+        {
+            return Ok(step);
+        }
         let packet = slot.packet.clone();
         let carried = match from {
             Side::Inside => self.outward(slot, output),

@@ -31,7 +31,9 @@ impl Relay {
     fn unwrap(&mut self, slot: &mut Slot<'_>, output: &mut Output) -> Result<Step, Refused> {
         if let Some((end, _)) = tunnel::plain(slot.bytes(), self.config.address) {
             let class = tunnel::class(slot.bytes());
-            slot.packet.start += HEADER;
+            let payload = usize::from(word(slot.bytes(), 4));
+            let start = slot.packet.start + HEADER;
+            slot.packet = start..start + payload;
             return self.unwrapped(end, class, slot, output);
         }
         self.unwrap_unusual(slot, output)
@@ -132,8 +134,10 @@ impl Relay {
             return Ok(Step::Kept);
         }
         let hairpins = self.hairpins(outer.destination)?;
-        let total = outer.total as usize;
-        slot.packet.end = slot.packet.start + total;
+        slot.packet.end = slot.packet.start + outer.total as usize;
+        if !hairpins {
+            self.refuse_leaving(slot, &incoming, output)?;
+        }
         let Some(data) = slot.buffer.get_mut(slot.packet.clone()) else {
             return Err(Refused::silently(DropReason::Truncated));
         };
@@ -141,35 +145,37 @@ impl Relay {
         if hairpins {
             return self.hairpin(slot, output);
         }
-        if self.config.counts_as_hop && !take_hop(data) {
-            let about = data.to_vec();
-            self.tell_v4(Answer::HopsExceeded, &incoming, &about, output);
-            return Err(Refused::silently(DropReason::HopLimit));
+        if self.config.counts_as_hop {
+            take_hop(data);
         }
         if let Some(most) = self.config.mss {
             mss::clamp(data, most);
         }
-        self.leave(slot, &incoming, output)
+        if outer.total > u32::from(self.config.mtu.outside) {
+            return self.leave_cut(slot.bytes(), output);
+        }
+        Ok(Step::Forward(Side::Outside))
     }
 
-    /// To the outside, in pieces where that is needed (RFC 791 §3.2).
+    /// Refuses what cannot go on to the outside, and tells its sender through the softwire.
     #[inline]
-    fn leave(
+    fn refuse_leaving(
         &mut self,
         slot: &Slot<'_>,
         incoming: &Incoming<Ipv4Addr>,
         output: &mut Output,
-    ) -> Result<Step, Refused> {
+    ) -> Result<(), Refused> {
         let outer = &incoming.outer;
-        if outer.total <= u32::from(self.config.mtu.outside) || slot.offload != Offload::None {
-            return Ok(Step::Forward(Side::Outside));
-        }
-        if outer.dont_fragment {
-            let answer = Answer::TooBig(self.config.mtu.outside.into());
-            self.tell_v4(answer, incoming, slot.bytes(), output);
-            return Err(Refused::silently(DropReason::TooBig));
-        }
-        self.leave_cut(slot.bytes(), output)
+        let mtu = u32::from(self.config.mtu.outside);
+        let (reason, answer) = if self.config.counts_as_hop && outer.hops <= 1 {
+            (DropReason::HopLimit, Answer::HopsExceeded)
+        } else if outer.total > mtu && outer.dont_fragment {
+            (DropReason::TooBig, Answer::TooBig(mtu))
+        } else {
+            return Ok(());
+        };
+        self.tell_v4(answer, incoming, slot.bytes(), output);
+        Err(Refused::silently(reason))
     }
 
     #[cold]
@@ -241,7 +247,7 @@ impl Relay {
     }
 
     /// Out of one softwire and into another (RFC 7596 §6.2). What is refused there is told here,
-    /// since the packet is not what it was.
+    /// since the packet is not what it was when it came.
     fn hairpin(&mut self, slot: &mut Slot<'_>, output: &mut Output) -> Result<Step, Refused> {
         let packet = slot.packet.clone();
         self.inward(slot, Side::Inside, output)
@@ -386,7 +392,7 @@ impl Relay {
     /// An identification for an IPv4 packet that brings none (RFC 6864 §4.3: different within the
     /// time that a packet lives, for the same ends).
     #[inline]
-    fn identification(&mut self, pair: &Pair<Ipv4Addr>, protocol: u8) -> u16 {
+    pub(super) fn identification(&mut self, pair: &Pair<Ipv4Addr>, protocol: u8) -> u16 {
         let ends = u64::from(pair.source.to_bits()) << 32 | u64::from(pair.destination.to_bits());
         let mixed = (ends ^ u64::from(protocol)).wrapping_mul(self.key);
         let mixed = (mixed ^ (mixed >> 29)).wrapping_mul(0x9E37_79B9_7F4A_7C15);
@@ -414,18 +420,14 @@ fn spoofed(reason: DropReason) -> Refused {
     }
 }
 
-/// Takes a hop off an IPv4 packet; `false` where none is left.
-pub(super) fn take_hop(data: &mut [u8]) -> bool {
-    let Some(&hops) = data.get(8) else {
-        return false;
-    };
-    if hops <= 1 {
-        return false;
-    }
+/// Takes a hop off an IPv4 packet that has more than one left.
+pub(super) fn take_hop(data: &mut [u8]) {
     let old = word(data, 8);
-    data[8] = hops - 1;
+    let Some(hops) = data.get_mut(8) else {
+        return;
+    };
+    *hops = hops.saturating_sub(1);
     let delta = crate::checksum::Delta::default().word(old, word(data, 8));
     let sum = delta.apply(word(data, 10));
     crate::header::set_word(data, 10, sum);
-    true
 }

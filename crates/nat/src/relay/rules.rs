@@ -138,7 +138,9 @@ mod tests {
         /// Where the prefix leaves room for all of an address (RFC 7599 §6).
         #[test]
         fn a_whole_address_comes_out_again(rule in any_rule(), host in any::<u32>(), port in any::<u16>()) {
-            prop_assume!(rule.ipv6().prefix_len() + rule.ea_length() <= 64);
+            if rule.ipv6().prefix_len() + rule.ea_length() > 64 {
+                return Ok(());
+            }
             let host_mask = rule.ipv4().hostmask().to_bits();
             let address = rule.ipv4().network().to_bits() | (host & host_mask);
             let compiled = Compiled::new(rule, true);

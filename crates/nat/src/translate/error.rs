@@ -176,11 +176,12 @@ fn kind(message: &[u8]) -> Kind {
 }
 
 /// What an error quotes, and the extension behind it, of which byte `at` tells in units of `unit`
-/// (RFC 4884 §4). A length that leads out of the message is none.
+/// (RFC 4884 §4). A length that leads out of the message is none, nor is one that is less than it
+/// must be.
 fn split(message: &[u8], at: usize, unit: usize, may_be: fn(u8) -> bool) -> (&[u8], Option<&[u8]>) {
     let body = &message[ICMP_HEADER..];
     let length = usize::from(message[at]) * unit;
-    if length == 0 || !may_be(message[0]) {
+    if length < LEAST_QUOTED || !may_be(message[0]) {
         return (body, None);
     }
     match body.split_at_checked(length) {

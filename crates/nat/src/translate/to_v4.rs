@@ -123,28 +123,56 @@ pub(super) fn ipv4_header(
     payload: usize,
     identification: u16,
 ) -> [u8; IPV4_HEADER] {
+    let fragmentation = if datagram.is_fragmented {
+        let more = if datagram.more_fragments { 0x2000 } else { 0 };
+        datagram.offset | more
+    } else if may_be_cut(datagram) {
+        0
+    } else {
+        0x4000
+    };
+    let identification = if datagram.is_fragmented {
+        // RFC 7915 §5.1.1: the low-order 16 bits.
+        (datagram.identification & 0xFFFF) as u16
+    } else {
+        identification
+    };
+    header(Fields {
+        class: config.type_of_service.unwrap_or(datagram.class),
+        total: u16::try_from(IPV4_HEADER + payload).unwrap_or(u16::MAX),
+        identification,
+        fragmentation,
+        hops,
+        protocol: datagram.protocol,
+        pair,
+    })
+}
+
+/// What an IPv4 header without options says.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Fields {
+    pub(crate) class: u8,
+    pub(crate) total: u16,
+    pub(crate) identification: u16,
+    pub(crate) fragmentation: u16,
+    pub(crate) hops: u8,
+    pub(crate) protocol: u8,
+    pub(crate) pair: Pair<Ipv4Addr>,
+}
+
+/// An IPv4 header, checksum included.
+#[inline]
+pub(crate) fn header(fields: Fields) -> [u8; IPV4_HEADER] {
     let mut header = [0; IPV4_HEADER];
     header[0] = 0x45;
-    header[1] = config.type_of_service.unwrap_or(datagram.class);
-    let total = u16::try_from(IPV4_HEADER + payload).unwrap_or(u16::MAX);
-    set_word(&mut header, 2, total);
-    let (identification, fragmentation) = if datagram.is_fragmented {
-        // RFC 7915 §5.1.1: the low-order 16 bits.
-        let more = if datagram.more_fragments { 0x2000 } else { 0 };
-        let identification = (datagram.identification & 0xFFFF) as u16;
-        (identification, datagram.offset | more)
-    } else {
-        (
-            identification,
-            if may_be_cut(datagram) { 0 } else { 0x4000 },
-        )
-    };
-    set_word(&mut header, 4, identification);
-    set_word(&mut header, 6, fragmentation);
-    header[8] = hops;
-    header[9] = datagram.protocol;
-    set_long(&mut header, 12, pair.source.to_bits());
-    set_long(&mut header, 16, pair.destination.to_bits());
+    header[1] = fields.class;
+    set_word(&mut header, 2, fields.total);
+    set_word(&mut header, 4, fields.identification);
+    set_word(&mut header, 6, fields.fragmentation);
+    header[8] = fields.hops;
+    header[9] = fields.protocol;
+    set_long(&mut header, 12, fields.pair.source.to_bits());
+    set_long(&mut header, 16, fields.pair.destination.to_bits());
     let sum = checksum(&header);
     set_word(&mut header, 10, sum);
     header

@@ -15,13 +15,13 @@ pub(crate) const ICMP6: u8 = 58;
 
 /// The one's complement sum of an IPv4 packet's addresses.
 #[inline]
-pub(super) fn sum_v4(source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+pub(crate) fn sum_v4(source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
     fold(u64::from(source.to_bits()) + u64::from(destination.to_bits()))
 }
 
 /// The one's complement sum of an IPv6 packet's addresses.
 #[inline]
-pub(super) fn sum_v6(source: Ipv6Addr, destination: Ipv6Addr) -> u16 {
+pub(crate) fn sum_v6(source: Ipv6Addr, destination: Ipv6Addr) -> u16 {
     let quarters = |bits: u128| {
         let (high, low) = ((bits >> 64) as u64, bits as u64);
         (high >> 32) + (high & 0xFFFF_FFFF) + (low >> 32) + (low & 0xFFFF_FFFF)
@@ -53,7 +53,7 @@ pub(crate) fn pseudo_header(
 /// 7915 §4.5, §5.5). IPv4's pseudo-header has the same length and protocol in it. Other
 /// transports are passed on as they are.
 #[inline]
-pub(super) fn readdress(payload: &mut [u8], protocol: u8, old: u16, new: u16, offload: Offload) {
+pub(crate) fn readdress(payload: &mut [u8], protocol: u8, old: u16, new: u16, offload: Offload) {
     if protocol != TCP && protocol != UDP {
         return;
     }

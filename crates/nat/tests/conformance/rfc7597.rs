@@ -672,3 +672,16 @@ pub fn section_8_3_3_what_leaves_is_cut_to_the_next_link() {
     let told = unwrapped(&passed.emitted[0].data, customer().0);
     assert_eq!((icmp_kind(&told), word(&told, 26)), ((3, 4), 1_000));
 }
+
+#[test]
+pub fn rfc_2473_what_lies_behind_the_packet_is_not_in_it() {
+    let mut lab = RelayLab::new(map_e());
+    let inner = udp(customer().1, remote(53)).payload_of(100).bytes();
+    let mut packet = wrapped(customer().0, &inner);
+    packet.extend([0xAA; 20]);
+    assert_eq!(lab.out(&packet), inner);
+    // An IPv4 packet that says it is longer than what wraps it.
+    let shorter = u16::try_from(inner.len() - 8).unwrap();
+    packet[4..6].copy_from_slice(&shorter.to_be_bytes());
+    assert_eq!(lab.reason(Side::Inside, &packet), DropReason::Truncated);
+}
