@@ -18,7 +18,7 @@ use thiserror::Error;
 pub enum Internal {
     /// An IPv4 address, of NAT44.
     Address(Ipv4Addr),
-    /// An IPv6 prefix or address, of NAT64 (RFC 6146).
+    /// An IPv6 prefix or address, of NAT64 (RFC 6146), or of a log that does not say what it is.
     Prefix(Ipv6Prefix),
     /// A softwire by the address of its B4, or the prefix that is the customer's (RFC 7785), of
     /// DS-Lite (RFC 6333) and lightweight 4over6 (RFC 7596). The IPv4 addresses inside are not

@@ -25,7 +25,7 @@ use portledger_identity::{Error as StoreError, Interval, Sessions, Store, sessio
 use portledger_model::Timestamp;
 use portledger_wire::{
     NatEvent,
-    radius::{self, Duplicates, IpPorts, IpPortsError, Packet, Secret},
+    radius::{self, Duplicates, IpPorts, IpPortsError, Packet, Secret, Status},
 };
 
 /// A socket for accounting.
@@ -71,6 +71,9 @@ pub trait PortRanges: Sync {
     /// Takes what a request told: an event each, or why there is none. It came from there, from a NAS
     /// that calls itself so. `false` where that is no device that is heard.
     fn take(&self, from: IpAddr, nas: Option<&str>, told: Vec<Result<NatEvent, String>>) -> bool;
+
+    /// A NAS began or ends at that time: its sessions are over, and so is what they held.
+    fn over(&self, from: IpAddr, nas: Option<&str>, at: Timestamp);
 
     /// Whether all that was taken is on the disk; waits a little until it is.
     fn are_durable(&self) -> bool;
@@ -211,7 +214,9 @@ impl Hearing<'_> {
         let told = if is_new {
             let told = request.accounting().map_err(drop);
             if let Ok(told) = &told {
-                self.ranges(request.ports(), told, from.ip().to_canonical(), now);
+                let from = from.ip().to_canonical();
+                self.ranges(request.ports(), told, from, now);
+                self.over(told, from, now);
             }
             told.and_then(|told| self.accounting.reading.accounting(&told, now).map_err(drop))
         } else {
@@ -250,6 +255,15 @@ impl Hearing<'_> {
         let nas = told.nas.identifier.as_deref();
         if !events.is_empty() && !ranges.take(from, nas, events) {
             self.accounting.count(|figures| figures.refused += 1);
+        }
+    }
+
+    /// RFC 2866 §5.1: at an Accounting-On or -Off the sessions of a NAS are over, and the ranges of
+    /// ports that it handed out to them.
+    fn over(&self, told: &radius::Accounting, from: IpAddr, now: Timestamp) {
+        let is_over = matches!(told.status, Status::AccountingOn | Status::AccountingOff);
+        if let (true, Some(ranges)) = (is_over, self.ranges) {
+            ranges.over(from, told.nas.identifier.as_deref(), told.at(now));
         }
     }
 

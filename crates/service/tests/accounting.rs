@@ -183,6 +183,53 @@ fn ports_that_accounting_tells_of_are_in_the_ledger_before_the_answer() {
 }
 
 #[test]
+fn when_a_nas_begins_or_ends_what_it_handed_out_is_over() {
+    let began = began();
+    let dir = tempfile::tempdir().unwrap();
+    let ledger = dir.path().join("ledger");
+    let dialects = Dialects::built_in();
+    // RFC 2866 §5.1: 7 is Accounting-On, 8 Accounting-Off.
+    for (round, status) in [(0, 8), (1, 7)] {
+        let options = Options {
+            collects: true,
+            ..Options::default()
+        };
+        let (writer, _) = Writer::open(&ledger, options).unwrap();
+        let settings = Settings {
+            listeners: Vec::new(),
+            roster: Roster::everybody(Telling::default()),
+            dialects: &dialects,
+            rejects: None,
+        };
+        let collector = Collector::open(settings, writer, CommitOptions::default()).unwrap();
+        let accounting = accounting(dir.path());
+        let to = accounting.address().unwrap();
+        let began = began + 1_000 * i64::from(round);
+        thread::scope(|scope| {
+            let running =
+                scope.spawn(|| accounting.run(Some(&collector), |error| panic!("{error}")));
+            let told = |identifier, status, at, more: &[_]| {
+                ask(to, &request_with(identifier, status, at, &secret(), more))
+            };
+            let first = 10 * round;
+            assert_eq!(told(first, 1, began, &[range(1)]), Some([5, first]));
+            let over = told(first + 1, status, began + 60, &[]);
+            assert_eq!(over, Some([5, first + 1]));
+            // It was answered, so it is there.
+            let ledger = Ledger::read(&ledger).unwrap();
+            let nemo = Subscriber::new(Realm::default(), IpAddr::from([100, 64, 3, 9]));
+            let from = Timestamp::from_secs(began);
+            let held = ledger.by_subscriber(&nemo, Span::new(from, Timestamp::MAX));
+            let ends: Vec<_> = held.unwrap().iter().map(|held| held.to).collect();
+            assert_eq!(ends, [Some(Timestamp::from_secs(began + 60))]);
+            accounting.stop();
+            running.join().unwrap().unwrap();
+        });
+        collector.close().unwrap();
+    }
+}
+
+#[test]
 fn what_is_answered_is_known_and_only_who_knows_the_secret_is_answered() {
     let began = began();
     let dir = tempfile::tempdir().unwrap();

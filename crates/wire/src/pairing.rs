@@ -253,8 +253,8 @@ impl Pairing {
         by
     }
 
-    /// A device that begins anew holds nothing: whatever it did not say was given back is.
-    fn end_all(&mut self, at: Timestamp, out: &mut Vec<Record>) {
+    /// A device that begins anew, or ends, holds nothing: whatever it did not say was given back is.
+    pub fn end_all(&mut self, at: Timestamp, out: &mut Vec<Record>) {
         self.settle(Timestamp::MAX, out);
         for (place, subscriber, since) in self.places.drain() {
             out.push(self.released(at, place, subscriber, since));

@@ -6,14 +6,15 @@
 use std::{
     fs::{self, File},
     io,
-    net::{IpAddr, Ipv4Addr},
+    net::Ipv4Addr,
     path::{Path, PathBuf},
     sync::Arc,
     time::{Duration, Instant},
 };
 
 use portledger_model::{
-    Allocation, Device, External, PortRange, Realm, RecordNumber, Span, Subscriber, Timestamp,
+    Allocation, Device, External, Internal, PortRange, Realm, RecordNumber, Span, Subscriber,
+    Timestamp,
 };
 use portledger_segments::{
     Cache, DeviceNumber, Dictionary, Key, LocalFile, Question, ReadAt, Resolution, Segment,
@@ -316,10 +317,10 @@ fn number(subscriber: &Subscriber) -> Result<u32, Error> {
 }
 
 /// The generator's number of who has this internal address: all are of one realm.
-fn number_of(internal: IpAddr) -> Result<u32, Error> {
+fn number_of(internal: Internal) -> Result<u32, Error> {
     let number = match internal {
-        IpAddr::V4(internal) => internal.to_bits().checked_sub(LOWEST_INTERNAL),
-        IpAddr::V6(_) => None,
+        Internal::Address(internal) => internal.to_bits().checked_sub(LOWEST_INTERNAL),
+        Internal::Prefix(_) | Internal::Softwire(_) => None,
     };
     number.ok_or_else(|| Error::Other("a subscriber that was never generated".to_owned()))
 }

@@ -50,8 +50,13 @@ fn many_chunks_come_back_in_order() {
 fn a_question_finds_its_rows_wherever_chunks_end() {
     let bytes = written(many(1_000), Part::Whole);
     let table = Table::from_bytes(bytes, &DataKey::from_bytes(KEY)).unwrap();
-    for address in 0..333_u32 {
-        let asked = (0x6440_0000 + address).to_be_bytes().into();
+    let asked = |address: u32, length| {
+        let address = (0x6440_0000 + address).to_be_bytes().into();
+        (Prefix::around(address, length).unwrap(), 1 << (32 - length))
+    };
+    // Single addresses, and all that is inside a prefix.
+    let prefixes = [asked(0, 24), asked(32, 28), asked(330, 31)];
+    for (asked, addresses) in (0..333).map(|n| asked(n, 32)).chain(prefixes) {
         for (from, to, expected) in [
             (0, 30, 3),
             (5, 15, 2),
@@ -64,7 +69,9 @@ fn a_question_finds_its_rows_wherever_chunks_end() {
             table
                 .find(&Realm::default(), asked, span, |_| found += 1)
                 .unwrap();
-            assert_eq!(found, expected, "address {address} from {from} to {to}");
+            let held = expected * addresses;
+            let asked = (asked.address(), asked.length());
+            assert_eq!(found, held, "{asked:?} from {from} to {to}");
         }
     }
 }
@@ -83,9 +90,9 @@ fn rows_of_one_key_that_fill_chunks_are_all_found() {
     let table = Table::from_bytes(bytes, &DataKey::from_bytes(KEY)).unwrap();
     let mut found = 0;
     let span = Span::new(Timestamp::EPOCH, Timestamp::MAX);
-    let address = "100.64.3.9".parse().unwrap();
+    let asked = Prefix::parse("100.64.3.9").unwrap();
     table
-        .find(&Realm::default(), address, span, |_| found += 1)
+        .find(&Realm::default(), asked, span, |_| found += 1)
         .unwrap();
     assert_eq!(found, 100);
     let key = row(0);

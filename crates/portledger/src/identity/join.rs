@@ -96,12 +96,19 @@ impl fmt::Display for Customers {
         if self.0.is_empty() {
             return f.write_str("no customer is known for this time");
         }
-        for (number, interval) in self.0.iter().enumerate() {
+        // Once who holds a prefix and an address in it, or held it twice.
+        let mut customers = Vec::new();
+        for customer in self.0.iter().map(Interval::customer) {
+            if !customers.contains(&customer) {
+                customers.push(customer);
+            }
+        }
+        for (number, customer) in customers.into_iter().enumerate() {
             if number > 0 {
                 f.write_str("; or ")?;
             }
-            f.write_str(interval.customer().id())?;
-            for (name, value) in interval.customer().fields() {
+            f.write_str(customer.id())?;
+            for (name, value) in customer.fields() {
                 write!(f, ", {name} {value}")?;
             }
         }

@@ -144,6 +144,11 @@ impl Heard {
         index
     }
 
+    /// Whether a device was heard, or the ledger knows of it.
+    pub(super) fn knows(&self, device: &Device) -> bool {
+        self.devices.knows(device)
+    }
+
     /// A message of a device came in. One that is silent for longer than it may be was not heard.
     pub(super) fn message(
         &mut self,
@@ -172,6 +177,12 @@ impl Heard {
         let at = event.at.timestamp();
         let unkept = self.devices.take(index, event, Some(now));
         self.count_event(index, at, unkept);
+    }
+
+    /// A device holds nothing from a time on.
+    pub(super) fn over(&mut self, index: DeviceIndex, at: Timestamp, now: Timestamp) {
+        self.devices.over(index, at, now);
+        self.count_event(index, at, None);
     }
 
     fn count_event(&mut self, index: DeviceIndex, at: Timestamp, unkept: Option<Unkept>) {

@@ -140,6 +140,11 @@ impl Devices {
         self.pasts.is_empty()
     }
 
+    /// Whether a device was heard, or the ledger knows of it.
+    pub fn knows(&self, device: &Device) -> bool {
+        self.places.contains_key(device) || self.resumes.contains_key(device)
+    }
+
     /// A device's place; what is promised counts the first time.
     pub fn enter(&mut self, device: &Device, promise: Promise) -> DeviceIndex {
         match self.places.entry(device.clone()) {
@@ -186,6 +191,17 @@ impl Devices {
             unkept = past.pairing.take(told, &mut self.batch).err();
         }
         past.pairing.take(event, &mut self.batch).err().or(unkept)
+    }
+
+    /// A device holds nothing from a time on, of which it was heard then.
+    pub fn over(&mut self, index: DeviceIndex, at: Timestamp, received: Timestamp) {
+        let (pasts, resumes) = (&mut self.pasts, &mut self.resumes);
+        let Some(past) = heard(pasts, index, at, resumes, &mut self.batch) else {
+            return;
+        };
+        past.goes_on(received.max(at), &mut self.batch);
+        past.last = past.last.max(Some(at));
+        past.pairing.end_all(at, &mut self.batch);
     }
 
     /// What a device's session says and [`Devices::item`] is about to take: what is known of it is

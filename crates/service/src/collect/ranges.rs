@@ -2,6 +2,7 @@
 
 use std::{net::IpAddr, time::Duration};
 
+use portledger_model::Timestamp;
 use portledger_wire::NatEvent;
 
 use super::{Collector, desk::now};
@@ -30,6 +31,23 @@ impl PortRanges for Collector<'_> {
         drop(heard);
         self.submit();
         true
+    }
+
+    fn over(&self, from: IpAddr, nas: Option<&str>, at: Timestamp) {
+        let Some((device, telling)) = self.settings.roster.find(from, nas) else {
+            return;
+        };
+        let now = now();
+        let mut heard = self.desk.lock();
+        // A NAS that never told of ranges is no device of the ledger.
+        if !heard.knows(&device) {
+            return;
+        }
+        let index = heard.enter(&device, telling);
+        heard.message(index, now, telling.silence);
+        heard.over(index, at, now);
+        drop(heard);
+        self.submit();
     }
 
     fn are_durable(&self) -> bool {

@@ -4,6 +4,7 @@
 
 mod build;
 mod hostile;
+mod inside;
 mod peer;
 mod protocol;
 mod round_trip;

@@ -72,7 +72,10 @@ fn shown<F: Debug, V: Debug>(row: &[(F, V)]) -> Vec<String> {
 fn events() -> Vec<NatEvent> {
     let at = Timestamp::from_millis(1_790_000_000_123);
     let v4 = Subscriber::new(Realm::default(), "100.64.3.9".parse().unwrap());
-    let v6 = Subscriber::new(Realm::new("west").unwrap(), "2001:db8::9".parse().unwrap());
+    let west = || Realm::new("west").unwrap();
+    let v6 = Subscriber::new(west(), "2001:db8::9".parse().unwrap());
+    let prefix = Subscriber::prefix(west(), "2001:db8:1:2::/64".parse().unwrap());
+    let softwire = Subscriber::softwire(west(), "2001:db8::7".parse().unwrap());
     let holding = |phase, kind, subscriber, ports, transport, since| NatEvent {
         at: EventTime::Told(at),
         told: Told::Ports(Holding {
@@ -114,6 +117,8 @@ fn events() -> Vec<NatEvent> {
             Some(Transport::Udp),
             None,
         ),
+        holding(Phase::Begun, Kind::Block, prefix, block, None, None),
+        holding(Phase::Begun, Kind::Block, softwire, block, None, None),
         NatEvent {
             at: EventTime::Told(at),
             told: Told::PoolExhausted {
