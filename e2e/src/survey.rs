@@ -11,10 +11,13 @@ mod apache;
 mod bind;
 mod caddy;
 pub mod client;
+mod cyrus;
 mod dovecot;
 mod exim;
+mod exim_debian;
 mod haproxy;
 mod lighttpd;
+mod memcached;
 mod mosquitto;
 mod mysql;
 mod nginx;
@@ -23,11 +26,13 @@ mod openssh;
 mod postfix;
 mod postgresql;
 mod proftpd;
+mod pure_ftpd;
 mod redis;
 mod sendmail;
 mod squid;
 mod syslog;
 mod tomcat;
+mod varnish;
 mod vsftpd;
 
 use std::collections::BTreeMap;
@@ -69,6 +74,11 @@ pub trait Surveyed: Sync {
     /// The log that is read.
     fn log(&self, place: &Place) -> PathBuf;
 
+    /// How the log is read where audit names no format, since no configuration has that log.
+    fn format(&self) -> Option<&'static str> {
+        None
+    }
+
     /// Starts it and waits until it listens.
     ///
     /// # Errors
@@ -96,6 +106,7 @@ pub fn all() -> Vec<&'static dyn Surveyed> {
         &postfix::Postfix,
         &exim::Exim,
         &dovecot::Dovecot,
+        &cyrus::Cyrus,
         &postgresql::Postgresql,
         &openssh::Openssh,
         &haproxy::Haproxy,
@@ -103,14 +114,23 @@ pub fn all() -> Vec<&'static dyn Surveyed> {
         &tomcat::Tomcat,
         &mysql::Mysql,
         &lighttpd::Lighttpd,
+        &varnish::Varnish,
         &caddy::Caddy,
         &bind::Bind,
         &mosquitto::Mosquitto,
         &openldap::Openldap,
         &proftpd::Proftpd,
         &redis::Redis,
+        &memcached::Memcached,
         &vsftpd::Vsftpd,
+        &pure_ftpd::PureFtpd,
     ]
+}
+
+/// Exim as Debian's packages configure it, which is the same server and no row of its own.
+#[must_use]
+pub fn exim_of_debian() -> &'static dyn Surveyed {
+    &exim_debian::EximOfDebian
 }
 
 /// A folder, a port to listen on, and where programs are found.
@@ -344,7 +364,8 @@ fn count(
     let logs = audited["logs"].as_array();
     // What goes through syslog is audited by the machine's syslog daemon, and logged here by one of its own.
     let entry = logs.and_then(|logs| logs.iter().find(of_log).or_else(|| logs.first()));
-    let Some(format) = entry.and_then(|entry| entry["format"].as_str()) else {
+    let audited = entry.and_then(|entry| entry["format"].as_str());
+    let Some(format) = audited.or(server.format()) else {
         return Ok(counted);
     };
     let text = file(&log, |path| fs::read(path))?;

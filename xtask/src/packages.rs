@@ -31,6 +31,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("java", "default-jre-headless"),
     ("lighttpd", "lighttpd"),
     ("mariadbd", "mariadb-server-core"),
+    ("memcached", "memcached"),
     ("mosquitto", "mosquitto"),
     ("named", "bind9"),
     ("ncat", "ncat"),
@@ -54,12 +55,14 @@ const NEEDED: &[(&str, &str)] = &[
     ("ssh", "openssh-client"),
     ("sshd", "openssh-server"),
     ("sysctl", "procps"),
+    ("systemd-analyze", "systemd"),
     ("tcpdump", "tcpdump"),
     (TOMCAT, "tomcat10-common"),
     ("tshark", "tshark"),
     ("turnserver", "coturn"),
     ("turnutils_natdiscovery", "coturn"),
     ("unshare", "util-linux"),
+    ("varnishd", "varnish"),
 ];
 
 /// What starts Tomcat, without the package that would run it as a service.
@@ -85,6 +88,30 @@ struct Beside {
 
 const UNPACKED: &[Beside] = &[
     Beside {
+        program: "../lib/cyrus/bin/master",
+        package: "cyrus-common",
+        needs: &[
+            "libclamav12",
+            "libical3",
+            "libicu72",
+            "libjansson4",
+            "libldap-2.5-0",
+            "libpcre3",
+            "libpq5",
+            "libsasl2-modules",
+            "libsqlite3-0",
+            "libwrap0",
+            "libxapian30",
+            "libxml2",
+            "libzephyr4",
+        ],
+    },
+    Beside {
+        program: "../lib/cyrus/bin/imapd",
+        package: "cyrus-imapd",
+        needs: &["libsasl2-modules-db", "sasl2-bin"],
+    },
+    Beside {
         program: "syslog-ng",
         package: "syslog-ng-core",
         needs: &["libivykis0", "libnet1", "libpcre3", "libwrap0"],
@@ -93,6 +120,11 @@ const UNPACKED: &[Beside] = &[
         program: "exim4",
         package: "exim4-daemon-light",
         needs: &["libdb5.3", "libgnutls-dane0", "libidn12", "libnsl2"],
+    },
+    Beside {
+        program: "update-exim4.conf",
+        package: "exim4-config",
+        needs: &[],
     },
     Beside {
         program: "../libexec/sendmail/sendmail",
@@ -110,6 +142,11 @@ const UNPACKED: &[Beside] = &[
         program: "../share/sendmail/cf/m4/cf.m4",
         package: "sendmail-cf",
         needs: &["m4"],
+    },
+    Beside {
+        program: "pure-ftpd",
+        package: "pure-ftpd",
+        needs: &["libsodium23", "libcap2"],
     },
     Beside {
         program: "vsftpd",

@@ -72,18 +72,22 @@ pub fn audit(
             format!("{} writes no log of who connects here", facts.title),
         ));
     }
+    for log in &logs {
+        judge(log, facts, is_hidden, &mut findings);
+    }
+    let measured: Vec<Measured> = logs
+        .iter()
+        .map(|log| measure::log(machine, log, &logs, &mut findings))
+        .collect();
     let logs: Vec<AuditedLog> = logs
         .into_iter()
-        .map(|log| {
-            judge(&log, facts, is_hidden, &mut findings);
-            let measured = measure::log(machine, &log, &mut findings);
-            AuditedLog {
-                path: log.path,
-                records: log.records,
-                is_covered: log.is_covered,
-                format: log.format,
-                measured,
-            }
+        .zip(measured)
+        .map(|(log, measured)| AuditedLog {
+            path: log.path,
+            records: log.records,
+            is_covered: log.is_covered,
+            format: log.format,
+            measured,
         })
         .collect();
     let clock = clock(machine);
@@ -114,7 +118,8 @@ fn judge(log: &Log, facts: &Facts, is_hidden: bool, findings: &mut Vec<Finding>)
     let mut say =
         |rule, what: &str| findings.push(Finding::new(rule, format!("{}: {what}", log.path)));
     if !source_address {
-        say(Rule::NoSourceAddress, "its lines do not say who connected");
+        let how = format!("its lines do not say who connected; {}", facts.how);
+        say(Rule::NoSourceAddress, &how);
     } else if !source_port && !log.is_covered {
         let how = match is_hidden && has_a_port(log) {
             true => "the port in its lines is not the client's".to_owned(),

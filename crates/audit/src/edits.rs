@@ -26,9 +26,12 @@ struct Changed {
 impl Edits {
     /// Puts `with` where `place` is in a file.
     pub(crate) fn replace(&mut self, lines: &Lines, file: &str, place: Range<usize>, with: &str) {
-        self.file(file, Some(lines.text(file)))
-            .replacements
-            .add(place, with);
+        self.put(file, lines.text(file), place, with);
+    }
+
+    /// Puts `with` where `place` is in a file of this text; an empty place is an insertion.
+    pub(crate) fn put(&mut self, file: &str, text: &str, place: Range<usize>, with: &str) {
+        self.file(file, Some(text)).replacements.add(place, with);
     }
 
     /// Puts `with` where `place` is in this line's file.
@@ -81,13 +84,12 @@ impl Edits {
         for (path, changed) in self.files {
             let text = changed.before.clone().unwrap_or_default();
             if text.contains(char::REPLACEMENT_CHARACTER) {
-                let why = "it has bytes that are no UTF-8, which this program would not keep";
+                let why = "it has bytes that are no UTF-8, which this program would not keep: change it by hand";
                 return Err(by_hand(&path, why));
             }
-            let mut after = changed
-                .replacements
-                .apply(&text)
-                .ok_or_else(|| by_hand(&path, "two changes meet at one place"))?;
+            let mut after = changed.replacements.apply(&text).ok_or_else(|| {
+                by_hand(&path, "two changes meet at one place: change it by hand")
+            })?;
             if !changed.appended.is_empty() && !after.is_empty() && !after.ends_with('\n') {
                 after.push('\n');
             }

@@ -3,7 +3,7 @@
 //!
 //! ```text
 //!   Machine (files, dumps) ──> Server::look ──> Instance ──> audit ──> Audited   table, JSON, SARIF
-//!                        └───> Server::fix  ──> Change   a diff; the caller makes it
+//!                        └───> Server::plan ──> fix ──> Change   a diff; the caller makes it
 //!   data/servers ──> Facts    docs/servers ──> Server::guide
 //! ```
 //!
@@ -28,6 +28,7 @@ mod clock;
 mod edits;
 mod facts;
 mod finding;
+mod fix;
 mod lines;
 pub mod machine;
 mod maturity;
@@ -37,7 +38,6 @@ mod plan;
 mod records;
 pub mod report;
 pub mod server;
-mod sure;
 mod syslog;
 #[cfg(test)]
 mod testing;
@@ -48,8 +48,9 @@ pub use change::{Change, CommandLine, Edit};
 pub use clock::Clock;
 pub use facts::{Evidence, Facts, Verdict};
 pub use finding::{Finding, Rule, Severity};
+pub use fix::fix;
 pub use machine::Machine;
 pub use maturity::Maturity;
 pub use portledger_servers::WrittenZone;
 pub use records::Records;
-pub use server::{FixError, Instance, Log, LookError, Server, Wish};
+pub use server::{FixError, Instance, Log, LookError, Promise, Server, Wish};

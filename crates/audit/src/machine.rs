@@ -23,6 +23,12 @@ pub trait Machine {
     /// As [`Machine::read`].
     fn newest(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError>;
 
+    /// The first bytes of a file, at most so many: what a log's first lines say of the others.
+    ///
+    /// # Errors
+    /// As [`Machine::read`].
+    fn beginning(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError>;
+
     /// The files that an absolute pattern (`*`, `?`, `[…]`) names, sorted. A pattern without any of
     /// these names itself where it exists.
     fn glob(&self, pattern: &str) -> Vec<String>;
@@ -35,7 +41,8 @@ pub trait Machine {
     /// configuration, its version, a clock's state.
     fn run(&self, program: &str, arguments: &[&str]) -> Option<Output>;
 
-    /// The same with text on the program's standard input: a log's reader that is tried on lines.
+    /// The same with text on the program's standard input: a log's reader that is tried on lines,
+    /// what makes one configuration of another.
     fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Option<Output>;
 
     /// What time it is.

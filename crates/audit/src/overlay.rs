@@ -1,50 +1,11 @@
-//! A change is offered only when its result, read as the server would read it, is what was wanted.
+//! The machine as it would be once a change was made.
 
 use portledger_model::Timestamp;
 
 use crate::{
-    Change, FixError, Server,
+    Change,
     machine::{Machine, Output, ReadError},
 };
-
-/// The change, where a look at its result finds port and exact time in every log.
-///
-/// # Errors
-/// When it does not, which a person has to see to.
-pub(crate) fn proven(
-    server: &dyn Server,
-    machine: &dyn Machine,
-    path: &str,
-    change: Change,
-) -> Result<Change, FixError> {
-    let after = Overlay {
-        machine,
-        change: &change,
-    };
-    let by_hand = |why: String| FixError::ByHand { why };
-    let instance = server.look(&after, path).map_err(|error| {
-        by_hand(format!(
-            "this program's change would not be understood ({error}): change it by hand; {}",
-            server.facts().how
-        ))
-    })?;
-    let lacking = instance
-        .logs
-        .iter()
-        .find(|log| !log.records.are_enough() && !log.is_covered);
-    match lacking {
-        Some(log) => Err(by_hand(format!(
-            "{}: no change that this program knows gets the client's port and a certain time into it; {}",
-            log.path,
-            server.facts().how
-        ))),
-        None if instance.logs.is_empty() => Err(by_hand(format!(
-            "{path}: no log was found that could be changed; {}",
-            server.facts().how
-        ))),
-        None => Ok(change),
-    }
-}
 
 /// A machine as it would be.
 pub(crate) struct Overlay<'a> {
@@ -63,6 +24,10 @@ impl Machine for Overlay<'_> {
 
     fn newest(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError> {
         self.machine.newest(path, most)
+    }
+
+    fn beginning(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError> {
+        self.machine.beginning(path, most)
     }
 
     fn glob(&self, pattern: &str) -> Vec<String> {

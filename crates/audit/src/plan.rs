@@ -1,22 +1,22 @@
-//! A change of several files on its way: what is put where, until all of it is known.
+//! A change of several files on its way: what is put where, until all of it is known and the files'
+//! texts are at hand.
 
-use std::{collections::BTreeMap, ops::Range};
+use std::ops::Range;
 
 use portledger_servers::config::Place;
 
-use crate::{Edit, FixError, text::Replacements};
+use crate::{Edit, FixError, edits::Edits};
 
 /// Replacements in the files of one configuration.
 #[derive(Debug, Default)]
 pub(crate) struct Plan {
-    files: BTreeMap<String, Replacements>,
+    all: Vec<(String, Range<usize>, String)>,
 }
 
 impl Plan {
     /// Puts `with` where `place` of `file` is; an empty place is an insertion.
     pub(crate) fn add(&mut self, file: &str, place: Range<usize>, with: impl Into<String>) {
-        let replacements = self.files.entry(file.to_owned()).or_default();
-        replacements.add(place, with);
+        self.all.push((file.to_owned(), place, with.into()));
     }
 
     /// Puts `with` at this byte of `file`.
@@ -24,38 +24,20 @@ impl Plan {
         self.add(file, at..at, with);
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.files.values().all(Replacements::is_empty)
+    pub(crate) const fn is_empty(&self) -> bool {
+        self.all.is_empty()
     }
 
     /// The files as they should be, by their texts as they are.
     ///
     /// # Errors
-    /// When two changes meet at one place, or a file's bytes are not all text: what stands for them
-    /// here must not be written back.
+    /// As [`Edits::finish`].
     pub(crate) fn edits<'t>(self, text: impl Fn(&str) -> &'t str) -> Result<Vec<Edit>, FixError> {
-        let changed = self.files.into_iter().filter(|(_, all)| !all.is_empty());
-        changed
-            .map(|(path, replacements)| {
-                let refused = |why: &str| FixError::ByHand {
-                    why: format!("{path}: {why}"),
-                };
-                let before = text(&path).to_owned();
-                if before.contains(char::REPLACEMENT_CHARACTER) {
-                    return Err(refused(
-                        "the file is not all UTF-8, and its other bytes would be lost: change it by hand",
-                    ));
-                }
-                let after = replacements
-                    .apply(&before)
-                    .ok_or_else(|| refused("two changes meet at one place: change it by hand"))?;
-                Ok(Edit {
-                    path,
-                    before: Some(before),
-                    after,
-                })
-            })
-            .collect()
+        let mut edits = Edits::default();
+        for (file, place, with) in self.all {
+            edits.put(&file, text(&file), place, &with);
+        }
+        edits.finish()
     }
 }
 

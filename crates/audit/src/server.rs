@@ -65,11 +65,28 @@ pub trait Server: Sync {
     /// a finding.
     fn look(&self, machine: &dyn Machine, path: &str) -> Result<Instance, LookError>;
 
-    /// The smallest change after which the instance logs port and exact time.
+    /// The smallest change after which the instance logs port and exact time, as it is thought out:
+    /// [`crate::fix`] holds it against what comes of it.
     ///
     /// # Errors
     /// When the server cannot, or the change is not one that a program should make.
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError>;
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError>;
+
+    /// What has to be in every log once the change is made, or it is not offered.
+    fn promise(&self) -> Promise {
+        Promise::PortAndTime
+    }
+}
+
+/// What a look at the result of a change has to find in every log that no other covers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Promise {
+    /// The client's address and port, and a certain time.
+    PortAndTime,
+    /// The port: of the time some servers have no say, or syslog has it.
+    Port,
+    /// Nothing that a look at files could find.
+    Nothing,
 }
 
 /// A server as it is set up on a machine.

@@ -70,6 +70,12 @@ impl Machine for Image {
         Ok(bytes.get(from..).unwrap_or_default().to_vec())
     }
 
+    fn beginning(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError> {
+        let mut bytes = self.read(path)?;
+        bytes.truncate(most);
+        Ok(bytes)
+    }
+
     fn glob(&self, pattern: &str) -> Vec<String> {
         let paths = self.files.keys();
         paths
@@ -87,10 +93,13 @@ impl Machine for Image {
         self.programs.get(&command).cloned()
     }
 
-    /// What was said to be printed for this input: its first line is a part of the command.
+    /// What was said to be printed for this input: its first line, or its last, is a part of the
+    /// command.
     fn feed(&self, program: &str, arguments: &[&str], input: &str) -> Option<Output> {
         let first = input.lines().next().unwrap_or_default();
+        let last = input.lines().last().unwrap_or_default();
         self.run(program, &[arguments, &["<", first]].concat())
+            .or_else(|| self.run(program, &[arguments, &["<-", last]].concat()))
             .or_else(|| self.run(program, arguments))
     }
 
@@ -102,7 +111,7 @@ impl Machine for Image {
 /// What a fix comes to, for snapshots: its diff, and whether each log tells enough after it. Holds
 /// what every fix promises.
 pub(crate) fn fixed(server: &dyn Server, image: &Image, path: &str, wish: Wish) -> String {
-    match server.fix(image, path, wish) {
+    match crate::fix(server, image, path, wish) {
         Err(error) => error.to_string(),
         Ok(change) => {
             holds(server, image, path, wish, &change);
@@ -128,7 +137,7 @@ fn holds(server: &dyn Server, image: &Image, path: &str, wish: Wish, change: &cr
         leaves_the_rest(edit.before.as_deref().unwrap_or_default(), &edit.after);
     }
     let fixed = image.after(change);
-    let again = server.fix(&fixed, path, wish).unwrap();
+    let again = crate::fix(server, &fixed, path, wish).unwrap();
     assert_eq!(again.edits, [], "a second fix changes nothing");
     let instance = server.look(&fixed, path).unwrap();
     assert_ne!(instance.logs.len(), 0);
@@ -297,7 +306,7 @@ pub(crate) fn survives(server: &dyn Server, image: &Image, path: &str) {
                 formats_parse(&instance);
             }
             for wish in [Wish::InPlace, Wish::Parallel] {
-                if let Ok(change) = server.fix(&image, path, wish) {
+                if let Ok(change) = crate::fix(server, &image, path, wish) {
                     holds(server, &image, path, wish, &change);
                 }
             }

@@ -32,10 +32,6 @@ impl Replacements {
         self.all.push((place, with.into()));
     }
 
-    pub(crate) fn is_empty(&self) -> bool {
-        self.all.is_empty()
-    }
-
     /// The text after all of them; insertions at one place stand in the order in which they were
     /// added. `None` where two places overlap.
     pub(crate) fn apply(mut self, text: &str) -> Option<String> {

@@ -71,7 +71,7 @@ fn one(
     wish: Wish,
     report: &mut Report<'_>,
 ) -> Result<(), Failure> {
-    let change = match instance.server.fix(machine, &instance.path, wish) {
+    let change = match portledger_audit::fix(instance.server, machine, &instance.path, wish) {
         Ok(change) => change,
         Err(
             error @ (FixError::Look(_) | FixError::Impossible { .. } | FixError::ByHand { .. }),
@@ -100,7 +100,7 @@ fn one(
 }
 
 fn is_done(machine: &Live, instance: &Instance, wish: Wish) -> Result<(), String> {
-    match instance.server.fix(machine, &instance.path, wish) {
+    match portledger_audit::fix(instance.server, machine, &instance.path, wish) {
         Ok(Change { edits, .. }) if edits.is_empty() => Ok(()),
         Ok(_) => Err("read again, the configuration still lacks the port".to_owned()),
         Err(error) => Err(error.to_string()),

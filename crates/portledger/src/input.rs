@@ -15,7 +15,7 @@ use std::{
 };
 
 use jiff::tz::TimeZone;
-use portledger_dataplane::capture::{Reader as CaptureReader, ip_packet};
+use portledger_dataplane::capture::{Reader as CaptureReader, packet_of_either};
 use portledger_model::Sighting;
 use portledger_servers::{
     ConnectionOptions, Connections, Counts, Format, Options, Reader, Reading as Line, Skip, Trust,
@@ -42,6 +42,8 @@ pub(crate) struct Summary {
     examples: Vec<String>,
     /// Files that broke off.
     broken: Vec<String>,
+    /// What the port's column is called, where operators name it, and in how many files.
+    port_columns: BTreeMap<String, u64>,
 }
 
 /// How many rejections are shown.
@@ -60,6 +62,10 @@ impl Summary {
                 "  {} have port 0, which is what mod_remoteip leaves of the true one: no port",
                 self.port_zero
             );
+        }
+        for (column, files) in &self.port_columns {
+            let plural = if *files == 1 { "" } else { "s" };
+            eprintln!("  the port is what the column '{column}' has, in {files} file{plural}");
         }
         for broken in &self.broken {
             eprintln!("portledger: {broken}");
@@ -242,7 +248,7 @@ impl OnePass<'_> {
                     break;
                 }
             };
-            let Ok(packet) = ip_packet(frame.link, frame.data) else {
+            let Ok(packet) = packet_of_either(frame.link, frame.data) else {
                 continue;
             };
             if let Line::Sighting(sighting) =
@@ -285,6 +291,10 @@ impl OnePass<'_> {
             self.take(&name, reading, b"", sighted)?;
         }
         self.summary.add(reader.counts());
+        if let Some(column) = reader.port_column() {
+            let files = self.summary.port_columns.entry(column.to_owned());
+            *files.or_default() += 1;
+        }
         self.summary.broken.extend(lines.broken());
         Ok(())
     }

@@ -30,12 +30,12 @@ pub(crate) struct Joins {
 
 /// In JSON, an object with what the connection log says of its line.
 #[derive(Serialize)]
-pub(crate) struct With<'a, T> {
+pub(crate) struct With<'a, T, C> {
     #[serde(flatten)]
     pub(crate) object: &'a T,
     /// Absent where nothing was asked of it.
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub(crate) connection: Option<&'a Joined>,
+    pub(crate) connection: Option<&'a C>,
 }
 
 impl Joins {

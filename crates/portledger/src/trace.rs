@@ -1,8 +1,10 @@
 //! `portledger trace`.
 
+mod candidates;
 mod clock;
 
 use std::{
+    collections::VecDeque,
     io::{self, BufWriter, Write as _},
     mem,
     process::ExitCode,
@@ -18,10 +20,11 @@ use crate::{
     failure::{Ended, Failure},
     identity::join::Identities,
     input::{Inputs, Pass, Passes, Summary},
-    joining::{self, Joins, With},
+    joining::{Joins, With},
     ledger,
     questions::{self, Asker},
 };
+use candidates::Asked;
 use clock::Wanted;
 
 pub(crate) fn run(args: &TraceArgs) -> Ended {
@@ -57,6 +60,7 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
     let mut found = Found {
         tally: Tally::default(),
         actor: args.same_actor.then(SameActor::default),
+        of_connections: joins.as_ref().map(|_| 0),
     };
     let mut identities = Identities::of_those_who_may(asking);
     let mut output = BufWriter::new(io::stdout().lock());
@@ -65,22 +69,35 @@ pub(crate) fn run(args: &TraceArgs) -> Ended {
             Some(joins) => sightings.iter_mut().map(|one| joins.fill(one)).collect(),
             None => Vec::new(),
         };
+        // Those of which only a list is known are asked for once more, one by one.
+        let mut listed: VecDeque<Sighting> = said
+            .iter()
+            .zip(&sightings)
+            .filter_map(|(said, sighting)| said.as_ref().map(|_| sighting.clone()))
+            .collect();
         let mut said = said.into_iter();
         for outcome in trace_all(&ledger, sightings, options) {
             let (outcome, said) = (outcome?, said.next().flatten());
             found.tally.add(&outcome);
-            match &mut found.actor {
-                Some(actor) => actor.add(&outcome),
-                None => {
-                    write(
-                        &mut output,
-                        &outcome,
-                        said.as_ref(),
-                        &mut identities,
-                        asking.json,
-                    )?;
-                }
+            let listed = said.and_then(|said| Some((listed.pop_front()?, said)));
+            if let Some(actor) = &mut found.actor {
+                actor.add(&outcome);
+                continue;
             }
+            let asked = match listed {
+                Some((sighting, said)) => Some(candidates::ask(&ledger, &sighting, said, options)?),
+                None => None,
+            };
+            if let (Some(count), Some(asked)) = (&mut found.of_connections, &asked) {
+                *count += asked.questions();
+            }
+            write(
+                &mut output,
+                &outcome,
+                asked.as_ref(),
+                &mut identities,
+                asking.json,
+            )?;
         }
         Ok(())
     });
@@ -114,6 +131,8 @@ struct Found {
     tally: Tally,
     /// Where all of them are taken for one subscriber's.
     actor: Option<SameActor>,
+    /// How many connections of lists were asked for, where there is a connection log.
+    of_connections: Option<u64>,
 }
 
 impl Found {
@@ -122,6 +141,9 @@ impl Found {
         let mut json = serde_json::to_value(&self.tally)?;
         if let Some(actor) = &self.actor {
             json["same_actor"] = serde_json::to_value(actor.verdict())?;
+        }
+        if let Some(count) = self.of_connections {
+            json["connections_asked"] = count.into();
         }
         Ok(json)
     }
@@ -148,37 +170,34 @@ fn in_chunks(
 fn write(
     output: &mut impl io::Write,
     outcome: &Outcome,
-    said: Option<&Joined>,
+    asked: Option<&Asked>,
     identities: &mut Identities,
     json: bool,
 ) -> Result<(), Failure> {
-    match outcome {
-        Outcome::Answered(answer) => {
-            let joined = identities.of(answer);
-            if json {
-                let with = With {
-                    object: &joined,
-                    connection: said,
-                };
-                serde_json::to_writer(&mut *output, &with)?;
-                output.write_all(b"\n")?;
-            } else {
-                // Its text begins with the sighting's place.
-                writeln!(output, "{}", joined.text())?;
-                if let Some(said) = said {
-                    writeln!(output, "  {}\n", joining::text(said))?;
-                }
+    if json {
+        let connection = asked.map(|asked| asked.told(identities));
+        let connection = connection.as_ref();
+        match outcome {
+            Outcome::Answered(answer) => {
+                let object = &identities.of(answer);
+                serde_json::to_writer(&mut *output, &With { object, connection })?;
+            }
+            Outcome::Refused(_) => {
+                let object = outcome;
+                serde_json::to_writer(&mut *output, &With { object, connection })?;
             }
         }
-        Outcome::Refused(_) if json => {
-            let with = With {
-                object: outcome,
-                connection: said,
-            };
-            serde_json::to_writer(&mut *output, &with)?;
-            output.write_all(b"\n")?;
-        }
+        output.write_all(b"\n")?;
+        return Ok(());
+    }
+    match outcome {
+        // Its text begins with the sighting's place.
+        Outcome::Answered(answer) => writeln!(output, "{}", identities.of(answer).text())?,
         Outcome::Refused(refusal) => writeln!(output, "{refusal}\n")?,
+    }
+    match asked {
+        Some(asked) => writeln!(output, "{}", asked.text(identities))?,
+        None => {}
     }
     Ok(())
 }

@@ -15,6 +15,8 @@
 //! from when to when the log is complete, and what it left out. Whoever claims that a connection
 //! was *not* there needs them.
 
+mod carried;
+
 use std::{
     fmt,
     net::{IpAddr, SocketAddr},
@@ -26,6 +28,8 @@ use portledger_model::{Timestamp, Transport};
 use thiserror::Error;
 
 use crate::address;
+
+pub use carried::{Line, PROGRAM};
 
 /// An address and a port.
 pub type Endpoint = (IpAddr, u16);

@@ -120,6 +120,15 @@ impl Reader {
         reading
     }
 
+    /// What the column is called that was taken for the port's, of a table whose columns operators
+    /// name.
+    pub fn port_column(&self) -> Option<&str> {
+        match &self.way {
+            Way::Pattern(..) => None,
+            Way::Own(own) => own.port_column(),
+        }
+    }
+
     /// The format.
     pub const fn format(&self) -> &Format {
         &self.format

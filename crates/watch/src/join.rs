@@ -17,7 +17,7 @@ use std::{
 
 use portledger_model::{Destination, Sighting, Span, Timestamp, Transport};
 use portledger_servers::connection_log::{
-    Entry, LeftOut, NotEntry, NotTold, Ports, Record, Says, Told,
+    Entry, LeftOut, Line, NotEntry, NotTold, Ports, Record, Says, Told,
 };
 use serde::{Serialize, Serializer};
 
@@ -45,6 +45,8 @@ pub struct Builder {
     gaps: Gaps,
     figures: Figures,
     file: Option<OpenFile>,
+    /// Whether lines came by way of a logger.
+    is_carried: bool,
 }
 
 /// What the logs came to.
@@ -107,6 +109,7 @@ impl Builder {
             gaps: Gaps::default(),
             figures: Figures::default(),
             file: None,
+            is_carried: false,
         }
     }
 
@@ -121,7 +124,7 @@ impl Builder {
     pub fn line(&mut self, line: &[u8]) {
         let entry = match line.strip_suffix(b"\n") {
             Some(whole) if whole.iter().all(u8::is_ascii_whitespace) => return,
-            Some(whole) => Entry::parse(whole.strip_suffix(b"\r").unwrap_or(whole)),
+            Some(whole) => Line::parse(whole.strip_suffix(b"\r").unwrap_or(whole)),
             None => Err(NotEntry::Mark),
         };
         match entry {
@@ -132,11 +135,13 @@ impl Builder {
                 let last = file.last.unwrap_or(Timestamp::MIN);
                 file.unread_since = Some(file.unread_since.unwrap_or(last).min(last));
             }
-            Ok(Entry::Connection(record)) => {
+            Ok(Line::OfAnother) => {}
+            Ok(Line::Carried(entry)) => self.carried(entry),
+            Ok(Line::Own(Entry::Connection(record))) => {
                 self.seen(record.at);
                 self.connection(&record);
             }
-            Ok(Entry::Mark(mark)) => {
+            Ok(Line::Own(Entry::Mark(mark))) => {
                 self.seen(mark.at);
                 match mark.says {
                     Says::Start(watched) | Says::GoesOn(watched) => {
@@ -145,6 +150,20 @@ impl Builder {
                     Says::Complete => self.coverage.complete(mark.at),
                     Says::Stop => self.coverage.stop(mark.at),
                     Says::LeftOut(left_out) => self.left_out(&left_out),
+                }
+            }
+        }
+    }
+
+    /// What came by way of a logger is there. What a logger, or a network, dropped on that way it
+    /// did not say, so that nothing of it is known to be complete.
+    fn carried(&mut self, entry: Entry) {
+        self.is_carried = true;
+        match entry {
+            Entry::Connection(record) => self.connection(&record),
+            Entry::Mark(mark) => {
+                if let Says::LeftOut(left_out) = mark.says {
+                    self.left_out(&left_out);
                 }
             }
         }
@@ -207,6 +226,7 @@ impl Builder {
             coverage: self.coverage,
             gaps: self.gaps,
             figures: self.figures,
+            is_carried: self.is_carried,
         }
     }
 }
@@ -218,6 +238,7 @@ pub struct Join {
     coverage: Coverage,
     gaps: Gaps,
     figures: Figures,
+    is_carried: bool,
 }
 
 /// What the connection log says of a line without a port.
@@ -231,6 +252,13 @@ pub struct Joined {
     pub ports: usize,
     /// The connections that can have carried it, at most [`SHOWN`] of them.
     pub candidates: Vec<Candidate>,
+}
+
+impl Joined {
+    /// Whether the candidates are known to be all that were found: a full list may have been cut.
+    pub const fn is_whole(&self) -> bool {
+        self.candidates.len() < SHOWN
+    }
 }
 
 /// How many candidates are shown.
@@ -262,6 +290,8 @@ pub enum Because {
     ServerPortUnsaid,
     /// Connections of that time were left out.
     LeftOut,
+    /// The log came by way of a logger, which may have lost some of it.
+    Carried,
 }
 
 impl Because {
@@ -277,6 +307,9 @@ impl Because {
             }
             Self::LeftOut => {
                 "the connection log left out connections of the time in which this one can have begun"
+            }
+            Self::Carried => {
+                "the connection log came through syslog, which may lose lines without a word: let watch keep files (--dir) for certainty"
             }
         }
     }
@@ -372,7 +405,10 @@ impl Join {
     fn missing(&self, sighting: &Sighting, window: Span, ports: &Ports) -> Option<Because> {
         let transport = sighting.transport;
         if !self.coverage.covers(window, None, &Ports::None) {
-            return Some(Because::NotWatched);
+            return Some(match self.is_carried {
+                true => Because::Carried,
+                false => Because::NotWatched,
+            });
         }
         if !self.coverage.covers(window, transport, ports) {
             return Some(match ports {

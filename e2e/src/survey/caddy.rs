@@ -1,4 +1,4 @@
-//! Caddy with Debian's Caddyfile, which logs no request.
+//! Caddy with Debian's Caddyfile, which logs no request, and a log of Caddy's own in the place's folder.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -12,9 +12,6 @@ use crate::{Failure, read};
 #[derive(Debug)]
 pub(super) struct Caddy;
 
-/// Where `fix` puts the log.
-const OWN: &str = "/var/log/caddy/access.log";
-
 impl Surveyed for Caddy {
     fn name(&self) -> &'static str {
         "caddy"
@@ -25,10 +22,10 @@ impl Surveyed for Caddy {
     }
 
     fn set_up(&self, place: &Place) -> Result<(), Failure> {
-        let port = place.port;
+        let (at, port) = (place.folder.display(), place.port);
         place.write(
             "Caddyfile",
-            &format!(":{port} {{\n\t# Set this path to your site's directory.\n\troot * /usr/share/caddy\n\n\t# Enable the static file server.\n\tfile_server\n}}\n"),
+            &format!("{{\n\tlog {{\n\t\toutput file {at}/caddy.log\n\t}}\n}}\n\n:{port} {{\n\t# Set this path to your site's directory.\n\troot * /usr/share/caddy\n\n\t# Enable the static file server.\n\tfile_server\n}}\n"),
         )?;
         Ok(())
     }
@@ -40,7 +37,7 @@ impl Surveyed for Caddy {
     /// There is none until there is one.
     fn log(&self, place: &Place) -> PathBuf {
         match read(&self.config(place)) {
-            Ok(text) if text.contains(OWN) => PathBuf::from(OWN),
+            Ok(text) if text.contains("access.log") => place.folder.join("access.log"),
             _ => place.folder.join("none.log"),
         }
     }

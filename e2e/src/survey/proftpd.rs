@@ -12,9 +12,6 @@ use crate::{Failure, read};
 #[derive(Debug)]
 pub(super) struct Proftpd;
 
-/// Where `fix` puts a log of its own.
-const OWN: &str = "/var/log/proftpd/connections.log";
-
 impl Surveyed for Proftpd {
     fn name(&self) -> &'static str {
         "proftpd"
@@ -42,10 +39,11 @@ impl Surveyed for Proftpd {
 
     /// The log of its own, once there is one.
     fn log(&self, place: &Place) -> PathBuf {
-        match read(&self.config(place)) {
-            Ok(text) if text.contains(OWN) => PathBuf::from(OWN),
-            _ => place.folder.join("proftpd.log"),
-        }
+        let name = match read(&self.config(place)) {
+            Ok(text) if text.contains("ExtendedLog") => "connections.log",
+            _ => "proftpd.log",
+        };
+        place.folder.join(name)
     }
 
     fn start(&self, place: &Place) -> Result<Running, Failure> {

@@ -1,9 +1,11 @@
 //! sendmail with what Debian's sendmail.mc has of policy: `delay_checks`, which the rule of RFC 7768 has to live with.
+//! Half of the clients name no recipient.
 //!
 //! Debian's package goes with no other mail server: here it is unpacked beside.
 
 use std::fs;
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Duration;
@@ -23,8 +25,7 @@ const MACROS: &str = "../share/sendmail/cf/m4/cf.m4";
 
 /// sendmail sleeps until it knows the machine's full name. `$0` is the place's folder, the rest the server.
 const SCRIPT: &str = r#"
-echo "127.0.0.1 mail.example.org $(uname -n) localhost" > "$0/hosts"
-echo "::1 localhost" >> "$0/hosts"
+printf "127.0.0.1 mail.example.org %s localhost\\n::1 localhost\\n" "$(uname -n)" > "$0/hosts"
 mount --bind "$0/hosts" /etc/hosts
 exec "$@"
 "#;
@@ -70,6 +71,14 @@ impl Surveyed for Sendmail {
             ),
         )?;
         place.write("aliases", "")?;
+        // Where our program finds it.
+        let daemon = Self::unpacked(DAEMON)?;
+        let script =
+            format!("#!/bin/sh\nexec unshare --mount bash -ec '{SCRIPT}' {at} {daemon} \"$@\"\n");
+        let script = place.write("bin/sendmail", &script)?;
+        file(&script, |path| {
+            fs::set_permissions(path, fs::Permissions::from_mode(0o755))
+        })?;
         // No DNS.
         place.write("service.switch", "hosts files\n")?;
         file(&place.folder.join("queue"), |path| fs::create_dir_all(path))?;
@@ -91,7 +100,6 @@ impl Surveyed for Sendmail {
     }
 
     fn start(&self, place: &Place) -> Result<Running, Failure> {
-        self.make(place)?;
         let config = self.config(place).display().to_string();
         let folder = place.folder.display().to_string();
         let daemon = Self::unpacked(DAEMON)?;
@@ -117,6 +125,6 @@ impl Surveyed for Sendmail {
     }
 
     fn mistake(&self) -> Option<&'static str> {
-        None
+        Some("Rno tab and no right side")
     }
 }

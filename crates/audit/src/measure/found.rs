@@ -1,10 +1,13 @@
 //! Whether a record is found again by endpoint and time, as a desk would look for it.
 
 use portledger_model::Sighting;
-use portledger_servers::{Format, Reader, Reading};
+use portledger_servers::{Format, Reading};
 use serde::Serialize;
 
-use super::{lines, options};
+use super::{
+    newest::{FURTHER, Newest},
+    options,
+};
 use crate::{Log, Machine};
 
 /// A record that was looked for. Its endpoint is a person's and stays unsaid.
@@ -18,21 +21,18 @@ pub struct Found {
     pub lines: u64,
 }
 
-/// How much of a file is read from its end.
-const MOST: usize = 4 << 20;
-
 /// Takes the oldest record there is in the log and the one before it, uncompressed ones, and looks
 /// for it in both.
 pub(super) fn oldest(machine: &dyn Machine, log: &Log) -> Option<Found> {
     let format = Format::parse(log.format.as_deref()?).ok()?;
     let files = [format!("{}.1", log.path), log.path.clone()];
-    let texts: Vec<(&String, Vec<u8>)> = files
+    let texts: Vec<(&String, Newest)> = files
         .iter()
-        .filter_map(|file| Some((file, machine.newest(file, MOST).ok()?)))
+        .filter_map(|file| Some((file, Newest::of(machine, file, FURTHER)?)))
         .collect();
     let is_whole = |sighting: &Sighting| sighting.port.is_some() && sighting.at.is_some();
-    let (file, wanted) = texts.iter().find_map(|(file, bytes)| {
-        let mut all = sightings(machine, &format, file, bytes);
+    let (file, wanted) = texts.iter().find_map(|(file, text)| {
+        let mut all = sightings(machine, &format, file, text);
         Some((*file, all.find(is_whole)?))
     })?;
     let is_it = |sighting: &Sighting| {
@@ -40,8 +40,8 @@ pub(super) fn oldest(machine: &dyn Machine, log: &Log) -> Option<Found> {
     };
     let found = texts
         .iter()
-        .map(|(file, bytes)| {
-            sightings(machine, &format, file, bytes)
+        .map(|(file, text)| {
+            sightings(machine, &format, file, text)
                 .filter(is_it)
                 .count() as u64
         })
@@ -57,10 +57,10 @@ fn sightings<'a>(
     machine: &dyn Machine,
     format: &Format,
     file: &str,
-    bytes: &'a [u8],
+    text: &'a Newest,
 ) -> impl Iterator<Item = Sighting> + 'a {
-    let mut reader = Reader::new(format.clone(), options(machine, file));
-    lines(bytes, MOST)
+    let mut reader = text.reader(format, &options(machine, file));
+    text.lines()
         .zip(1..)
         .filter_map(move |(line, number)| match reader.line(line, number) {
             Reading::Sighting(sighting) => Some(sighting),

@@ -2,6 +2,7 @@
 //! it is kept, and whether a record is found again.
 
 mod found;
+mod newest;
 mod readers;
 mod rotation;
 #[cfg(test)]
@@ -10,6 +11,7 @@ mod tests;
 use portledger_servers::{Format, Options, Reader, Reading, Skip, Strip};
 use serde::Serialize;
 
+use self::newest::Newest;
 pub use self::{found::Found, readers::LogReader, rotation::Rotation};
 use crate::{Finding, Log, Machine, Rule};
 
@@ -74,12 +76,17 @@ const RECENT: usize = 256 * 1024;
 /// How many lines readers are tried on.
 const SAMPLE: usize = 500;
 
-/// Looks into a log.
-pub(crate) fn log(machine: &dyn Machine, log: &Log, findings: &mut Vec<Finding>) -> Measured {
+/// Looks into a log of an instance that has all of these.
+pub(crate) fn log(
+    machine: &dyn Machine,
+    log: &Log,
+    all: &[Log],
+    findings: &mut Vec<Finding>,
+) -> Measured {
     if !log.is_file {
         return Measured::default();
     }
-    let (recent, sample) = recent(machine, log).unzip();
+    let (recent, sample) = recent(machine, log, all).unzip();
     let readers = readers::of(machine, log, sample.as_ref());
     let rotation = rotation::of(machine, &log.path);
     let found = found::oldest(machine, log);
@@ -158,40 +165,59 @@ fn options(machine: &dyn Machine, file: &str) -> Options {
     options
 }
 
-/// The lines of a file's end; where it was cut, the first is only the end of one.
-fn lines(bytes: &[u8], most: usize) -> impl Iterator<Item = &[u8]> {
-    let lines = bytes.split(|byte| *byte == b'\n');
-    lines.skip(usize::from(bytes.len() == most))
+/// The other formats in which this file is written: HAProxy's frontends may differ in theirs and
+/// share a file, and so may virtual hosts.
+fn fellows(log: &Log, all: &[Log]) -> Vec<Format> {
+    let others = all
+        .iter()
+        .filter(|other| other.is_file && other.path == log.path && other.format != log.format);
+    let mut names: Vec<&str> = others.filter_map(|other| other.format.as_deref()).collect();
+    names.sort_unstable();
+    names.dedup();
+    names
+        .iter()
+        .filter_map(|name| Format::parse(name).ok())
+        .collect()
 }
 
-/// What the newest lines come to, and a sample of them.
-fn recent(machine: &dyn Machine, log: &Log) -> Option<(Recent, Sample)> {
+/// What the newest lines come to, and a sample of them. A line that only another format of the same
+/// file can read is that one's.
+fn recent(machine: &dyn Machine, log: &Log, all: &[Log]) -> Option<(Recent, Sample)> {
     let format = Format::parse(log.format.as_deref()?).ok()?;
-    let bytes = machine.newest(&log.path, RECENT).ok()?;
+    let newest = Newest::of(machine, &log.path, RECENT)?;
     let strip = Strip::new(&format).ok();
-    let mut reader = Reader::new(format, options(machine, &log.path));
+    let options = options(machine, &log.path);
+    let mut reader = newest.reader(&format, &options);
+    let mut others: Vec<Reader> = fellows(log, all)
+        .iter()
+        .map(|format| newest.reader(format, &options))
+        .collect();
     let mut recent = Recent::default();
-    for (line, number) in lines(&bytes, RECENT).zip(1..) {
-        match reader.line(line, number) {
+    for (line, number) in newest.lines().zip(1..) {
+        let reading = reader.line(line, number);
+        // Each reads every line: some know by earlier ones.
+        let is_others = others.iter_mut().fold(false, |is_read, other| {
+            !matches!(other.line(line, number), Reading::Rejected(_)) || is_read
+        });
+        match reading {
             Reading::Sighting(sighting) => {
                 recent.sightings += 1;
                 recent.with_port += u64::from(sighting.port.is_some());
             }
             Reading::Skipped(Skip::Blank) => continue,
             Reading::Skipped(_) => {}
+            Reading::Rejected(_) if is_others => continue,
             Reading::Rejected(_) => recent.rejected += 1,
         }
         recent.lines += 1;
     }
-    let sampled: Vec<&[u8]> = lines(&bytes, RECENT)
-        .filter(|line| !line.is_empty())
-        .collect();
-    let newest = sampled.get(sampled.len().saturating_sub(SAMPLE)..)?;
+    let sampled: Vec<&[u8]> = newest.lines().filter(|line| !line.is_empty()).collect();
+    let sampled = sampled.get(sampled.len().saturating_sub(SAMPLE)..)?;
     let sample = Sample {
-        lines: String::from_utf8_lossy(&[newest.join(&b'\n').as_slice(), b"\n"].concat())
+        lines: String::from_utf8_lossy(&[sampled.join(&b'\n').as_slice(), b"\n"].concat())
             .into_owned(),
-        stripped: strip.map(|strip| without_port(&strip, newest)),
-        count: newest.len() as u64,
+        stripped: strip.map(|strip| without_port(&strip, sampled)),
+        count: sampled.len() as u64,
     };
     (recent.lines > 0).then_some((recent, sample))
 }

@@ -1,6 +1,8 @@
 //! The programs that read a log, and whether they still understand it: tried where that can be
 //! done without changing anything.
 
+mod analysers;
+
 use serde::Serialize;
 
 use super::Sample;
@@ -26,8 +28,8 @@ pub struct LogReader {
 pub(super) fn of(machine: &dyn Machine, log: &Log, sample: Option<&Sample>) -> Vec<LogReader> {
     let mut readers = fail2ban(machine, log, sample);
     readers.extend(goaccess(machine, log, sample));
-    readers.extend(awstats(machine, log));
-    readers.extend(analog(machine, log));
+    readers.extend(analysers::awstats(machine, log, sample));
+    readers.extend(analysers::analog(machine, log, sample));
     readers
 }
 
@@ -138,66 +140,6 @@ fn goaccess(machine: &dyn Machine, log: &Log, sample: Option<&Sample>) -> Option
             || "not tried: it is not installed, or the log has no lines yet".to_owned(),
             |(failed, lines)| format!("{failed} of {lines} recent lines were not understood"),
         ),
-    })
-}
-
-/// AWStats keeps a database and can't be tried without changing it: what was measured elsewhere is
-/// said instead.
-fn awstats(machine: &dyn Machine, log: &Log) -> Vec<LogReader> {
-    let files = machine.glob("/etc/awstats/awstats*.conf");
-    let own = machine.glob("/etc/awstats/awstats*.conf.local");
-    files
-        .into_iter()
-        .chain(own)
-        .filter_map(|file| {
-            let words = text(machine, &file).ok()?;
-            let value = |name: &str| {
-                let mut lines = words.lines();
-                lines.find_map(|line| {
-                    Some(line.trim().strip_prefix(name)?.trim_matches('"').to_owned())
-                })
-            };
-            if value("LogFile=")? != log.path {
-                return None;
-            }
-            let format = value("LogFormat=").unwrap_or_default();
-            Some(LogReader {
-                name: "AWStats".to_owned(),
-                config: file,
-                understands: (format == "1").then_some(true),
-                why: match format.as_str() {
-                    "1" => "LogFormat=1 takes no notice of a column behind the last".to_owned(),
-                    format => format!(
-                        "LogFormat={format}: not tried, since AWStats would write to its database"
-                    ),
-                },
-            })
-        })
-        .collect()
-}
-
-/// Analog finds the format by itself and does not with one more column, unless a LOGFORMAT line
-/// ends in `%j`.
-fn analog(machine: &dyn Machine, log: &Log) -> Option<LogReader> {
-    const CONFIG: &str = "/etc/analog.cfg";
-    let words = text(machine, CONFIG).ok()?;
-    let mut lines = words.lines().map(str::trim);
-    if !lines
-        .clone()
-        .any(|line| line.strip_prefix("LOGFILE ").map(str::trim) == Some(&*log.path))
-    {
-        return None;
-    }
-    let has_format = lines.any(|line| line.starts_with("LOGFORMAT ") && line.contains("%j"));
-    Some(LogReader {
-        name: "Analog".to_owned(),
-        config: CONFIG.to_owned(),
-        understands: Some(has_format || !log.records.source_port),
-        why: match (has_format, log.records.source_port) {
-            (true, _) => "its LOGFORMAT leaves the rest of the line out".to_owned(),
-            (false, true) => "it counts lines with one more column as corrupt: end its LOGFORMAT in %j, or give it 'portledger strip'".to_owned(),
-            (false, false) => "it knows this format".to_owned(),
-        },
     })
 }
 

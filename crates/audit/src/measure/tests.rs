@@ -157,3 +157,66 @@ fn readers_are_tried_on_the_lines_with_and_without_the_port() {
     assert_eq!(reader.understands, Some(false), "{}", reader.why);
     assert_eq!(audited.maturity, crate::Maturity::Feasible);
 }
+
+fn iis(rows: &str) -> (Recent, Option<Found>) {
+    let path = "/inetpub/logs/u_ex.log";
+    let log = Log {
+        path: path.to_owned(),
+        is_file: true,
+        is_covered: false,
+        records: Records::NOTHING,
+        format: Some("iis".to_owned()),
+    };
+    let image = Image::default().with(path, rows);
+    let (recent, _) = recent(&image, &log, std::slice::from_ref(&log)).unwrap();
+    (recent, found::oldest(&image, &log))
+}
+
+#[test]
+fn columns_are_named_by_lines_that_are_not_recent() {
+    const FIELDS: &str = "\u{feff}#Software: IIS\n#Fields: date time c-ip c-port cs(User-Agent)\n";
+    const ROW: &str = "2026-11-21 10:53:22 203.0.113.7 49152 #Fields:+date+time+c-ip\n";
+    // The last of them is what is read, and has no header.
+    let rows = FIELDS.to_owned() + &ROW.repeat(RECENT / ROW.len() + 9);
+    let (recent, found) = iis(&rows);
+    assert!(recent.lines > 4_000, "{recent:?}");
+    assert_eq!((recent.sightings, recent.rejected), (recent.lines, 0));
+    assert_eq!(recent.with_port, recent.sightings);
+    assert!(found.is_some());
+    // What a restart wrote in the middle counts: what was the port is now something else.
+    let row = ROW.replace("203.0.113.7 49152", "49152 203.0.113.7");
+    let later = "#Fields: date time x c-ip cs(User-Agent)\n".to_owned()
+        + &row.repeat(RECENT / row.len() + 9);
+    let (recent, _) = iis(&(rows + &later));
+    assert_eq!((recent.sightings, recent.rejected), (recent.lines, 0));
+    assert_eq!(recent.with_port, 0);
+}
+
+#[test]
+fn a_file_of_several_formats_has_no_foreign_lines() {
+    let of = |format: &str| Log {
+        path: "/var/log/haproxy.log".to_owned(),
+        is_file: true,
+        is_covered: false,
+        records: Records::NOTHING,
+        format: Some(format.to_owned()),
+    };
+    let logs = [
+        of("nginx:$remote_addr $remote_port [$time_iso8601] $status"),
+        of("nginx:$msec $remote_addr"),
+    ];
+    let image = Image::default().with(
+        "/var/log/haproxy.log",
+        "203.0.113.7 49152 [2026-11-21T10:53:22+01:00] 200\n1795258402.123 203.0.113.8\n1795258403.123 203.0.113.8\njunk\n",
+    );
+    let counted = logs.each_ref().map(|log| {
+        let (recent, _) = recent(&image, log, &logs).unwrap();
+        (
+            recent.lines,
+            recent.sightings,
+            recent.with_port,
+            recent.rejected,
+        )
+    });
+    assert_eq!(counted, [(2, 1, 1, 1), (3, 2, 0, 1)]);
+}

@@ -14,7 +14,6 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, version_in},
-    overlay,
 };
 
 /// Apache httpd.
@@ -70,10 +69,9 @@ impl Server for Apache {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
-        let change = change::change(&configuration, path, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&configuration, path, wish)
     }
 }
 

@@ -7,7 +7,7 @@ use portledger_model::Moment;
 use portledger_servers::{Format, WrittenZone};
 use serde_json::Value;
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, text},
@@ -144,7 +144,12 @@ impl Server for Alb {
         Ok(instance(path, log, findings))
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    /// Nothing is changed here: what is on is told, what is not is a person's.
+    fn promise(&self) -> Promise {
+        Promise::Nothing
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         turned_on(self, machine, path, ATTRIBUTES)
     }
 }
@@ -181,7 +186,12 @@ impl Server for Nlb {
         Ok(instance(path, log, findings))
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    /// Nothing is changed here: what is on is told, what is not is a person's.
+    fn promise(&self) -> Promise {
+        Promise::Nothing
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         let how = format!(
             "{ATTRIBUTES}; only TLS listeners are logged, and with times that name no zone: log in the servers behind"
         );
@@ -242,7 +252,12 @@ impl Server for CloudFront {
         Ok(instance(path, log, Vec::new()))
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    /// Nothing is changed here: what is on is told, what is not is a person's.
+    fn promise(&self) -> Promise {
+        Promise::Nothing
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         let how = "set Logging.Enabled, Bucket and Prefix in the distribution's configuration and give it back with 'aws cloudfront update-distribution'; standard logs have c-port, real-time logs where the field is chosen";
         turned_on(self, machine, path, how)
     }

@@ -6,12 +6,11 @@ use std::time::Duration;
 
 use syntax::{Configuration, Statement};
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     machine::{debian_version, under, version_in},
-    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -95,8 +94,12 @@ impl Server for Bind {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 

@@ -11,8 +11,7 @@ use self::syntax::{Directive, Files, Site};
 use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Records, Rule,
-    machine::{Machine, debian_version, version_in},
-    overlay,
+    machine::{Machine, debian_version, folder, under, version_in},
     plan::{Plan, by_hand},
 };
 
@@ -20,8 +19,25 @@ use crate::{
 #[derive(Debug)]
 pub(super) struct Caddy;
 
+/// What the change's own log is called, in the folder of the other logs.
+const LOG: &str = "access.log";
+
 /// Caddy's packages make this folder.
-const LOG: &str = "/var/log/caddy/access.log";
+const FOLDER: &str = "/var/log/caddy";
+
+/// Where Caddy writes, as far as the configuration says: in the folder of another site's log, of
+/// Caddy's own, or else of its packages.
+fn own_log(files: &Files) -> String {
+    let of_sites = files.sites.iter().flat_map(site_logs);
+    let of_caddy = files.options.iter().filter(|option| option.name() == "log");
+    let path = of_sites.chain(of_caddy).find_map(|log| {
+        let output = log.inner("output")?;
+        let path = output.word(2);
+        // A placeholder is filled in by Caddy alone.
+        (output.word(1) == "file" && path.starts_with('/') && !path.contains('{')).then_some(path)
+    });
+    under(path.map_or(FOLDER, folder), LOG)
+}
 
 impl Server for Caddy {
     fn facts(&self) -> &'static Facts {
@@ -70,10 +86,9 @@ impl Server for Caddy {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         let files = Files::read(machine, path)?;
-        let change = change(&files, path)?;
-        overlay::proven(self, machine, path, change)
+        change(&files, path)
     }
 }
 
@@ -209,6 +224,7 @@ fn change(files: &Files, path: &str) -> Result<Change, FixError> {
             "the client's address comes from a header that names no port: let the proxy send the PROXY protocol, with 'listener_wrappers { proxy_protocol }' here",
         ));
     }
+    let path_of_log = own_log(files);
     let mut plan = Plan::default();
     for site in &files.sites {
         for directive in site_logs(site) {
@@ -225,7 +241,9 @@ fn change(files: &Files, path: &str) -> Result<Change, FixError> {
         }
         let file = &site.place.file;
         let log = |indentation: &str| {
-            format!("{indentation}log {{\n{indentation}\toutput file {LOG}\n{indentation}}}")
+            format!(
+                "{indentation}log {{\n{indentation}\toutput file {path_of_log}\n{indentation}}}"
+            )
         };
         match site.inside {
             Some(at) => plan.insert(file, at, format!("\n{}", log("\t"))),
@@ -240,7 +258,7 @@ fn change(files: &Files, path: &str) -> Result<Change, FixError> {
     let remarks = match plan.is_empty() {
         true => Vec::new(),
         false => vec![format!(
-            "Caddy rotates {LOG} by itself (100 MiB, ten files, 90 days) unless roll_size, roll_keep and roll_keep_for say otherwise"
+            "Caddy rotates {path_of_log} by itself (100 MiB, ten files, 90 days) unless roll_size, roll_keep and roll_keep_for say otherwise"
         )],
     };
     Ok(Change {

@@ -1,12 +1,12 @@
-//! Cyrus IMAP: event notifications of logins, whose JSON has the client's port.
+//! Cyrus IMAP: event notifications of logins, whose JSON has the client's port. imapd hands them to
+//! notifyd, which logs them: a service that `cyrus.conf`, beside `imapd.conf`, has or has not.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
-    machine::debian_version,
-    sure::sure,
+    machine::{debian_version, folder, under},
     syslog::Syslog,
 };
 
@@ -49,8 +49,27 @@ impl Server for Cyrus {
         let lines = Lines::read(machine, path, Continues::Backslash, &include)?;
         let options = Options { lines: &lines };
         let mut findings = lines.findings.clone();
-        let has_events = options.has_events();
-        let has_port = has_events && options.has_parameter("clientAddress");
+        let mut config = lines.files.clone();
+        let master = master(machine, path);
+        let mut is_written = false;
+        if options.has_events() {
+            match &master {
+                Ok(master) if has_notifyd(master) => is_written = true,
+                Ok(_) => findings.push(Finding::new(
+                    Rule::Incomplete,
+                    format!(
+                        "events go to notifyd, and no service of {} starts it: none is written",
+                        beside(path)
+                    ),
+                )),
+                Err(error) => findings.push(Finding::new(
+                    Rule::Unreadable,
+                    format!("{error}: whether notifyd runs, which writes events, is not known"),
+                )),
+            }
+        }
+        config.extend(master.into_iter().flat_map(|master| master.files));
+        let has_port = is_written && options.has_parameter("clientAddress");
         if has_port {
             findings.push(Finding::new(
                 Rule::Incomplete,
@@ -59,6 +78,8 @@ impl Server for Cyrus {
         }
         let route = Syslog::read(machine).route(&options.facility(), "info");
         let mut log = route.log(Records::of_client(has_port), Some("cyrus"), &mut findings);
+        // The server's end comes with the client's.
+        log.records = log.records.serving(has_port);
         if has_port && options.has_parameter("timestamp") {
             // The event has a time of its own, in milliseconds and UTC.
             let step = std::time::Duration::from_millis(1);
@@ -67,14 +88,18 @@ impl Server for Cyrus {
         }
         Ok(Instance {
             version: debian_version(machine, &["cyrus-common"]),
-            config: lines.files.clone(),
+            config,
             logs: vec![log],
             findings,
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 
@@ -97,6 +122,10 @@ fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
     }
     options.complete(GROUPS, DEFAULT_GROUPS, &["access"], path, &mut edits);
     options.complete(PARAMETERS, DEFAULT_PARAMETERS, &WANTED, path, &mut edits);
+    let master = master(machine, path)?;
+    if !has_notifyd(&master) {
+        start_notifyd(&master, &options, &beside(path), &mut edits)?;
+    }
     Ok(Change {
             edits: edits.finish()?,
             check: check(machine, path),
@@ -113,8 +142,63 @@ fn check(machine: &dyn Machine, path: &str) -> Option<CommandLine> {
         "/usr/libexec/cyrus-imapd/cyr_info",
     ];
     let mut programs = PROGRAMS.into_iter();
-    let program = programs.find(|program| !machine.glob(program).is_empty())?;
-    Some(CommandLine::new(program, &["-C", path, "conf"]))
+    let arguments = ["-C", path, "conf"];
+    let program = programs
+        .find(|program| !machine.glob(program).is_empty())
+        // Elsewhere it is where whoever built it put it.
+        .or_else(|| machine.run("cyr_info", &arguments).map(|_| "cyr_info"))?;
+    Some(CommandLine::new(program, &arguments))
+}
+
+/// The file that says which services master starts.
+fn beside(path: &str) -> String {
+    under(folder(path), "cyrus.conf")
+}
+
+fn master(machine: &dyn Machine, path: &str) -> Result<Lines, LookError> {
+    Lines::read(machine, &beside(path), Continues::Never, &|_| Vec::new())
+}
+
+/// The lines of cyrus.conf(5)'s section of services, its opening line first.
+fn services(master: &Lines) -> impl Iterator<Item = &Line> {
+    let opening = |line: &&Line| line.text.split(['{', ' ', '\t']).next() == Some("SERVICES");
+    let behind = master.all.iter().skip_while(move |line| !opening(line));
+    behind.take_while(|line| line.text != "}")
+}
+
+/// Whether a service's command is notifyd: `notify cmd="notifyd" listen=…`.
+fn has_notifyd(master: &Lines) -> bool {
+    services(master).skip(1).any(|line| {
+        let command = line.text.split_once("cmd=").map_or("", |(_, rest)| rest);
+        let program = command.trim_start_matches('"').split(['"', ' ', '\t']);
+        let program = program.clone().next().unwrap_or_default();
+        program.rsplit('/').next() == Some("notifyd")
+    })
+}
+
+/// Adds notifyd as the first of the services, at the socket at which imapd looks for it.
+fn start_notifyd(
+    master: &Lines,
+    options: &Options<'_>,
+    file: &str,
+    edits: &mut Edits,
+) -> Result<(), FixError> {
+    let by_hand = |why: &str| FixError::ByHand {
+        why: format!("{file}: {why}: let it start notifyd, which writes events"),
+    };
+    let opening = services(master).next();
+    let opening = opening
+        .filter(|line| line.text.ends_with('{'))
+        .ok_or_else(|| by_hand("no line 'SERVICES {' is there"))?;
+    let value = |name: &str| options.last(name).map(|(_, setting)| setting.value);
+    let socket = value("notifysocket")
+        .or_else(|| Some(under(&value("configdirectory")?, "socket/notify")))
+        .ok_or_else(|| by_hand("neither notifysocket nor configdirectory is set"))?;
+    let end = opening.range.end;
+    let service =
+        format!("\n  notify\tcmd=\"notifyd\" listen=\"{socket}\" proto=\"udp\" prefork=1");
+    edits.replace_in(master, opening, end..end, &service);
+    Ok(())
 }
 
 /// `@include: /file`.
@@ -202,11 +286,17 @@ mod tests {
 
     const PATH: &str = "/etc/imapd.conf";
 
+    /// Debian's services in short.
+    const SERVICES: &str = "START {\n  recover cmd=\"/usr/sbin/cyrus ctl_cyrusdb -r\"\n}\nSERVICES {\n  imap\t\tcmd=\"imapd -U 30\" listen=\"imap\"\n  # notify\tcmd=\"notifyd\"\n  notify\tcmd=\"notifyd\" listen=\"/run/cyrus/socket/notify\" proto=\"udp\" prefork=1\n}\n";
+
     fn image(conf: &str) -> Image {
-        Image::default().with(PATH, conf).with(
-            "/etc/rsyslog.conf",
-            "mail.* /var/log/mail.log;RSYSLOG_TraditionalFileFormat\n",
-        )
+        Image::default()
+            .with(PATH, conf)
+            .with("/etc/cyrus.conf", SERVICES)
+            .with(
+                "/etc/rsyslog.conf",
+                "mail.* /var/log/mail.log;RSYSLOG_TraditionalFileFormat\n",
+            )
     }
 
     #[test]
@@ -230,16 +320,54 @@ mod tests {
 
     #[test]
     fn another_notifier_is_left_to_its_owner() {
-        let error = Cyrus.fix(&image("event_notifier: external\n"), PATH, Wish::InPlace);
+        let error = crate::fix(
+            &Cyrus,
+            &image("event_notifier: external\n"),
+            PATH,
+            Wish::InPlace,
+        );
         assert!(matches!(error, Err(FixError::ByHand { .. })));
+    }
+
+    #[test]
+    fn events_without_notifyd_are_not_written() {
+        let without = SERVICES
+            .replace("\n  notify", "\n  other")
+            .replace("\"notifyd\" l", "\"x\" l");
+        let image = image("configdirectory: /var/lib/cyrus\nevent_notifier: log\nevent_groups: access\nevent_extra_params: clientAddress\n")
+            .with("/etc/cyrus.conf", &without);
+        let instance = Cyrus.look(&image, PATH).unwrap();
+        assert!(!instance.logs[0].records.source_port);
+        assert_eq!(instance.config, [PATH, "/etc/cyrus.conf"]);
+        assert!(instance.findings.iter().any(|it| {
+            it.message
+                .contains("no service of /etc/cyrus.conf starts it")
+        }));
+        insta::assert_snapshot!(law_of_fixes(&Cyrus, &image, PATH, true));
+    }
+
+    #[test]
+    fn what_master_starts_must_be_known() {
+        let path = "/srv/imapd.conf";
+        let image = image("").with(
+            path,
+            "event_notifier: log\nevent_groups: access\nevent_extra_params: clientAddress\n",
+        );
+        let instance = Cyrus.look(&image, path).unwrap();
+        assert!(!instance.logs[0].records.source_port);
+        let error = crate::fix(&Cyrus, &image, path, Wish::InPlace).unwrap_err();
+        assert!(error.to_string().contains("/srv/cyrus.conf"), "{error}");
     }
 
     #[test]
     fn no_text_stops_it() {
         never_panics(
             &Cyrus,
-            &[PATH],
+            &[PATH, "/etc/cyrus.conf"],
             &[
+                "SERVICES {\n",
+                "notify cmd=\"notifyd\"",
+                "configdirectory: /c",
                 "event_notifier: ",
                 "log",
                 "event_groups",

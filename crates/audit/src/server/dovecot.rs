@@ -1,13 +1,12 @@
 //! Dovecot: `login_log_format_elements`. The session's id has the port unasked, encoded.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Log, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, folder, under, version_in},
     records::zone_of_strftime,
-    sure::sure,
     syslog::{Route, Syslog},
 };
 
@@ -69,8 +68,12 @@ impl Server for Dovecot {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 

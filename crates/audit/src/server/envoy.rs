@@ -14,7 +14,6 @@ use super::{
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, text, version_in},
-    overlay,
 };
 
 /// Envoy.
@@ -76,10 +75,9 @@ impl Server for Envoy {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let bootstrap = Bootstrap::read(machine, path)?;
-        let change = change::change(&bootstrap, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&bootstrap, wish)
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::time::Duration;
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Machine, Records, Rule, WrittenZone,
     lines::{Continues, Line, Lines},
@@ -72,7 +72,12 @@ impl Server for Exchange {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    /// What a person runs cannot be looked at before.
+    fn promise(&self) -> Promise {
+        Promise::Nothing
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         let lines = Lines::read(machine, path, Continues::Never, &|_| Vec::new())?;
         let commands: Vec<String> = connectors(&lines)
             .into_iter()
@@ -155,9 +160,7 @@ mod tests {
             .collect();
         assert_eq!(ports, [true, false]);
         assert_eq!(instance.findings[0].place.as_ref().unwrap().line, 8);
-        let error = Exchange
-            .fix(&image("None"), PATH, Wish::InPlace)
-            .unwrap_err();
+        let error = crate::fix(&Exchange, &image("None"), PATH, Wish::InPlace).unwrap_err();
         insta::assert_snapshot!(error.to_string());
         assert_eq!(law_of_fixes(&Exchange, &image("Verbose"), PATH, true), "");
     }

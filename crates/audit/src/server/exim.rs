@@ -2,13 +2,12 @@
 
 mod macros;
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, is_yes},
     machine::{debian_version, folder, under, version_in},
-    sure::sure,
     syslog::{Syslog, known},
 };
 
@@ -95,8 +94,12 @@ impl Server for Exim {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 
@@ -136,7 +139,7 @@ fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
     }
     let (check, reload) = match configuration.debian {
         true => (
-            CommandLine::new("update-exim4.conf", &["--check"]),
+            CommandLine::new("update-exim4.conf", &["--confdir", folder(path), "--check"]),
             "update-exim4.conf && systemctl reload exim4",
         ),
         false => (

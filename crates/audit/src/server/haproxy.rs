@@ -13,7 +13,6 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, text, version_in},
-    overlay,
 };
 
 /// HAProxy.
@@ -61,10 +60,9 @@ impl Server for HaProxy {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let sections = Sections::read(machine, path)?;
-        let change = change::change(machine, &sections, path, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(machine, &sections, path, wish)
     }
 }
 

@@ -12,7 +12,6 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, text},
-    overlay,
 };
 
 /// Microsoft IIS.
@@ -61,11 +60,10 @@ impl Server for Iis {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let text = text(machine, path).map_err(LookError::from)?;
         let document = parsed(path, &text)?;
-        let change = change::change(&document, path, &text, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&document, path, &text, wish)
     }
 }
 

@@ -10,7 +10,6 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, version_in},
-    overlay,
 };
 
 /// lighttpd.
@@ -62,10 +61,9 @@ impl Server for Lighttpd {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let files = Files::read(machine, path)?;
-        let change = change::change(&files, path, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&files, path, wish)
     }
 }
 

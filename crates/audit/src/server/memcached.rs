@@ -46,7 +46,7 @@ impl Server for Memcached {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         self.look(machine, path)?;
         Err(FixError::ByHand {
             why: "memcached writes no log of connections: a client that sends `watch connevents` and stays gets a line with rip= and rport= for each, to be kept in a file (the guide shows how), or run `portledger watch` beside it".to_owned(),
@@ -64,7 +64,7 @@ mod tests {
         let path = "/etc/memcached.conf";
         let image = Image::default().with(path, "-d\nlogfile /var/log/memcached.log\n-vv\n");
         assert!(Memcached.look(&image, path).unwrap().logs.is_empty());
-        let error = Memcached.fix(&image, path, Wish::InPlace).unwrap_err();
+        let error = crate::fix(&Memcached, &image, path, Wish::InPlace).unwrap_err();
         assert!(error.to_string().contains("watch connevents"));
         never_panics(&Memcached, &[path], &["-vv"]);
     }

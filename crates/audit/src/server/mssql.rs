@@ -57,7 +57,7 @@ impl Server for Mssql {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         self.look(machine, path)?;
         Err(FixError::ByHand {
             why: "no setting of SQL Server writes the source port: the guide's logon trigger notes sys.dm_exec_connections.client_tcp_port for each login, or run `portledger watch` beside the server".to_owned(),
@@ -79,7 +79,7 @@ mod tests {
             (log.path.as_str(), log.records.source_port),
             ("/log/errorlog", false)
         );
-        let error = Mssql.fix(&image, path, Wish::InPlace).unwrap_err();
+        let error = crate::fix(&Mssql, &image, path, Wish::InPlace).unwrap_err();
         assert!(error.to_string().contains("client_tcp_port"));
         never_panics(&Mssql, &[path], &["errorlogfile"]);
     }

@@ -2,13 +2,12 @@
 
 use std::{collections::HashMap, time::Duration};
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, is_yes, unquoted},
     machine::{debian_version, folder, under, version_in},
-    sure::sure,
     syslog::{Route, Syslog, known},
 };
 
@@ -69,8 +68,12 @@ impl Server for Mysql {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 
@@ -343,7 +346,7 @@ mod tests {
         assert_eq!(instance.version.as_deref(), Some("10.11.19"));
         assert_eq!(instance.logs[0].path, "/var/lib/mysql/err.log");
         assert!(!instance.logs[0].records.source_address);
-        let error = Mysql.fix(&image, PATH, Wish::InPlace).unwrap_err();
+        let error = crate::fix(&Mysql, &image, PATH, Wish::InPlace).unwrap_err();
         assert!(error.to_string().contains("portledger watch"));
     }
 
@@ -381,7 +384,7 @@ mod tests {
             "mariadbd  Ver 12.0.2-MariaDB\n",
             "",
         );
-        assert!(Mysql.fix(&newer, PATH, Wish::InPlace).is_ok());
+        assert!(crate::fix(&Mysql, &newer, PATH, Wish::InPlace).is_ok());
     }
 
     #[test]

@@ -16,7 +16,7 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, folder, text, under, version_in},
-    overlay::{self, is_named_by},
+    overlay::is_named_by,
 };
 
 /// nginx.
@@ -109,10 +109,9 @@ impl Server for Nginx {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
-        let change = change::change(&configuration, path, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&configuration, path, wish)
     }
 }
 

@@ -1,12 +1,11 @@
 //! OpenLDAP's slapd: the log level `stats`, in slapd.conf or in cn=config.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting},
     machine::{debian_version, folder},
-    sure::sure,
     syslog::Syslog,
 };
 
@@ -67,8 +66,12 @@ impl Server for Openldap {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 
@@ -227,7 +230,7 @@ mod tests {
             "# AUTO-GENERATED FILE - DO NOT EDIT!!\ndn: cn=config\nobjectClass: olcGlobal\nolcLogLevel: none\n",
         );
         assert!(matches!(
-            Openldap.fix(&debian, LDIF, Wish::InPlace),
+            crate::fix(&Openldap, &debian, LDIF, Wish::InPlace),
             Err(FixError::ByHand { .. })
         ));
         let done = image(

@@ -1,12 +1,11 @@
 //! OpenSSH: `LogLevel`, by `sshd -T` or by its files, where the first value wins.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule,
     edits::Edits,
     lines::{Continues, Line, Lines, Setting, unquoted},
     machine::{debian_version, under, version_in},
-    sure::sure,
     syslog::Syslog,
 };
 
@@ -68,8 +67,12 @@ impl Server for OpenSsh {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 

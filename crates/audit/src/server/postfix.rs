@@ -1,12 +1,11 @@
 //! Postfix: `smtpd_client_port_logging`, which a service of master.cf may undo.
 
-use super::{FixError, Instance, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule,
     edits::Edits,
     lines::{Continues, Line, Lines, is_yes},
     machine::{debian_version, folder},
-    sure::sure,
     syslog::{Route, Syslog},
 };
 
@@ -80,8 +79,12 @@ impl Server for Postfix {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 

@@ -2,13 +2,12 @@
 
 use std::time::Duration;
 
-use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
+use super::{FixError, Instance, Log, LookError, Promise, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Facts, Finding, Machine, Records, Rule, WrittenZone,
     edits::Edits,
     lines::{Continues, Line, Lines, unquoted},
     machine::{debian_version, folder, under, version_in},
-    sure::sure,
     syslog::{Syslog, known},
 };
 
@@ -22,7 +21,11 @@ const CONNECTION: &str = "%{epoch}%{millisecs} %a %{remote-port} %L %p %P";
 /// What the change calls it.
 const NAME: &str = "connection";
 
-const LOG: &str = "/var/log/proftpd/connections.log";
+/// What the change's own log is called, in the folder of the other logs.
+const LOG: &str = "connections.log";
+
+/// Debian's folder of them.
+const FOLDER: &str = "/var/log/proftpd";
 
 impl Server for Proftpd {
     fn facts(&self) -> &'static Facts {
@@ -73,8 +76,12 @@ impl Server for Proftpd {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
-        sure(self, machine, path, planned)
+    fn promise(&self) -> Promise {
+        Promise::Port
+    }
+
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+        planned(machine, path)
     }
 }
 
@@ -103,7 +110,10 @@ fn planned(machine: &dyn Machine, path: &str) -> Result<Change, FixError> {
         edits.append(
             &configuration.lines,
             path,
-            &format!("<Global>\n  ExtendedLog {LOG} ALL {NAME}\n</Global>"),
+            &format!(
+                "<Global>\n  ExtendedLog {} ALL {NAME}\n</Global>",
+                under(&configuration.folder_of_logs(), LOG)
+            ),
         );
     }
     let mut remarks = Vec::new();
@@ -164,6 +174,18 @@ impl Configuration {
             let (known, text) = value.split_once(char::is_whitespace)?;
             (unquoted(known) == name).then(|| (line, unescaped(unquoted(text.trim()))))
         })
+    }
+
+    /// Where its other logs are, which is where it can write: nothing is known of other folders.
+    fn folder_of_logs(&self) -> String {
+        let named = ["systemlog", "extendedlog", "transferlog"].into_iter();
+        let path = named
+            .flat_map(|name| self.every(name))
+            .find_map(|(_, value)| {
+                let path = unquoted(value.split_whitespace().next()?);
+                (path.starts_with('/') && !path.contains('%')).then(|| path.to_owned())
+            });
+        path.map_or_else(|| FOLDER.to_owned(), |path| folder(&path).to_owned())
     }
 
     /// `ExtendedLog PATH [CLASSES [FORMAT]]`.
@@ -281,6 +303,19 @@ mod tests {
     }
 
     #[test]
+    fn the_log_is_where_the_others_are() {
+        let own = |conf: &str| {
+            let change = crate::fix(&Proftpd, &image(conf), PATH, Wish::InPlace).unwrap();
+            let after = Proftpd.look(&image(conf).after(&change), PATH).unwrap();
+            after.logs.last().unwrap().path.clone()
+        };
+        let system = "TransferLog /x/xferlog\nSystemLog \"/srv/ftp/log/daemon.log\"\n";
+        assert_eq!(own(system), "/srv/ftp/log/connections.log");
+        assert_eq!(own("TransferLog /x/xferlog\n"), "/x/connections.log");
+        assert_eq!(own("SystemLog none\n"), "/var/log/proftpd/connections.log");
+    }
+
+    #[test]
     fn a_log_that_has_it_stays() {
         let image = image(
             "LogFormat own \"%t %a %{remote-port} \\\"%r\\\"\"\n<VirtualHost 192.0.2.1>\nExtendedLog /var/log/x.log ALL own\nExtendedLog /var/log/y.log AUTH\n</VirtualHost>\n",
@@ -292,7 +327,7 @@ mod tests {
     fn a_format_of_that_name_is_left_to_its_owner() {
         let image = image("LogFormat connection \"%h\"\n");
         assert!(matches!(
-            Proftpd.fix(&image, PATH, Wish::InPlace),
+            crate::fix(&Proftpd, &image, PATH, Wish::InPlace),
             Err(FixError::ByHand { .. })
         ));
     }

@@ -63,7 +63,7 @@ impl Server for PureFtpd {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         self.look(machine, path)?;
         Err(FixError::Impossible {
             server: "Pure-FTPd",
@@ -95,7 +95,7 @@ mod tests {
                 .records
                 .source_address
         );
-        let error = PureFtpd.fix(&image, PATH, Wish::InPlace).unwrap_err();
+        let error = crate::fix(&PureFtpd, &image, PATH, Wish::InPlace).unwrap_err();
         assert!(error.to_string().contains("portledger watch"));
     }
 

@@ -43,7 +43,7 @@ const LINES: &[(&str, &str, &str, &str)] = &[
         "cyrus",
         "/etc/imapd.conf",
         "",
-        r#"Nov 29 19:08:36 vm cyrus/imap[1]: {"event":"Login","timestamp":"2026-11-29T18:08:36.500Z","service":"imap","clientIP":"203.0.113.7","clientPort":40123,"userId":"x"}"#,
+        r#"Nov 29 19:08:36 vm notifyd[1]: EVENT, , , ,  "{"event":"Login","timestamp":"2026-11-29T18:08:36.500Z","service":"imap","serverDomain":"192.0.2.1","serverPort":143,"clientIP":"203.0.113.7","clientPort":40123,"user":"x"}""#,
     ),
     (
         "postgresql",
@@ -128,6 +128,10 @@ fn what_a_change_has_written_is_read_with_its_port_and_its_instant() {
         let server = named(name).unwrap();
         let image = Image::default()
             .with(path, conf)
+            .with(
+                "/etc/cyrus.conf",
+                "SERVICES {\n notify cmd=\"notifyd\" listen=\"/n\" proto=\"udp\"\n}\n",
+            )
             .with("/a/diag/tnslsnr/h/listener/trace/listener.log", "")
             .with(
                 "/etc/rsyslog.conf",
@@ -137,7 +141,7 @@ fn what_a_change_has_written_is_read_with_its_port_and_its_instant() {
                 "/var/lib/dpkg/status",
                 "Package: mariadb-server\nStatus: install ok installed\nVersion: 12.0.2-1\n\n",
             );
-        let change = server.fix(&image, path, Wish::InPlace).unwrap();
+        let change = crate::fix(server, &image, path, Wish::InPlace).unwrap();
         let after = server.look(&image.after(&change), path).unwrap();
         let mut logs = after.logs.iter();
         let log = logs.find(|log| log.records.source_port).unwrap();

@@ -11,7 +11,6 @@ use super::{
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, version_in},
-    overlay,
 };
 
 /// Squid.
@@ -79,10 +78,9 @@ impl Server for Squid {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
-        let change = change::change(&configuration, path, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&configuration, path, wish)
     }
 }
 

@@ -14,7 +14,6 @@ use super::{
 use crate::{
     Change, Facts, Finding, Records, Rule,
     machine::{Machine, text, version_in},
-    overlay,
 };
 
 /// Traefik.
@@ -56,10 +55,9 @@ impl Server for Traefik {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let configuration = Configuration::read(machine, path)?;
-        let change = change::change(&configuration, wish)?;
-        overlay::proven(self, machine, path, change)
+        change::change(&configuration, wish)
     }
 }
 

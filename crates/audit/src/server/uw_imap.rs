@@ -51,7 +51,7 @@ impl Server for UwImap {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         self.look(machine, path)?;
         Err(FixError::Impossible {
             server: "UW IMAP",
@@ -75,7 +75,7 @@ mod tests {
         let image = Image::default().with(PATH, conf);
         let log = &UwImap.look(&image, PATH).unwrap().logs[0];
         assert!(log.records.source_address && !log.records.source_port);
-        let error = UwImap.fix(&image, PATH, Wish::InPlace).unwrap_err();
+        let error = crate::fix(&UwImap, &image, PATH, Wish::InPlace).unwrap_err();
         assert!(error.to_string().contains("portledger watch"));
     }
 

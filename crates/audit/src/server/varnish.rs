@@ -10,7 +10,6 @@ use super::{FixError, Instance, Log, LookError, Server, Wish, facts, guide};
 use crate::{
     Change, CommandLine, Edit, Facts, Finding, Records, Rule,
     machine::{Machine, debian_version, version_in},
-    overlay,
 };
 
 /// Varnish.
@@ -57,10 +56,9 @@ impl Server for Varnish {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, wish: Wish) -> Result<Change, FixError> {
         let service = Service::read(machine, path)?;
-        let change = change(&service, path, wish)?;
-        overlay::proven(self, machine, path, change)
+        change(&service, path, wish)
     }
 }
 
@@ -235,7 +233,7 @@ fn drop_in(service: &Service, path: &str) -> String {
     {
         name = format!("z{name}");
     }
-    format!("/etc/systemd/system/{unit}.d/{name}")
+    format!("{}/{unit}.d/{name}", Service::folder_of_changes(path))
 }
 
 #[cfg(test)]

@@ -76,7 +76,7 @@ impl Server for Vsftpd {
         })
     }
 
-    fn fix(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
+    fn plan(&self, machine: &dyn Machine, path: &str, _: Wish) -> Result<Change, FixError> {
         self.look(machine, path)?;
         Err(FixError::Impossible {
             server: "vsftpd",
@@ -105,7 +105,7 @@ mod tests {
             logs.iter()
                 .all(|log| log.records.source_address && !log.records.source_port)
         );
-        let error = Vsftpd.fix(&image, PATH, Wish::InPlace).unwrap_err();
+        let error = crate::fix(&Vsftpd, &image, PATH, Wish::InPlace).unwrap_err();
         assert!(error.to_string().contains("portledger watch"));
         let off = Image::default().with(PATH, "listen=YES\n");
         assert!(Vsftpd.look(&off, PATH).unwrap().logs.is_empty());

@@ -28,7 +28,7 @@ pub(crate) fn law_of_fixes(
 ) -> String {
     let before = server.look(image, path).unwrap();
     assert_formats(&before);
-    let change = server.fix(image, path, crate::Wish::InPlace).unwrap();
+    let change = crate::fix(server, image, path, crate::Wish::InPlace).unwrap();
     for edit in &change.edits {
         assert_eq!(
             edit.before.as_deref(),
@@ -64,7 +64,7 @@ pub(crate) fn law_of_fixes(
         "nothing has the port"
     );
     assert_formats(&after);
-    let again = server.fix(&image, path, crate::Wish::InPlace).unwrap();
+    let again = crate::fix(server, &image, path, crate::Wish::InPlace).unwrap();
     assert_eq!(again.edits, [], "a second change");
     change.diff()
 }
@@ -97,9 +97,9 @@ pub(crate) fn never_panics(server: &'static dyn crate::Server, paths: &[&str], w
             });
         let path = paths.first().copied().unwrap_or_default();
         let _ = server.look(&image, path);
-        if let Ok(change) = server.fix(&image, path, crate::Wish::InPlace) {
+        if let Ok(change) = crate::fix(server, &image, path, crate::Wish::InPlace) {
             let image = image.after(&change);
-            let again = server.fix(&image, path, crate::Wish::InPlace).unwrap();
+            let again = crate::fix(server, &image, path, crate::Wish::InPlace).unwrap();
             prop_assert_eq!(again.edits, [], "after {}", change.diff());
             let after = server.look(&image, path).unwrap();
             // What sendmail reads is made from what is changed, by hand.

@@ -1,10 +1,10 @@
-//! Finds the IPv4 packet in a captured frame.
+//! Finds the IP packet in a captured frame.
 
 use thiserror::Error;
 
 use super::LinkType;
 
-/// An IPv4 packet found in a frame.
+/// An IP packet found in a frame.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct IpPacket<'a> {
     /// The packet from its IP header to its end, what the link padded behind it cut off.
@@ -26,7 +26,7 @@ pub enum NotIp {
     /// The captured bytes end before 20 bytes of an IPv4 header.
     #[error("cut off before the end of the IP header; capture with a longer snap length")]
     Short,
-    /// IPv6.
+    /// IPv6, where IPv4 is asked for.
     #[error("IPv6")]
     Ipv6,
     /// ARP.
@@ -46,7 +46,7 @@ pub enum NotIp {
     Family(u32),
     /// Where the IP header should be are bytes that cannot be one: not version 4, or lengths that
     /// contradict each other.
-    #[error("malformed IPv4 header")]
+    #[error("malformed IP header")]
     Malformed,
     /// A total length of 0: captured before the network card cut a large packet into segments,
     /// which were never seen as they went out.
@@ -64,40 +64,77 @@ pub enum NotIp {
 /// # Errors
 /// The reason there is none.
 pub fn ip_packet(link: LinkType, frame: &[u8]) -> Result<IpPacket<'_>, NotIp> {
-    let rest = match link {
+    let (family, rest) = carried(link, frame)?;
+    match family {
+        Family::V6 => Err(NotIp::Ipv6),
+        Family::V4 | Family::ByVersion => ipv4(rest, frame.len() - rest.len()),
+    }
+}
+
+/// The IPv4 or IPv6 packet in `frame`, as [`ip_packet`]. Of IPv6 too only the version and the length
+/// are checked: extension headers are the reader's.
+///
+/// # Errors
+/// The reason there is none.
+pub fn packet_of_either(link: LinkType, frame: &[u8]) -> Result<IpPacket<'_>, NotIp> {
+    let (family, rest) = carried(link, frame)?;
+    let start = frame.len() - rest.len();
+    match family {
+        Family::V6 => ipv6(rest, start),
+        Family::ByVersion if rest.first().is_some_and(|byte| byte >> 4 == 6) => ipv6(rest, start),
+        Family::V4 | Family::ByVersion => ipv4(rest, start),
+    }
+}
+
+/// What a link layer says it carries.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Family {
+    V4,
+    V6,
+    /// IP, of the version that its first bits say.
+    ByVersion,
+}
+
+/// What a frame carries, where that is IP.
+type Carried<'a> = Result<(Family, &'a [u8]), NotIp>;
+
+fn carried(link: LinkType, frame: &[u8]) -> Carried<'_> {
+    match link {
         LinkType::ETHERNET => ethernet(frame),
         LinkType::LINUX_SLL => linux_cooked(frame),
         LinkType::LINUX_SLL2 => linux_cooked_2(frame),
         LinkType::NULL | LinkType::LOOP => loopback(frame),
-        LinkType::RAW | LinkType::RAW_INSIDE | LinkType::RAW_OPENBSD => Ok(frame),
-        LinkType::IPV4 | LinkType::IPV6 => Ok(frame),
+        LinkType::RAW
+        | LinkType::RAW_INSIDE
+        | LinkType::RAW_OPENBSD
+        | LinkType::IPV4
+        | LinkType::IPV6 => Ok((Family::ByVersion, frame)),
         other => Err(NotIp::Link(other)),
-    }?;
-    ipv4(rest, frame.len() - rest.len())
+    }
 }
 
-fn ethernet(frame: &[u8]) -> Result<&[u8], NotIp> {
+fn ethernet(frame: &[u8]) -> Carried<'_> {
     let (_, rest) = take::<12>(frame)?;
     let (protocol, rest) = take_u16(rest)?;
     ether_type(protocol, rest)
 }
 
 /// Sixteen bytes of header, the protocol in the last two.
-fn linux_cooked(frame: &[u8]) -> Result<&[u8], NotIp> {
+fn linux_cooked(frame: &[u8]) -> Carried<'_> {
     let (_, rest) = take::<14>(frame)?;
     let (protocol, rest) = take_u16(rest)?;
     cooked_protocol(protocol, rest)
 }
 
 /// Twenty bytes of header, the protocol in the first two.
-fn linux_cooked_2(frame: &[u8]) -> Result<&[u8], NotIp> {
+fn linux_cooked_2(frame: &[u8]) -> Carried<'_> {
     let (protocol, rest) = take_u16(frame)?;
     let (_, rest) = take::<18>(rest)?;
     cooked_protocol(protocol, rest)
 }
 
 /// An EtherType, or one of Linux's own numbers: 4 for IEEE 802.2.
-fn cooked_protocol(protocol: u16, rest: &[u8]) -> Result<&[u8], NotIp> {
+fn cooked_protocol(protocol: u16, rest: &[u8]) -> Carried<'_> {
     const LINUX_802_2: u16 = 4;
     match protocol {
         LINUX_802_2 => snap(rest),
@@ -108,7 +145,7 @@ fn cooked_protocol(protocol: u16, rest: &[u8]) -> Result<&[u8], NotIp> {
 
 /// An address family: in network order, or in that of whoever captured, which the small numbers
 /// give away.
-fn loopback(frame: &[u8]) -> Result<&[u8], NotIp> {
+fn loopback(frame: &[u8]) -> Carried<'_> {
     let (family, rest) = take::<4>(frame)?;
     let family = u32::from_be_bytes(*family);
     let family = if family > 0xffff {
@@ -117,9 +154,9 @@ fn loopback(frame: &[u8]) -> Result<&[u8], NotIp> {
         family
     };
     match family {
-        2 => Ok(rest),
+        2 => Ok((Family::V4, rest)),
         // NetBSD and OpenBSD, FreeBSD, macOS.
-        24 | 28 | 30 => Err(NotIp::Ipv6),
+        24 | 28 | 30 => Ok((Family::V6, rest)),
         other => Err(NotIp::Family(other)),
     }
 }
@@ -128,11 +165,11 @@ fn loopback(frame: &[u8]) -> Result<&[u8], NotIp> {
 const LONGEST_802_3: u16 = 1_500;
 
 /// Goes down a stack of tags and sessions to what they carry. Each round takes bytes off.
-fn ether_type(mut protocol: u16, mut rest: &[u8]) -> Result<&[u8], NotIp> {
+fn ether_type(mut protocol: u16, mut rest: &[u8]) -> Carried<'_> {
     loop {
         match protocol {
-            0x0800 => return Ok(rest),
-            0x86dd => return Err(NotIp::Ipv6),
+            0x0800 => return Ok((Family::V4, rest)),
+            0x86dd => return Ok((Family::V6, rest)),
             0x0806 => return Err(NotIp::Arp),
             // IEEE 802.1Q, 802.1ad, and what stood for 802.1ad before it.
             0x8100 | 0x88a8 | 0x9100 | 0x9200 => {
@@ -147,24 +184,24 @@ fn ether_type(mut protocol: u16, mut rest: &[u8]) -> Result<&[u8], NotIp> {
 }
 
 /// RFC 2516 §4 and §6: version and type 1, code 0, session, length; then a PPP protocol.
-fn pppoe_session(rest: &[u8]) -> Result<&[u8], NotIp> {
+fn pppoe_session(rest: &[u8]) -> Carried<'_> {
     let (_, rest) = take::<6>(rest)?;
     match take_u16(rest)? {
-        (0x0021, packet) => Ok(packet),
-        (0x0057, _) => Err(NotIp::Ipv6),
+        (0x0021, packet) => Ok((Family::V4, packet)),
+        (0x0057, packet) => Ok((Family::V6, packet)),
         (other, _) => Err(NotIp::Ppp(other)),
     }
 }
 
 /// RFC 1042: IP over IEEE 802.2 stands behind a SNAP header of organisation 0.
-fn snap(rest: &[u8]) -> Result<&[u8], NotIp> {
+fn snap(rest: &[u8]) -> Carried<'_> {
     let (header, rest) = take::<6>(rest)?;
     if *header != [0xaa, 0xaa, 3, 0, 0, 0] {
         return Err(NotIp::Llc);
     }
     match take_u16(rest)? {
-        (0x0800, packet) => Ok(packet),
-        (0x86dd, _) => Err(NotIp::Ipv6),
+        (0x0800, packet) => Ok((Family::V4, packet)),
+        (0x86dd, packet) => Ok((Family::V6, packet)),
         (0x0806, _) => Err(NotIp::Arp),
         (other, _) => Err(NotIp::EtherType(other)),
     }
@@ -195,6 +232,28 @@ fn ipv4(rest: &[u8], start: usize) -> Result<IpPacket<'_>, NotIp> {
         start,
         // Not more than `total`, which is 16 bits.
         missing: (usize::from(total) - bytes.len()) as u16,
+    })
+}
+
+/// RFC 8200 §3: version, then at byte 4 the length of what follows the fixed header of 40 bytes.
+fn ipv6(rest: &[u8], start: usize) -> Result<IpPacket<'_>, NotIp> {
+    const HEADER: usize = 40;
+    let first = *rest.first().ok_or(NotIp::Short)?;
+    if first >> 4 != 6 {
+        return Err(NotIp::Malformed);
+    }
+    let (header, _) = take::<HEADER>(rest)?;
+    let [_, _, _, _, high, low, ..] = *header;
+    let bytes = match u16::from_be_bytes([high, low]) {
+        // A jumbogram (RFC 2675 §3), or left to segmentation offload: to the frame's end.
+        0 => rest,
+        length => rest.get(..HEADER + usize::from(length)).unwrap_or(rest),
+    };
+    let whole = HEADER + usize::from(u16::from_be_bytes([high, low]));
+    Ok(IpPacket {
+        bytes,
+        start,
+        missing: u16::try_from(whole.saturating_sub(bytes.len())).unwrap_or(u16::MAX),
     })
 }
 
@@ -274,6 +333,63 @@ mod tests {
         none(LinkType::LINUX_SLL, &can, NotIp::EtherType(12));
     }
 
+    /// UDP 2001:db8::7 port 40000 to 2001:db8::80 port 53, two bytes of payload.
+    fn packet_v6() -> Vec<u8> {
+        let mut packet = vec![0x60, 0, 0, 0, 0, 10, 17, 64];
+        for end in [7, 0x80] {
+            packet.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end]);
+        }
+        packet.extend(&PACKET[20..]);
+        packet
+    }
+
+    #[test]
+    fn of_either_version_both_are_found() {
+        let packet = packet_v6();
+        let session = [0x88, 0x64, 0x11, 0, 0, 1, 0, 52, 0, 0x57];
+        let snap = [0, 58, 0xaa, 0xaa, 3, 0, 0, 0, 0x86, 0xdd];
+        for (link, header) in [
+            (LinkType::ETHERNET, ethernet_with(&[0x86, 0xdd])),
+            (
+                LinkType::ETHERNET,
+                ethernet_with(&[0x81, 0, 0, 5, 0x86, 0xdd]),
+            ),
+            (LinkType::ETHERNET, ethernet_with(&session)),
+            (LinkType::ETHERNET, ethernet_with(&snap)),
+            (LinkType::NULL, vec![30, 0, 0, 0]),
+            (LinkType::RAW, Vec::new()),
+            (LinkType::IPV6, Vec::new()),
+        ] {
+            let whole = frame(&[&header, &packet, &[0; 9]]);
+            let found = packet_of_either(link, &whole).unwrap();
+            assert_eq!(found.bytes, packet, "{link:?}");
+            assert_eq!((found.start, found.missing), (header.len(), 0));
+            assert_eq!(ip_packet(link, &whole), Err(NotIp::Ipv6));
+            let cut = packet_of_either(link, &whole[..header.len() + 45]).unwrap();
+            assert_eq!((cut.bytes.len(), cut.missing), (45, 5));
+            let short = packet_of_either(link, &whole[..header.len() + 39]);
+            assert_eq!(short, Err(NotIp::Short));
+        }
+        let v4 = frame(&[&ethernet_with(&[8, 0]), &PACKET]);
+        assert_eq!(
+            packet_of_either(LinkType::ETHERNET, &v4).unwrap().bytes,
+            PACKET
+        );
+        // What says that it is IPv6 and is not.
+        let wrong = frame(&[&ethernet_with(&[0x86, 0xdd]), &PACKET, &[0; 20]]);
+        assert_eq!(
+            packet_of_either(LinkType::ETHERNET, &wrong),
+            Err(NotIp::Malformed)
+        );
+        // A jumbogram's length is elsewhere.
+        let mut jumbo = packet.clone();
+        jumbo[5] = 0;
+        assert_eq!(
+            packet_of_either(LinkType::RAW, &jumbo).unwrap().bytes,
+            jumbo
+        );
+    }
+
     #[test]
     fn raw_and_loopback() {
         for raw in [12, 14, 101, 228] {
@@ -348,6 +464,9 @@ mod tests {
                 if let Some(place) = frame.get_mut(at..at + 2) {
                     place.copy_from_slice(&value.to_be_bytes());
                 }
+            }
+            if let Ok(packet) = packet_of_either(LinkType(link), &frame) {
+                prop_assert_eq!(&frame[packet.start..packet.start + packet.bytes.len()], packet.bytes);
             }
             if let Ok(packet) = ip_packet(LinkType(link), &frame) {
                 prop_assert_eq!(&frame[packet.start..packet.start + packet.bytes.len()], packet.bytes);

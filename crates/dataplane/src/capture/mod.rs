@@ -2,7 +2,7 @@
 //!
 //! [`Reader`] reads a capture from anything that is [`Read`], block by block, in bounded memory
 //! whatever lengths the file claims. [`ip_packet`] finds the IPv4 packet in a frame, or says why
-//! there is none. [`Merge`] puts several captures, the inside and the outside of a NAT say, into
+//! there is none; [`packet_of_either`] finds IPv6's too. [`Merge`] puts several captures, the inside and the outside of a NAT say, into
 //! one order of time, and [`Writer`] writes what comes out.
 //!
 //! A broken capture gives every packet before the break and then one [`CaptureError`] that names
@@ -55,7 +55,7 @@ mod walk;
 mod writer;
 
 pub use error::{CaptureError, Looks, Problem};
-pub use ip::{IpPacket, NotIp, ip_packet};
+pub use ip::{IpPacket, NotIp, ip_packet, packet_of_either};
 pub use link::LinkType;
 pub use merge::{Merge, Merged};
 pub use reader::Reader;

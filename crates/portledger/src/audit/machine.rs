@@ -130,6 +130,15 @@ impl Machine for Live {
         Ok(bytes)
     }
 
+    fn beginning(&self, path: &str, most: usize) -> Result<Vec<u8>, ReadError> {
+        let (file, _) = self.open(path)?;
+        let most = u64::try_from(most).unwrap_or(u64::MAX);
+        let mut bytes = Vec::new();
+        let read = file.take(most).read_to_end(&mut bytes);
+        read.map_err(|error| unreadable(path, &error))?;
+        Ok(bytes)
+    }
+
     fn glob(&self, pattern: &str) -> Vec<String> {
         let root = self.root.as_deref().unwrap_or_else(|| Path::new(""));
         let whole = format!(

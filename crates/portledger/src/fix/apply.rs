@@ -22,6 +22,8 @@ pub(super) struct Order<'a> {
 struct Written {
     path: PathBuf,
     before: Option<Vec<u8>>,
+    /// The folders that were made for it, the outermost first.
+    made: Vec<PathBuf>,
 }
 
 impl Order<'_> {
@@ -133,8 +135,12 @@ impl Order<'_> {
                     path.display()
                 )));
             }
-            put(&path, edit.after.as_bytes())?;
-            written.push(Written { path, before });
+            let made = make_folders(path.parent().unwrap_or(&path))?;
+            if let Err(error) = put(&path, edit.after.as_bytes()) {
+                remove_folders(&made)?;
+                return Err(error);
+            }
+            written.push(Written { path, before, made });
         }
         Ok(())
     }
@@ -145,8 +151,23 @@ impl Written {
         match self.before {
             Some(bytes) => put(&self.path, &bytes),
             None => fs::remove_file(&self.path),
-        }
+        }?;
+        remove_folders(&self.made)
     }
+}
+
+/// Makes the folders that are missing down to this one: a unit of systemd has none for what
+/// overrides it until something does. Gives those that were made, the outermost first.
+fn make_folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let missing = folder.ancestors().take_while(|folder| !folder.exists());
+    let mut made: Vec<PathBuf> = missing.map(Path::to_path_buf).collect();
+    made.reverse();
+    fs::create_dir_all(folder)?;
+    Ok(made)
+}
+
+fn remove_folders(made: &[PathBuf]) -> io::Result<()> {
+    made.iter().rev().try_for_each(fs::remove_dir)
 }
 
 /// Puts bytes in a file's place in one step, with the owner and the rights of the one before. The

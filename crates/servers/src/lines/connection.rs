@@ -1,17 +1,40 @@
 //! One connection a line: `epoch_ms ip port server_ip server_port request_id`, the log beside one
 //! that must not change, and what `portledger watch` writes, which has the transport at the end.
 
-use portledger_model::{Moment, Transport};
+use std::time::Duration;
 
-use super::Lines;
+use portledger_model::{Destination, Moment, Transport};
+
+use super::{
+    Lines,
+    entry::{Endpoint, Entry as Message},
+    programs::{Known, Program},
+    syslog::Header,
+};
 use crate::{
     FormatError, Options, Reason, Skip,
-    connection_log::{Entry, NotEntry, Says},
-    fields::{End, Side},
+    connection_log::{Entry, Line, Mark, NotEntry, PROGRAM, Record, Says},
+    fields::{End, Fields, Side},
     pattern::{Element, Escaping, Field, Pattern, TimeForm, Traits},
     reader::Outcome,
-    time::recent::Recent,
+    time::{Epoch, Pieces, recent::Recent},
 };
+
+/// What the watcher says to syslog.
+pub(super) const KNOWN: Known = Known {
+    name: "connection",
+    is_of: |header| header.program == PROGRAM.as_bytes(),
+    start: || Box::new(Watcher),
+};
+
+#[derive(Debug)]
+struct Watcher;
+
+impl Program for Watcher {
+    fn read(&mut self, _: &Header<'_>, message: Message<'_>) -> Outcome {
+        carried(Entry::parse(message.message.trim_ascii_start()), message)
+    }
+}
 
 /// Reads a connection log.
 #[derive(Debug)]
@@ -31,32 +54,76 @@ impl Connection {
 
 impl Lines for Connection {
     fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
-        let entry = Entry::parse(line);
-        match &entry {
-            Ok(Entry::Mark(mark)) => {
-                return Ok(Err(match mark.says {
-                    Says::LeftOut(_) => Skip::LeftOut,
-                    _ => Skip::Mark,
-                }));
+        let entry = match Line::parse(line) {
+            Ok(Line::OfAnother) => return Ok(Err(Skip::OtherProgram)),
+            Ok(Line::Carried(entry)) => {
+                let message = Message {
+                    fields: Fields::default(),
+                    message: line,
+                    line,
+                    number,
+                    options,
+                };
+                return carried(Ok(entry), message);
             }
+            Ok(Line::Own(Entry::Mark(mark))) => return Ok(Err(skipped(&mark))),
             Err(NotEntry::Comment) => return Ok(Err(Skip::Blank)),
-            Err(NotEntry::Mark) => {
-                let expected = "a mark of the connection log";
-                return Err((0, Reason::Value { expected }));
-            }
-            Ok(Entry::Connection(_)) | Err(NotEntry::Other) => {}
-        }
+            Err(NotEntry::Mark) => return Err((0, NO_MARK)),
+            Ok(Line::Own(Entry::Connection(record))) => Some(record),
+            Err(NotEntry::Other) => None,
+        };
         // The pattern is a constant, and a test reads with it.
         let Ok(pattern) = &self.pattern else {
             return Ok(Err(Skip::NoClient));
         };
         let mut found = pattern.read(line, number, options, &mut self.recent)?;
-        if let Ok(Entry::Connection(record)) = entry {
+        if let Some(record) = entry {
             found.sighting.transport = Some(record.transport);
             found.sighting.moment = Moment::Connect;
         }
         Ok(Ok(found))
     }
+}
+
+const NO_MARK: Reason = Reason::Value {
+    expected: "a mark of the connection log",
+};
+
+const fn skipped(mark: &Mark) -> Skip {
+    match mark.says {
+        Says::LeftOut(_) => Skip::LeftOut,
+        _ => Skip::Mark,
+    }
+}
+
+/// An entry behind a header of syslog's. Its own time is the connection's; the header's is the
+/// logger's.
+fn carried(entry: Result<Entry, NotEntry>, message: Message<'_>) -> Outcome {
+    match entry {
+        Ok(Entry::Connection(record)) => seen(&record, message),
+        Ok(Entry::Mark(mark)) => Ok(Err(skipped(&mark))),
+        Err(NotEntry::Comment) => Ok(Err(Skip::Blank)),
+        Err(NotEntry::Mark) => Err((message.at(), NO_MARK)),
+        Err(NotEntry::Other) => message.no_endpoint("a line of the connection log"),
+    }
+}
+
+fn seen(record: &Record, mut message: Message<'_>) -> Outcome {
+    message.fields = Fields::over(Some(record.transport));
+    message.fields.end = Pieces {
+        epoch: Some(Epoch {
+            micros: record.at.as_micros(),
+            step: Duration::from_micros(1),
+        }),
+        ..Pieces::default()
+    };
+    let (address, port) = record.client;
+    let server = Destination {
+        address: Some(record.server.0),
+        port: Some(record.server.1),
+    };
+    let endpoint = Endpoint::new(address, Some(port)).at_server(server);
+    message.seen(endpoint, Moment::Connect)
 }
 
 fn pattern() -> Result<Pattern, FormatError> {
@@ -107,5 +174,29 @@ mod tests {
                 "# 1795258411.000000 stop",
             ]
         ));
+    }
+
+    #[test]
+    fn what_the_watcher_told_syslog_is_the_same() {
+        let line = "1795258402.130021 203.0.113.8 40123 192.0.2.80 443 udp hop=192.0.2.9:5000 front=192.0.2.1:443";
+        let own = read_lines("connection", None, &[line]);
+        let header = "Nov 29 23:21:27 vm portledger-watch[7]: ";
+        let carried = format!("{header}{line}");
+        for format in ["connection", "syslog"] {
+            assert_eq!(read_lines(format, None, &[&carried]), own, "{format}");
+            insta::assert_snapshot!(
+                format!("carried-{format}"),
+                read_lines(
+                    format,
+                    None,
+                    &[
+                        &format!("{header}# 1795258404.000000 complete"),
+                        &format!("{header}# 1795258404.000000 complet"),
+                        &format!("{header}1795258402.130021 203.0.113.8 40123"),
+                        "Nov 29 23:21:27 vm cron[7]: 1795258402.130021 203.0.113.8 40123 192.0.2.80 443 udp",
+                    ]
+                )
+            );
+        }
     }
 }

@@ -35,6 +35,12 @@ pub(crate) trait Lines: fmt::Debug + Send {
     /// the lines are.
     fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome;
 
+    /// What the column is called that was taken for the port's, where operators call it what they
+    /// like.
+    fn port_column(&self) -> Option<&str> {
+        None
+    }
+
     /// What the lines add up to at their end, where a sighting takes more than one.
     fn end(&mut self, _: &Options) -> Option<Outcome> {
         None
@@ -56,6 +62,7 @@ pub(crate) use abuse::MARKS;
 pub(crate) use database::postgresql_prefix::Prefixed;
 pub(crate) use ftp::proftpd;
 pub(crate) use programs::{EVERY, is_of_syslog};
+pub(crate) use syslog::header as syslog_header;
 
 use programs::Syslog;
 
@@ -63,7 +70,7 @@ use programs::Syslog;
 pub(crate) const OWN: &[Own] = &[
     Own {
         name: "connection",
-        about: "one connection a line, as portledger watch writes it: epoch_ms ip port server_ip server_port request_id",
+        about: "one connection a line, as portledger watch writes it, into files or through syslog: epoch_ms ip port server_ip server_port request_id",
         start: || Box::new(connection::Connection::new()),
     },
     Own {
@@ -118,7 +125,7 @@ pub(crate) const OWN: &[Own] = &[
     },
     Own {
         name: EVERY,
-        about: "a syslog file of several programs, each line read by whose it is: sshd and the mail, database, DNS, FTP and LDAP servers below that have a syslog form",
+        about: "a syslog file of several programs, each line read by whose it is: sshd, portledger watch and the mail, database, DNS, FTP and LDAP servers below that have a syslog form",
         start: || Box::new(Syslog::of(programs::KNOWN)),
     },
     Own {

@@ -5,7 +5,7 @@ use std::fmt;
 use portledger_model::Transport;
 
 use super::{
-    Lines, database, directory, dns,
+    Lines, connection, database, directory, dns,
     entry::Entry,
     ftp, mail, sshd,
     syslog::{self, Header},
@@ -42,6 +42,7 @@ pub(super) const KNOWN: &[Known] = &[
     ftp::pure_ftpd::KNOWN,
     ftp::vsftpd::KNOWN,
     directory::slapd::KNOWN,
+    connection::KNOWN,
 ];
 
 /// Whether a format's files are written by syslog; one program's, where it is not `syslog` itself.

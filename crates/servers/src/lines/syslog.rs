@@ -8,15 +8,15 @@ use crate::{
 
 /// Who wrote a line, and what.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Header<'a> {
+pub(crate) struct Header<'a> {
     /// The machine it was written on.
-    pub(super) host: &'a [u8],
+    pub(crate) host: &'a [u8],
     /// The program's name, without its folders: `postfix/smtpd` is that of Postfix's smtpd.
-    pub(super) program: &'a [u8],
+    pub(crate) program: &'a [u8],
     /// The process, where it is told: lines of one session have the same.
-    pub(super) process: Option<&'a [u8]>,
+    pub(crate) process: Option<&'a [u8]>,
     /// The program's own words.
-    pub(super) message: &'a [u8],
+    pub(crate) message: &'a [u8],
 }
 
 impl Header<'_> {
@@ -32,7 +32,7 @@ impl Header<'_> {
 /// Reads the header, and the time into `pieces`: RFC 5424, RFC 3164, or what rsyslog and journald
 /// write in between. `None` where a line has no header at all, as from a program that writes its
 /// own file.
-pub(super) fn header<'a>(line: &'a [u8], pieces: &mut Pieces) -> Result<Option<Header<'a>>, Fault> {
+pub(crate) fn header<'a>(line: &'a [u8], pieces: &mut Pieces) -> Result<Option<Header<'a>>, Fault> {
     let mut cursor = Cursor::new(line, priority(line));
     match cursor.peek() {
         // RFC 5424 §6: `1 ` is the version.
@@ -85,12 +85,17 @@ const NOBODY: Header<'static> = Header {
     message: b"",
 };
 
-/// ` host sshd[123]: message`.
+/// ` host sshd[123]: message`, or ` haproxy[123]: message`: a program that speaks to the socket
+/// itself names no host (RFC 3164 §4.1.2 has one), and what wrote the file may add none.
 fn named_message(rest: &[u8]) -> Header<'_> {
     let read = || {
         let rest = rest.strip_prefix(b" ")?;
         let space = memchr::memchr(b' ', rest)?;
-        let (host, rest) = (rest.get(..space)?, rest.get(space + 1..)?);
+        let first = rest.get(..space)?;
+        let (host, rest) = match is_tag(first) {
+            true => (&b""[..], rest),
+            false => (first, rest.get(space + 1..)?),
+        };
         let end = memchr::memmem::find(rest, b": ")?;
         let tag = rest.get(..end)?;
         let mut parts = tag.splitn(2, |byte| *byte == b'[');
@@ -102,6 +107,12 @@ fn named_message(rest: &[u8]) -> Header<'_> {
         })
     };
     read().unwrap_or(NOBODY)
+}
+
+/// `sshd[123]:` and `sshd:`; a host that is an IPv6 address has more colons than the last.
+fn is_tag(word: &[u8]) -> bool {
+    let tag = word.strip_suffix(b":").unwrap_or_default();
+    !tag.is_empty() && !tag.contains(&b':')
 }
 
 /// ` host sshd 123 - - message` (RFC 5424 §6).
@@ -141,4 +152,44 @@ fn behind_structured_data(rest: &[u8]) -> Option<&[u8]> {
         }
     }
     rest.get(at..)?.strip_prefix(b" ")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_may_be_without_host() {
+        for (line, host, program, process, message) in [
+            (
+                "<134>Nov 21 10:53:22 haproxy[123]: 203.0.113.7:49152 x",
+                "",
+                "haproxy",
+                Some("123"),
+                "203.0.113.7:49152 x",
+            ),
+            ("Nov 21 10:53:22 sshd: a: b", "", "sshd", None, "a: b"),
+            (
+                "Nov 21 10:53:22 www sshd: a: b",
+                "www",
+                "sshd",
+                None,
+                "a: b",
+            ),
+            (
+                "2026-11-21T10:53:22Z 2001:db8:: sshd[7]: x",
+                "2001:db8::",
+                "sshd",
+                Some("7"),
+                "x",
+            ),
+        ] {
+            let read = header(line.as_bytes(), &mut Pieces::default());
+            let read = read.unwrap().unwrap();
+            assert_eq!(read.host, host.as_bytes(), "{line}");
+            assert_eq!(read.program, program.as_bytes(), "{line}");
+            assert_eq!(read.process, process.map(str::as_bytes), "{line}");
+            assert_eq!(read.message, message.as_bytes(), "{line}");
+        }
+    }
 }

@@ -65,6 +65,8 @@ impl Flavour {
 pub(super) struct Table {
     flavour: Flavour,
     columns: Vec<Option<Column>>,
+    /// What the column of the port is called, where one was taken.
+    port: Option<String>,
 }
 
 /// What a column holds.
@@ -96,6 +98,7 @@ impl Table {
         Self {
             flavour,
             columns: Vec::new(),
+            port: None,
         }
     }
 
@@ -119,6 +122,8 @@ impl Table {
                 return Err(Reason::HeaderColumn { missing });
             }
         }
+        let port = columns.iter().position(|it| *it == Some(Column::Port));
+        self.port = port.and_then(|at| names.get(at).map(|&name| name.to_owned()));
         self.columns = columns;
         Ok(())
     }
@@ -178,6 +183,10 @@ impl Table {
 }
 
 impl Lines for Table {
+    fn port_column(&self) -> Option<&str> {
+        self.port.as_deref()
+    }
+
     fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
         // A byte order mark, where a tool has put one.
         let line = line.strip_prefix(b"\xEF\xBB\xBF").unwrap_or(line);

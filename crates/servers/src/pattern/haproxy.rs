@@ -69,6 +69,8 @@ type Elements = (Vec<Element>, Vec<usize>);
 fn elements(text: &str) -> Result<Elements, FormatError> {
     let of_request = of_request(text);
     let (mut elements, mut places) = (Vec::new(), Vec::new());
+    // Where the captured headers stand.
+    let mut captured = Vec::new();
     let mut at = 0;
     let mut always_quoted = false;
     // HAProxy writes several spaces as one, and none in front.
@@ -87,6 +89,9 @@ fn elements(text: &str) -> Result<Elements, FormatError> {
                 made
             };
             after_space &= made.is_empty();
+            if variable.is_captured() && made.len() == 1 {
+                captured.push(elements.len());
+            }
             (made, variable.length)
         } else {
             // `\ ` and `\"` are of the configuration's own syntax.
@@ -106,7 +111,39 @@ fn elements(text: &str) -> Result<Elements, FormatError> {
         elements.extend(made);
         at += length;
     }
+    without_captures(&mut elements, &mut places, &captured);
     Ok((elements, places))
+}
+
+/// Where a frontend captures no header, `%hr` and `%hs` write nothing, and the spaces around them
+/// become one: such a row is one text, empty or with its last space. Only where it ends in front of
+/// something fixed, since else nothing tells where it ends.
+fn without_captures(elements: &mut Vec<Element>, places: &mut Vec<usize>, captured: &[usize]) {
+    let is_space =
+        |element: Option<&Element>| matches!(element, Some(Element::Literal(text)) if text == b" ");
+    let mut rest = captured;
+    let mut rows = Vec::new();
+    while let Some((&first, others)) = rest.split_first() {
+        let mut last = first;
+        rest = others;
+        while let Some((&next, others)) = rest.split_first()
+            && next == last + 2
+            && is_space(elements.get(last + 1))
+        {
+            (last, rest) = (next, others);
+        }
+        let is_fixed =
+            matches!(elements.get(last + 2), Some(Element::Literal(text)) if text != b" ");
+        let is_between = first > 0 && is_space(elements.get(first - 1));
+        if is_between && is_fixed && is_space(elements.get(last + 1)) {
+            rows.push(first + 1..last + 2);
+        }
+    }
+    // The last first, so that those before keep their places.
+    for row in rows.into_iter().rev() {
+        elements.drain(row.clone());
+        places.drain(row);
+    }
 }
 
 /// `%ci`, `%{+Q}r`, `%[capture.req.hdr(0)]`.
@@ -163,6 +200,11 @@ impl<'a> Variable<'a> {
             expression: None,
             length: text.len() - rest.len() + length,
         })
+    }
+
+    /// Whether it writes the headers that a frontend captures, if it captures any.
+    fn is_captured(&self) -> bool {
+        matches!(self.name, "hr" | "hs" | "hrl" | "hsl")
     }
 
     /// Whether quotes are put around it where they are asked for: not around numbers and times.

@@ -519,3 +519,28 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn headers_that_haproxy_captures_may_be_none() {
+    let own = "haproxy:%ci:%cp [%trg] %ft %hr %hs %{+Q}r";
+    let begin = "203.0.113.7:49152 [21/Nov/2026:10:53:22 +0000] web ";
+    let end = r#""GET /{ HTTP/1.1""#;
+    for captured in [
+        "",
+        "{a.example.org|192.0.2.66:4242 [x] y z} ",
+        "{a|} {text/html} ",
+        "{} {} ",
+    ] {
+        let line = format!("{begin}{captured}{end}");
+        let read = read_lines(own, None, &[&line]);
+        let client = r#""address":"203.0.113.7","port":49152,"#;
+        assert!(read.starts_with(client), "{line}: {read}");
+    }
+    // Where nothing fixed follows, what is captured is a column like another.
+    let column = "haproxy:[%trg] %hr %ci:%cp";
+    let time = "[21/Nov/2026:10:53:22 +0000]";
+    let line = format!("{time} {{a}} 203.0.113.7:49152");
+    assert!(read_lines(column, None, &[&line]).contains("49152"));
+    let without = format!("{time} 203.0.113.7:49152");
+    assert!(read_lines(column, None, &[&without]).starts_with("rejected"));
+}

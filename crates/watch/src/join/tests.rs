@@ -321,3 +321,29 @@ proptest! {
         builder.build().ask(&sighting, &rules());
     }
 }
+
+#[test]
+fn what_came_by_way_of_a_logger_is_there_and_never_known_to_be_all() {
+    let behind =
+        |line: &str| format!("2026-11-29T23:21:27.419128+00:00 www portledger-watch[7]: {line}");
+    let (start, one, stop) = (behind(START), behind(ONE), behind(STOP));
+    let of_another = "Nov 29 23:21:27 www sshd[9]: 1046.000000 203.0.113.7 40002 192.0.2.80 80 tcp";
+    let file = [&*start, of_another, &one, &stop];
+    let joined = join(&[&file]);
+    assert_eq!(joined.figures().unread, 0);
+    let said = joined.ask(&line(1_050), &rules());
+    assert_eq!(said.verdict, Verdict::Unknown);
+    assert_eq!(said.because, Some(Because::Carried));
+    let ports: Vec<u16> = said.candidates.iter().map(|one| one.port).collect();
+    assert_eq!(ports, [40_001]);
+    // Beside the files themselves it takes nothing away.
+    let files = [START, ONE, STOP];
+    assert_eq!(verdict(&[&file, &files]), (Verdict::Unique, None, 1));
+    // A line of the watcher's that was cut is not understood, nor is one that names nobody.
+    let cut = behind("1046.000000 203.0.113.7 400");
+    assert_eq!(join(&[&[&cut]]).figures().unread, 1);
+    assert_eq!(
+        join(&[&["2026-11-29T23:21:27+00:00 www"]]).figures().unread,
+        1
+    );
+}

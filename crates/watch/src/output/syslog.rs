@@ -1,4 +1,6 @@
-//! The system's logger, or another host's: each entry a message of RFC 5424.
+//! The system's logger, or another host's: each entry a message. Another host gets RFC 5424's; a
+//! local socket RFC 3164's without time and host, which every logger there reads: rsyslog takes the
+//! version of the newer form for the name of a program.
 
 use std::{
     fmt, io,
@@ -10,7 +12,7 @@ use std::{
 };
 
 use portledger_model::Timestamp;
-use portledger_servers::connection_log::{Entry, Mark, Says, Watched};
+use portledger_servers::connection_log::{Entry, Mark, PROGRAM, Says, Watched};
 
 use super::{Lost, Output, OutputError, Unwritten, Written};
 
@@ -98,12 +100,17 @@ impl Syslog {
             Entry::Mark(mark) => (mark.at, "mark"),
         };
         self.message.clear();
-        // RFC 5424 §6: time with microseconds, host, program, no process, kind, no structured data.
-        write!(
-            self.message,
-            "<{PRIORITY}>1 {at} {} portledger-watch - {kind} - {entry}",
-            self.host
-        )?;
+        match &self.socket {
+            // RFC 3164 §4.3.2: a message without a time gets one from whoever takes it.
+            Socket::Local(_) => write!(self.message, "<{PRIORITY}>{PROGRAM}: {entry}")?,
+            // RFC 5424 §6: time with microseconds, host, program, no process, kind, no structured
+            // data.
+            Socket::Udp(_) => write!(
+                self.message,
+                "<{PRIORITY}>1 {at} {} {PROGRAM} - {kind} - {entry}",
+                self.host
+            )?,
+        }
         match &mut self.socket {
             Socket::Udp(socket) => socket.send(&self.message).map(drop),
             Socket::Local(socket) => {

@@ -58,7 +58,7 @@ fn without_options_they_are_added() {
 fn what_is_thrown_away_is_left_to_a_person() {
     let image = image("", "logging { category queries { null; }; };\n");
     assert!(matches!(
-        Bind.fix(&image, PATH, Wish::InPlace),
+        crate::fix(&Bind, &image, PATH, Wish::InPlace),
         Err(FixError::ByHand { .. })
     ));
 }

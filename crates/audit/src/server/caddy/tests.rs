@@ -85,6 +85,22 @@ fn whatever_stands_there() {
 #[test]
 fn an_address_that_a_comma_leaves_open_is_no_site() {
     let image = Image::default().with(PATH, "a.example.org,\n");
-    let error = Caddy.fix(&image, PATH, Wish::InPlace).unwrap_err();
+    let error = crate::fix(&Caddy, &image, PATH, Wish::InPlace).unwrap_err();
     assert!(error.to_string().contains("comma"), "{error}");
+}
+
+#[test]
+fn the_log_is_where_the_others_are() {
+    let own = |conf: &str| {
+        let image = Image::default().with(PATH, conf);
+        let change = crate::fix(&Caddy, &image, PATH, Wish::InPlace).unwrap();
+        let after = Caddy.look(&image.after(&change), PATH).unwrap();
+        after.logs.last().unwrap().path.clone()
+    };
+    let site = "b.example.org {\n\trespond ok\n}\n";
+    let other = "a.example.org {\n\tlog {\n\t\toutput file /srv/logs/a.log\n\t}\n}\n";
+    assert_eq!(own(&format!("{other}{site}")), "/srv/logs/access.log");
+    let of_caddy = "{\n\tlog {\n\t\toutput file /opt/caddy/caddy.log\n\t}\n}\n";
+    assert_eq!(own(&format!("{of_caddy}{site}")), "/opt/caddy/access.log");
+    assert_eq!(own(site), "/var/log/caddy/access.log");
 }

@@ -67,7 +67,7 @@ fn where_one_file_counts_debian_s_pieces_do_not() {
     let image = debian("false").with("/etc/exim4/exim4.conf", "begin acl\n");
     let instance = Exim.look(&image, DEBIAN_CONF).unwrap();
     assert_eq!(instance.findings[0].rule, Rule::Remark);
-    let error = Exim.fix(&image, DEBIAN_CONF, Wish::InPlace).unwrap_err();
+    let error = crate::fix(&Exim, &image, DEBIAN_CONF, Wish::InPlace).unwrap_err();
     assert!(error.to_string().contains("/etc/exim4/exim4.conf"));
 }
 

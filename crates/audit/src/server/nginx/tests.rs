@@ -38,7 +38,7 @@ fn audited(image: &Image) -> String {
 }
 
 fn changed(image: &Image, wish: Wish) -> String {
-    match Nginx.fix(image, "/etc/nginx/nginx.conf", wish) {
+    match crate::fix(&Nginx, image, "/etc/nginx/nginx.conf", wish) {
         Ok(change) => {
             let after = Nginx
                 .look(&image.after(&change), "/etc/nginx/nginx.conf")
@@ -97,10 +97,9 @@ fn behind_a_proxy_the_client_s_port_is_taken() {
 #[test]
 fn a_second_change_changes_nothing() {
     let image = debian();
-    let change = Nginx
-        .fix(&image, "/etc/nginx/nginx.conf", Wish::InPlace)
-        .unwrap();
-    let again = Nginx.fix(
+    let change = crate::fix(&Nginx, &image, "/etc/nginx/nginx.conf", Wish::InPlace).unwrap();
+    let again = crate::fix(
+        &Nginx,
         &image.after(&change),
         "/etc/nginx/nginx.conf",
         Wish::InPlace,

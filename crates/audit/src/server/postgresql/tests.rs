@@ -27,7 +27,7 @@ fn what_is_included_is_changed_where_it_stands() {
 #[test]
 fn what_alter_system_set_is_a_person_s_to_change() {
     let image = image(DEBIAN).with(AUTO, "log_connections = 'off'\n");
-    let error = Postgresql.fix(&image, PATH, Wish::InPlace).unwrap_err();
+    let error = crate::fix(&Postgresql, &image, PATH, Wish::InPlace).unwrap_err();
     insta::assert_snapshot!(error.to_string());
     let on = image.with(
         AUTO,

@@ -44,6 +44,19 @@ fn what_overrides_it_counts() {
 }
 
 #[test]
+fn a_unit_elsewhere_is_overridden_beside() {
+    let path = "/opt/units/varnishncsa.service";
+    let image = Image::default().with(path, UNIT);
+    let change = crate::fix(&Varnish, &image, path, Wish::InPlace).unwrap();
+    assert_eq!(
+        change.edits[0].path,
+        "/opt/units/varnishncsa.service.d/portledger.conf"
+    );
+    let after = Varnish.look(&image.after(&change), path).unwrap();
+    assert!(after.logs[0].records.are_enough());
+}
+
+#[test]
 fn whatever_stands_there() {
     survives(&Varnish, &debian(), PATH);
     survives(&Varnish, &overridden(), PATH);

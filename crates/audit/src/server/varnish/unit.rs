@@ -4,8 +4,18 @@ use portledger_servers::config::Place;
 
 use crate::{
     LookError,
-    machine::{Machine, text},
+    machine::{Machine, folder, text},
 };
+
+/// Where units are, those of packages first.
+const FOLDERS: [&str; 3] = [
+    "/usr/lib/systemd/system",
+    "/lib/systemd/system",
+    ADMINISTRATOR,
+];
+
+/// Where an administrator's units and changes are.
+const ADMINISTRATOR: &str = "/etc/systemd/system";
 
 /// The commands of a service that are in effect.
 pub(super) struct Service {
@@ -22,13 +32,12 @@ impl Service {
             commands: Vec::new(),
         };
         service.add(path, &text(machine, path)?);
-        let folders = [
-            "/usr/lib/systemd/system",
-            "/lib/systemd/system",
-            "/etc/systemd/system",
-        ];
+        // systemd.unit(5): each folder of units may have one of files for this unit, wherever the
+        // unit itself is.
+        let own = folder(path);
+        let elsewhere = (!FOLDERS.contains(&own)).then_some(own);
         let mut others: Vec<String> = Vec::new();
-        for folder in folders {
+        for folder in elsewhere.into_iter().chain(FOLDERS) {
             for file in machine.glob(&format!("{folder}/{unit}.d/*.conf")) {
                 // Of files of one name the one in /etc counts.
                 let name = |path: &str| path.rsplit('/').next().map(str::to_owned);
@@ -44,6 +53,15 @@ impl Service {
             }
         }
         Ok(service)
+    }
+
+    /// The folder in which a change of this unit belongs: the administrator's, unless the unit
+    /// itself is in none of systemd's usual ones.
+    pub(super) fn folder_of_changes(path: &str) -> &str {
+        match folder(path) {
+            own if FOLDERS.contains(&own) => ADMINISTRATOR,
+            own => own,
+        }
     }
 
     fn add(&mut self, file: &str, text: &str) {

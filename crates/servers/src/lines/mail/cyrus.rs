@@ -1,8 +1,8 @@
 //! Cyrus IMAP: its event notifications (`event_notifier: log`), which have the client's port for
-//! logins that succeed, and its own lines of logins, which have the address alone. The object of an
-//! event is as Cyrus 3.6 wrote it; what stands around it in the line is from its documentation.
+//! logins that succeed, and its own lines of logins, which have the address alone. As Cyrus 3.6
+//! wrote them.
 
-use portledger_model::Moment;
+use portledger_model::{Destination, Moment};
 use serde_json::Value;
 
 use super::super::{
@@ -31,13 +31,14 @@ pub(in crate::lines) const KNOWN: Known = Known {
 #[derive(Debug)]
 struct Cyrus;
 
+/// What notifyd writes before an event: its class and four fields that events leave empty. Notices
+/// of other classes, among them what a user's Sieve script says, name theirs here.
+const EVENT: &[u8] = b"EVENT, , , ,  \"";
+
 impl Program for Cyrus {
     fn read(&mut self, _: &Header<'_>, entry: Entry<'_>) -> Outcome {
-        // What stands before the object is Cyrus's own: its name for the log's channel.
-        if let Some(open) = memchr::memchr(b'{', entry.message)
-            && entry.message.get(..open).is_some_and(is_channel)
-        {
-            return event(entry, open);
+        if let Some(event) = entry.message.strip_prefix(EVENT) {
+            return notified(entry, event);
         }
         for words in [&b"login: "[..], b"badlogin: "] {
             if let Some(client) = entry.message.strip_prefix(words) {
@@ -51,13 +52,6 @@ impl Program for Cyrus {
     }
 }
 
-fn is_channel(text: &[u8]) -> bool {
-    text.len() <= 32
-        && text
-            .iter()
-            .all(|byte| byte.is_ascii_alphanumeric() || b" :._-".contains(byte))
-}
-
 /// `name [192.0.2.1] user …`: the name is that of the address's reverse zone.
 fn login(client: &[u8]) -> Option<Endpoint> {
     let open = memchr::memchr(b'[', client)?;
@@ -67,10 +61,11 @@ fn login(client: &[u8]) -> Option<Endpoint> {
     Endpoint::bracketed(client.get(open..)?).map(|(endpoint, _)| endpoint)
 }
 
-fn event(mut entry: Entry<'_>, open: usize) -> Outcome {
+/// `{"event":"Login",…}"`, whose last quote is notifyd's.
+fn notified<'a>(mut entry: Entry<'a>, event: &'a [u8]) -> Outcome {
     const EXPECTED: &str = "an event of Cyrus with clientIP, clientPort and timestamp";
-    let text = entry.message.get(open..).unwrap_or_default();
-    let Ok(Value::Object(event)) = serde_json::from_slice(text) else {
+    let object = event.strip_suffix(b"\"").unwrap_or_default();
+    let Ok(Value::Object(event)) = serde_json::from_slice(object) else {
         return entry.no_endpoint(EXPECTED);
     };
     let text = |name: &str| event.get(name).and_then(Value::as_str);
@@ -80,8 +75,11 @@ fn event(mut entry: Entry<'_>, open: usize) -> Outcome {
     let Some(address) = address::parse(client.as_bytes()) else {
         return entry.no_endpoint(EXPECTED);
     };
-    let port = event.get("clientPort").and_then(Value::as_u64);
-    let port = port.and_then(|port| u16::try_from(port).ok());
+    let port = |name: &str| u16::try_from(event.get(name)?.as_u64()?).ok();
+    let server = Destination {
+        address: text("serverDomain").and_then(|text| address::parse(text.as_bytes())),
+        port: port("serverPort"),
+    };
     if let Some(timestamp) = text("timestamp") {
         let mut pieces = Pieces::default();
         let mut cursor = Cursor::new(timestamp.as_bytes(), 0);
@@ -90,7 +88,8 @@ fn event(mut entry: Entry<'_>, open: usize) -> Outcome {
         }
         entry.fields.end = pieces;
     }
-    entry.seen(Endpoint::new(address, port), Moment::Logged)
+    let endpoint = Endpoint::new(address, port("clientPort")).at_server(server);
+    entry.seen(endpoint, Moment::Logged)
 }
 
 #[cfg(test)]
@@ -103,11 +102,15 @@ mod tests {
             "cyrus",
             None,
             &[
-                r#"2026-11-21T10:53:22+00:00 mail cyrus/imap[1]: {"event":"Login","timestamp":"2026-11-21T11:53:21.500+01:00","service":"imap","clientIP":"203.0.113.7","clientPort":49152,"userId":"{\"clientIP\":\"192.0.2.66\"}"}"#,
-                r#"2026-11-21T10:53:22+00:00 mail imap[1]: {"event":"Login","clientIP":"2001:db8::7","clientPort":2026}"#,
+                r#"2026-11-21T10:53:22.121816+00:00 mail cyrus/notify[7]: EVENT, , , ,  "{"event":"Login","timestamp":"2026-11-21T11:53:22.121+01:00","service":"imap","serverDomain":"192.0.2.1","serverPort":143,"clientIP":"203.0.113.7","clientPort":49152,"uri":"imap://mail","pid":1,"user":"{\"clientIP\":\"192.0.2.66\"}"}""#,
+                r#"2026-11-21T10:53:22.133293+00:00 mail notifyd[7]: EVENT, , , ,  "{"event":"Logout","timestamp":"2026-11-21T10:53:22.132Z","clientIP":"2001:db8::7","clientPort":2026}""#,
+                r#"2026-11-21T10:53:22+00:00 mail notifyd[7]: EVENT, , , ,  "{"event":"MailboxCreate","uri":"imap://mail/INBOX"}""#,
                 "2026-11-21T10:53:22+00:00 mail cyrus/imap[1]: badlogin: a.example.org [203.0.113.7] plaintext x [192.0.2.66] SASL(-13)",
                 "2026-11-21T10:53:22+00:00 mail cyrus/imap[1]: login: [203.0.113.7] alice plaintext User logged in",
-                r#"2026-11-21T10:53:22+00:00 mail imap[1]: {"event":"Login","clientIP":"x"}"#,
+                r#"2026-11-21T10:53:22+00:00 mail notifyd[7]: EVENT, , , ,  "{"event":"Login","clientIP":"x"}""#,
+                r#"2026-11-21T10:53:22+00:00 mail notifyd[7]: EVENT, , , ,  "{"event":"Login","clientIP":"192.0.2.66""#,
+                r#"2026-11-21T10:53:22+00:00 mail notifyd[7]: SIEVE, , alice, INBOX,  "{"clientIP":"192.0.2.66","clientPort":1}""#,
+                r#"2026-11-21T10:53:22+00:00 mail cyrus/imap[1]: {"clientIP":"192.0.2.66","clientPort":1}"#,
                 "2026-11-21T10:53:22+00:00 mail imap[1]: open: user alice opened INBOX",
             ]
         ));
