@@ -125,10 +125,13 @@ impl sealed::Form for Softwires {
             mss::clamp(data, most);
         }
         let class = data[1];
-        let mtu = self
-            .paths
-            .mtu(&host, now)
-            .map_or(self.config.mtu, |known| known.min(self.config.mtu));
+        // A narrower path is looked for only where it matters.
+        let known = if HEADER + total > usize::from(paths::LEAST) {
+            self.paths.mtu(&host, now)
+        } else {
+            None
+        };
+        let mtu = known.map_or(self.config.mtu, |known| known.min(self.config.mtu));
         if HEADER + total > usize::from(mtu) {
             return Ok(Left::Instead(outer::cut(
                 &data[..total],

@@ -21,6 +21,9 @@
 //! Stages run over a batch one after the other, so that the memory reads of its packets overlap:
 //! with a million mappings that is worth a factor of four.
 //!
+//! [`Nat64`] (RFC 6146) and [`Aftr`] (RFC 6333) are the same engine where the inside speaks IPv6:
+//! see [`Stateful`]. Their packets come in [`Slot`]s, as they change their length.
+//!
 //! ```
 //! use portledger_model::Timestamp;
 //! use portledger_nat::{Config, Nat, Output, Packet, Side, Verdict};

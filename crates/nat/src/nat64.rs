@@ -31,6 +31,33 @@ use crate::{
 ///
 /// A subscriber is an IPv6 prefix ([`SubscriberKind::Prefix`](portledger_ports::SubscriberKind)),
 /// whichever of its addresses its hosts use.
+///
+/// ```
+/// use portledger_model::Timestamp;
+/// use portledger_nat::translate::Prefix;
+/// use portledger_nat::{HEADROOM, Nat64, Nat64Config, Output, Side, Slot, Verdict};
+/// use portledger_ports::{Config as PortsConfig, Pool};
+///
+/// let ports = PortsConfig::new(Pool::parse(&["203.0.113.7"]).unwrap());
+/// let (inside, own) = ("2001:db8:a::/48".parse().unwrap(), "2001:db8:ffff::64".parse().unwrap());
+/// let prefix = Prefix::new("2001:db8:64::".parse().unwrap(), 96).unwrap();
+/// let config = Nat64Config::new(ports, prefix, &[inside], own);
+/// let mut nat64 = Nat64::new(config, [7; 32]).unwrap();
+///
+/// // A UDP datagram from 2001:db8:a:1::9, port 40000, to 198.51.100.1, port 53.
+/// let mut buffer = [0; HEADROOM + 48];
+/// buffer[HEADROOM..].copy_from_slice(&[
+///     0x60, 0, 0, 0, 0, 8, 17, 64, 0x20, 1, 0x0d, 0xb8, 0, 0x0a, 0, 1, 0, 0, 0, 0, 0, 0, 0, 9,
+///     0x20, 1, 0x0d, 0xb8, 0, 0x64, 0, 0, 0, 0, 0, 0, 198, 51, 100, 1,
+///     0x9c, 0x40, 0, 53, 0, 8, 0xe2, 0x44,
+/// ]);
+/// let mut slots = [Slot::new(&mut buffer, HEADROOM..HEADROOM + 48)];
+/// let mut output = Output::default();
+/// nat64.batch(Timestamp::from_secs(1), Side::Inside, &mut slots, &mut output);
+/// assert!(matches!(slots[0].verdict, Verdict::Forward { to: Side::Outside, .. }));
+/// assert_eq!(slots[0].bytes()[12..20], [203, 0, 113, 7, 198, 51, 100, 1]);
+/// assert_eq!(output.events.len(), 1); // the block was allocated, to 2001:db8:a:1::/64
+/// ```
 pub type Nat64 = Stateful<Translation>;
 
 /// IPv6 on the inside, translated.

@@ -113,14 +113,14 @@ impl Engine {
                     .held
                     .into_iter()
                     .map(|held| Restored {
-                        block: of_mode(held.block),
+                        block: of_inside(held.block),
                         ..held
                     })
                     .collect(),
                 resting: past
                     .resting
                     .into_iter()
-                    .map(|(since, block)| (since, of_mode(block)))
+                    .map(|(since, block)| (since, of_inside(block)))
                     .collect(),
                 ..past
             },
@@ -257,20 +257,19 @@ fn of_host(subscriber: &Subscriber) -> Subscriber {
     Subscriber::new(subscriber.realm().clone(), Ipv4Addr::from_bits(host).into())
 }
 
-fn of_mode(block: Block) -> Block {
+fn of_inside(block: Block) -> Block {
     let Internal::Address(host) = block.subscriber.internal() else {
         panic!("told in another family")
     };
     let number = u16::from(block.subscriber.realm().as_str() == "west");
     let end = b4(RealmIndex(number), host);
+    let realm = block.subscriber.realm().clone();
+    let subscriber = match mode() {
+        Mode::Six => Subscriber::prefix(realm, end.into()),
+        Mode::Plain | Mode::Softwires => Subscriber::softwire(realm, end.into()),
+    };
     Block {
-        subscriber: Subscriber::of(
-            block.subscriber.realm().clone(),
-            match mode() {
-                Mode::Six => Internal::Prefix(end.into()),
-                _ => Internal::Softwire(end.into()),
-            },
-        ),
+        subscriber,
         ..block
     }
 }
