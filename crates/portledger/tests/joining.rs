@@ -108,6 +108,87 @@ fn a_line_is_traced_by_the_port_of_the_one_connection_that_can_have_carried_it()
     run(&place, "verify").with_status(0);
 }
 
+/// At 12:01 both are ports of 100.64.3.9, at 12:31 one is 100.64.5.1's and one nobody's.
+const LISTS: &str = "# 1717200000.000000 start tcp=80 udp=none
+1717243250.000000 203.0.113.7 1049 192.0.2.80 80 tcp
+1717243255.000000 203.0.113.7 1050 192.0.2.80 80 tcp
+1717245054.000000 203.0.113.7 1051 192.0.2.80 80 tcp
+1717245055.000000 203.0.113.7 40000 192.0.2.80 80 tcp
+# 1717286400.000000 stop
+";
+
+#[test]
+fn of_a_list_each_connection_is_asked_for_and_nothing_is_said_that_is_not_certain() {
+    let place = place();
+    place.write("lists.log", LISTS);
+    let trace = format!("trace --json {ASK} --connections lists.log access.log");
+    let answers = run(&place, &trace).with_status(0).json_lines();
+    let told: Vec<_> = answers
+        .iter()
+        .map(|answer| {
+            let connection = &answer["connection"];
+            let candidates = connection["candidates"].as_array().unwrap().iter();
+            let each: Vec<_> = candidates
+                .map(|one| {
+                    (
+                        one["port"].as_u64(),
+                        one["answer"]["verdict"].as_str().unwrap(),
+                    )
+                })
+                .collect();
+            (each, connection["of_one_subscriber"].as_bool())
+        })
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (
+                vec![(Some(1049), "unique"), (Some(1050), "unique")],
+                Some(true)
+            ),
+            (
+                vec![(Some(1051), "unique"), (Some(40_000), "none")],
+                Some(false)
+            ),
+            (vec![], None),
+        ]
+    );
+    let who = &answers[0]["connection"]["candidates"][1]["answer"];
+    assert_eq!(
+        who["allocations"][0]["subscriber"]["internal"],
+        "100.64.3.9"
+    );
+    assert_eq!(who["query"]["at"], "2024-06-01T12:00:55.000Z");
+    // The line's own verdict is of its address alone.
+    assert_eq!(answers[0]["query"]["port"], serde_json::Value::Null);
+    let text = format!("trace {ASK} --connections lists.log access.log");
+    let text = run(&place, &text).with_status(0).stdout;
+    assert!(
+        text.contains("\n  tcp port 1050, begun at 2024-06-01T12:00:55.000Z:\n    unique: "),
+        "{text}"
+    );
+    assert_eq!(
+        text.matches("whichever it was: all of them are of subscriber 100.64.3.9 in realm default")
+            .count(),
+        1
+    );
+    // A log that a logger may have lost some of is not known to be whole.
+    let carried: String = LISTS
+        .lines()
+        .map(|line| format!("2024-06-01T12:31:00+00:00 www portledger-watch: {line}\n"))
+        .collect();
+    place.write("syslog", carried);
+    let trace = format!("trace --json {ASK} --connections syslog access.log");
+    let answers = run(&place, &trace).with_status(0).json_lines();
+    assert_eq!(answers[0]["connection"]["verdict"], "unknown");
+    assert_eq!(answers[0]["connection"]["because"], "carried");
+    assert_eq!(answers[0]["connection"]["of_one_subscriber"], false);
+    let listed = answers[0]["connection"]["candidates"].as_array().unwrap();
+    assert_eq!(listed.len(), 2);
+    let journal = run(&place, "questions --json").with_status(0).stdout;
+    assert!(journal.contains(r#""connections_asked":4"#), "{journal}");
+}
+
 #[test]
 fn people_read_which_ports_it_can_have_been_and_why_it_is_not_certain() {
     let place = place();

@@ -570,3 +570,49 @@ fn without_a_port_the_number_of_candidates_comes_first() {
         ended.stdout
     );
 }
+
+#[test]
+fn which_column_was_taken_for_the_port_is_said() {
+    let place = Place::new();
+    place.write(
+        "u_ex.log",
+        "#Software: IIS\n#Fields: date time c-ip remote_port\n2026-11-21 10:53:22 203.0.113.7 49152\n",
+    );
+    let ended = run(&place, "sightings --json --format iis u_ex.log").with_status(0);
+    assert_eq!(ended.json_lines()[0]["port"], 49152);
+    assert!(
+        ended
+            .stderr
+            .contains("the port is what the column 'remote_port' has, in 1 file\n"),
+        "{}",
+        ended.stderr
+    );
+}
+
+#[test]
+fn a_capture_of_ipv6_is_read_behind_its_extension_headers() {
+    // UDP 2001:db8::7 port 40000 to 2001:db8::80 port 53, alone and behind destination options.
+    let plain = |next: u8, extension: &[u8]| {
+        let length = u8::try_from(10 + extension.len()).unwrap();
+        let mut packet = vec![0x60, 0, 0, 0, 0, length, next, 64];
+        for end in [7, 0x80] {
+            packet.extend([0x20, 1, 0x0d, 0xb8, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, end]);
+        }
+        packet.extend(extension);
+        packet.extend([0x9c, 0x40, 0, 53, 0, 10, 0, 0, b'h', b'i']);
+        packet
+    };
+    for packet in [plain(17, &[]), plain(60, &[17, 0, 1, 4, 0, 0, 0, 0])] {
+        let place = Place::new();
+        place.write(
+            "seen.pcap",
+            file_of(&[(at("2026-11-21T10:53:22Z"), packet)]),
+        );
+        let ended = run(&place, "sightings --json seen.pcap").with_status(0);
+        let sightings = ended.json_lines();
+        assert_eq!(sightings.len(), 1, "{}", ended.stderr);
+        assert_eq!(sightings[0]["address"], "2001:db8::7");
+        assert_eq!(sightings[0]["port"], 40_000);
+        assert_eq!(sightings[0]["destination"]["address"], "2001:db8::80");
+    }
+}
