@@ -82,7 +82,7 @@ fn check_found(ledger: &Ledger, block: &Block, since: Timestamp) {
     );
     assert!(nearest.after.is_none_or(|after| after.from > since));
     let coverage = ledger
-        .coverage(block.external, ALL, Timestamp::MAX)
+        .coverage(external, ALL, Timestamp::MAX)
         .expect("what is in memory can be read");
     assert!(coverage.gaps.iter().all(|gap| !gap.span.is_empty()));
 }

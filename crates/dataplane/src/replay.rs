@@ -156,12 +156,18 @@ impl<'a> Replay<'a> {
         if self.last.is_none() {
             let device = &self.declared.device;
             let since = self.declared.resting_since(at);
-            let resume = match &self.ledger {
-                Some(ledger) => ledger.ledger()?.resume(device, since)?,
-                None => None,
+            let (resume, in_force) = match &self.ledger {
+                Some(ledger) => {
+                    let ledger = ledger.ledger()?;
+                    (ledger.resume(device, since)?, ledger.rules_in_force(device))
+                }
+                None => (None, Vec::new()),
             };
             let past = self.declared.past(resume, at)?;
             self.nat.tell(at, self.declared.started(), &mut self.output);
+            if let Some(rule) = self.declared.rules(&in_force) {
+                self.nat.tell(at, rule, &mut self.output);
+            }
             self.nat.start(at, past, &mut self.output);
         }
         self.last = Some(self.last.map_or(at, |last| last.max(at)));

@@ -211,6 +211,8 @@ struct Hub {
     told: EventNumber,
     heartbeat_at: Timestamp,
     interim_at: Timestamp,
+    /// Since when the rule is in force, where there is one.
+    rule_since: Timestamp,
     ledger_state: State,
 }
 
@@ -295,10 +297,18 @@ impl Hub {
         let mut clock = Clock::start();
         let now = clock.now().now;
         let since = declared.resting_since(now);
-        let resume = writer.ledger()?.resume(&declared.device, since)?;
-        let past = declared.past(resume, now)?;
+        let ledger = writer.ledger()?;
+        let past = declared.past(ledger.resume(&declared.device, since)?, now)?;
+        let rule = declared.rules(&ledger.rules_in_force(&declared.device));
+        let rule_since = match &rule {
+            Some(Event::RuleHeld { since, .. }) => *since,
+            _ => now,
+        };
         let mut output = Output::default();
         nat.tell(now, declared.started(), &mut output);
+        if let Some(rule) = rule {
+            nat.tell(now, rule, &mut output);
+        }
         nat.start(now, past, &mut output);
         let mut hub = Self {
             nat,
@@ -311,6 +321,7 @@ impl Hub {
             told: EventNumber(0),
             heartbeat_at: now,
             interim_at: now,
+            rule_since,
             ledger_state: State::Running,
         };
         hub.take_events();
@@ -336,6 +347,9 @@ impl Hub {
             for (block, since) in held {
                 self.nat
                     .tell(now, Event::Held { block, since }, &mut self.output);
+            }
+            if let Some(held) = self.declared.held_since(self.rule_since) {
+                self.nat.tell(now, held, &mut self.output);
             }
         }
     }

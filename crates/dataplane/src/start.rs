@@ -1,9 +1,11 @@
 //! How a device begins: what its ledger says of the time before, and what it says of itself.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use portledger_ledger::Resume;
-use portledger_model::{Device, Durability, Event, Record, Start, Timestamp};
+use portledger_ledger::{InForce, Resume};
+use portledger_model::{
+    DETERMINISTIC_RULE, Device, Durability, Event, Record, Rule, Start, Timestamp,
+};
 use portledger_nat::{Config, Past, Restored, Told};
 use thiserror::Error;
 
@@ -18,6 +20,8 @@ pub struct Declared {
     pub guard_time: Duration,
     /// What a crash may cost its log.
     pub durability: Durability,
+    /// Who has which ports without a record of each, where it is deterministic (RFC 7422).
+    pub rule: Option<Arc<Rule>>,
 }
 
 /// Why a device must not begin.
@@ -45,7 +49,27 @@ impl Declared {
             clock_error: config.ports.device_clock_error.max(TICK),
             guard_time: config.ports.guard_time,
             durability,
+            rule: config.ports.rule().map(Arc::new),
         }
+    }
+
+    /// What the ledger is told of the rule at a start, where `in_force` is what it knows: that it
+    /// began, or is still in force, or that the last start's no longer is.
+    pub fn rules(&self, in_force: &[InForce]) -> Option<Event> {
+        let own = |known: &&InForce| known.rule.name.as_str() == DETERMINISTIC_RULE;
+        let known = in_force.iter().find(own);
+        match (&self.rule, known) {
+            (Some(rule), Some(known)) if *rule == known.rule => self.held_since(known.since),
+            (Some(rule), _) => Some(Event::RuleBegan(Arc::clone(rule))),
+            (None, Some(known)) => Some(Event::RuleEnded(known.rule.name.clone())),
+            (None, None) => None,
+        }
+    }
+
+    /// The interim record of the rule, in force since a time.
+    pub fn held_since(&self, since: Timestamp) -> Option<Event> {
+        let rule = Arc::clone(self.rule.as_ref()?);
+        Some(Event::RuleHeld { rule, since })
     }
 
     /// From when on releases still matter to a device that begins at `now`: the guard time, and
@@ -108,7 +132,8 @@ impl Declared {
         match &mut event {
             Event::Held { since, .. }
             | Event::Released { since, .. }
-            | Event::Lost { since, .. } => *since = rounded(*since),
+            | Event::Lost { since, .. }
+            | Event::RuleHeld { since, .. } => *since = rounded(*since),
             Event::Started(_)
             | Event::Joined { .. }
             | Event::Stopped
@@ -116,7 +141,9 @@ impl Declared {
             | Event::Allocated(_)
             | Event::LimitReached { .. }
             | Event::PoolExhausted { .. }
-            | Event::PoolThreshold { .. } => {}
+            | Event::PoolThreshold { .. }
+            | Event::RuleBegan(_)
+            | Event::RuleEnded(_) => {}
         }
         Record {
             at: rounded(told.at),
@@ -227,6 +254,44 @@ mod tests {
         let device = Device::new("cgn1").unwrap();
         let declared = Declared::new(device, &config, Durability::LogBeforeUse);
         assert_eq!(declared.clock_error, TICK);
+    }
+
+    /// A rule that stays is told of again, with its beginning; another ends it.
+    #[test]
+    fn a_rule_begins_is_held_and_ends() {
+        let deterministic = |compression| {
+            let pool = Pool::parse(&["203.0.113.1"]).unwrap();
+            let mut ports = portledger_ports::Config::new(pool);
+            ports.deterministic = Some(portledger_ports::DeterministicConfig {
+                inside: "100.64.0.0/30".parse().unwrap(),
+                compression,
+                dynamic: 0,
+            });
+            let config = Config::new(ports, &["100.64.0.0/30".parse().unwrap()]);
+            Declared::new(
+                Device::new("cgn1").unwrap(),
+                &config,
+                Durability::LogBeforeUse,
+            )
+        };
+        let (sixteen, eight) = (deterministic(16), deterministic(8));
+        let rule = sixteen.rule.clone().unwrap();
+        let began = Some(Event::RuleBegan(Arc::clone(&rule)));
+        assert_eq!(sixteen.rules(&[]), began);
+        let since = Timestamp::from_secs(1_000);
+        let known = [InForce {
+            rule: Arc::clone(&rule),
+            since,
+        }];
+        assert_eq!(sixteen.rules(&known), Some(Event::RuleHeld { rule, since }));
+        assert_eq!(
+            eight.rules(&known),
+            Some(Event::RuleBegan(eight.rule.clone().unwrap()))
+        );
+        let drawn = declared(Durability::LogBeforeUse);
+        let name = known[0].rule.name.clone();
+        assert_eq!(drawn.rules(&known), Some(Event::RuleEnded(name)));
+        assert_eq!(drawn.rules(&[]), None);
     }
 
     #[test]

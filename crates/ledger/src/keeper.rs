@@ -16,6 +16,7 @@
 
 mod flush;
 mod merge;
+mod rules;
 mod seal;
 mod staging;
 mod tell;

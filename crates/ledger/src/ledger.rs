@@ -2,14 +2,13 @@
 
 use std::{
     fmt,
-    net::Ipv4Addr,
     path::Path,
     sync::Arc,
     time::{Duration, SystemTime},
 };
 
 use portledger_model::{
-    Allocation, Coverage, Device, Evidence, External, Gap, GapReason, Nearest, Record,
+    Allocation, Coverage, Device, Durability, Evidence, External, Gap, GapReason, Nearest, Record,
     RecordNumber, Span, Subscriber, Timestamp,
 };
 
@@ -25,6 +24,7 @@ use crate::{
     manifest::{DayState, Manifest},
     recent::Recent,
     record::Records,
+    rules::{InForce, Rules, without},
     shelf::Shelf,
     timeline::Timeline,
 };
@@ -49,6 +49,7 @@ use days::Days;
 pub struct Ledger {
     days: Days,
     recent: Recent,
+    rules: Rules,
     devices: Vec<(Device, Timeline)>,
     /// The number after the last record.
     next: RecordNumber,
@@ -138,8 +139,13 @@ impl Ledger {
             let manifest = Manifest::newest_or_new(&store, calendar)?;
             let generation = manifest.generation;
             let shelf = Shelf::new(Arc::clone(&store), Arc::clone(&keys));
+            let rules = Rules::of(&manifest, calendar, &keys);
             let mut ledger = Self::empty(Days::new(manifest, calendar, Some(shelf)));
-            match ledger.read_log(home) {
+            let read = rules.and_then(|rules| {
+                ledger.rules = rules;
+                ledger.read_log(home)
+            });
+            match read {
                 Ok(()) => return Ok(ledger),
                 // Files of the log may have gone because they were sealed meanwhile.
                 Err(_) if Manifest::newest_or_new(&store, calendar)?.generation != generation => {}
@@ -223,6 +229,7 @@ impl Ledger {
             devices: devices.collect(),
             days,
             recent: Recent::default(),
+            rules: Rules::default(),
             next: RecordNumber(0),
             log_bytes: 0,
             writer: WriterSeen::No,
@@ -240,6 +247,7 @@ impl Ledger {
         if let Some((_, timeline)) = self.devices.get_mut(place) {
             timeline.apply(&record);
         }
+        self.rules.apply(number, &record);
         self.recent.push(number, record);
         self.next = RecordNumber(number.0.saturating_add(1));
     }
@@ -251,7 +259,7 @@ impl Ledger {
 
     /// Allocations that overlap `span` of those whom one asks for as `subscriber`, by start: an
     /// IPv6 address leads to whoever holds a prefix or a softwire around it, a prefix to all that
-    /// is in it ([`Subscriber::meets`]).
+    /// is in it ([`Subscriber::meets`]). Those by a rule, too.
     ///
     /// # Errors
     /// When a segment cannot be read.
@@ -263,7 +271,21 @@ impl Ledger {
         let mut told = self.days.by_subscriber(subscriber, span)?;
         told.extend(self.days.unsettled_of_subscriber(subscriber)?);
         told.extend(self.recent.of_subscriber(subscriber));
-        self.settle(told, span)
+        let mut found = self.settle(told, span)?;
+        found.extend(self.rules.of_subscriber(subscriber, span));
+        found.sort_by_key(|held| held.from);
+        Ok(found)
+    }
+
+    /// Whether a record of a rule tells nothing that the ledger was not told; `false` of other
+    /// records.
+    pub fn knows_of_rule(&self, record: &Record) -> bool {
+        self.rules.knows_all_of(record)
+    }
+
+    /// The rules of a device that are in force as far as the ledger knows.
+    pub fn rules_in_force(&self, device: &Device) -> Vec<InForce> {
+        self.rules.in_force(device)
     }
 
     /// Every device the ledger has a record of, by first record.
@@ -306,6 +328,7 @@ impl Ledger {
         &self,
         device: &Device,
         timeline: &Timeline,
+        external: External,
         span: Span,
         asked_at: Timestamp,
     ) -> Vec<Gap> {
@@ -314,14 +337,39 @@ impl Ledger {
             WriterSeen::At(seen) if seen < asked_at => Some(seen),
             WriterSeen::At(_) | WriterSeen::Here => Some(just_after(asked_at)),
         };
-        let gaps = timeline.gaps(alive_until).into_iter();
-        gaps.map(|(gap, reason)| Gap {
-            span: Span::new(gap.from.max(span.from), gap.to.min(span.to)),
-            device: Some(device.clone()),
-            reason,
-        })
-        .filter(|gap| !gap.span.is_empty())
-        .collect()
+        // Where a rule says all of the endpoint, it takes no log to know who had it: until the
+        // next rule is told, and a device tells of that before it obeys it.
+        let decided = match timeline.promised() {
+            Some(Durability::BoundedLoss(_)) => Vec::new(),
+            _ => self.rules.decided(device, external),
+        };
+        let mut gaps = Vec::new();
+        for (gap, reason) in timeline.gaps(alive_until) {
+            let gap = Span::new(gap.from.max(span.from), gap.to.min(span.to));
+            let mut rest = if gap.is_empty() { vec![] } else { vec![gap] };
+            if is_without_records(reason) {
+                for decided in &decided {
+                    rest = without(&rest, *decided);
+                }
+            }
+            gaps.extend(rest.into_iter().map(|span| Gap {
+                span,
+                device: Some(device.clone()),
+                reason,
+            }));
+        }
+        gaps
+    }
+}
+
+/// Whether a time is a gap because there are no records of it, rather than because some were lost.
+const fn is_without_records(reason: GapReason) -> bool {
+    match reason {
+        GapReason::BeforeFirstRecord | GapReason::HeldBefore | GapReason::AfterLastRecord => true,
+        GapReason::LostInCrash
+        | GapReason::LostOnTheWay
+        | GapReason::Silence
+        | GapReason::Deleted => false,
     }
 }
 
@@ -338,7 +386,13 @@ impl Evidence for Ledger {
     fn holders(&self, external: External, span: Span) -> Result<Vec<Allocation>, Error> {
         let mut told = self.days.holders(external, span)?;
         told.extend(self.unsettled(external)?);
-        self.settle(told, span)
+        let mut found = self.settle(told, span)?;
+        let by_rules = self.rules.holders(external, span);
+        if !by_rules.is_empty() {
+            found.extend(by_rules);
+            found.sort_by_key(|held| held.from);
+        }
+        Ok(found)
     }
 
     fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, Error> {
@@ -357,12 +411,18 @@ impl Evidence for Ledger {
         } else {
             self.nearest_before(external, at, &earlier)?
         };
-        Ok(Nearest { before, after })
+        let by_rules = self.rules.nearest(external, at);
+        let before = before.into_iter().chain(by_rules.before);
+        let after = after.into_iter().chain(by_rules.after);
+        Ok(Nearest {
+            before: before.max_by_key(|held| held.span().to),
+            after: after.min_by_key(|held| held.from),
+        })
     }
 
     fn coverage(
         &self,
-        external: Ipv4Addr,
+        external: External,
         span: Span,
         asked_at: Timestamp,
     ) -> Result<Coverage, Error> {
@@ -374,15 +434,22 @@ impl Evidence for Ledger {
             gaps: self.days.deleted(span),
             clock_error: Duration::ZERO,
         };
-        let knows = self.devices.iter().any(|(_, t)| t.has(external));
+        let forgotten = self.rules.forgotten(external.address, span);
+        coverage.gaps.extend(forgotten.into_iter().map(|span| Gap {
+            span,
+            device: None,
+            reason: GapReason::Deleted,
+        }));
+        let address = external.address;
+        let knows = self.devices.iter().any(|(_, t)| t.has(address));
         let concerned = self
             .devices
             .iter()
-            .filter(|(_, t)| !knows || t.has(external));
+            .filter(|(_, t)| !knows || t.has(address));
         for (device, timeline) in concerned {
             coverage
                 .gaps
-                .extend(self.gaps(device, timeline, span, asked_at));
+                .extend(self.gaps(device, timeline, external, span, asked_at));
             coverage.clock_error = coverage.clock_error.max(timeline.clock_error(span));
         }
         if self.devices.is_empty() {

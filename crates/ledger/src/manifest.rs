@@ -13,6 +13,7 @@ use crate::{
     Error,
     calendar::{Calendar, Day},
     log::chunk::Chunk,
+    rules::Telling,
     timeline::{Timeline, micros},
 };
 
@@ -38,6 +39,16 @@ pub(crate) struct Manifest {
     pub(crate) days: BTreeMap<Day, DayEntry>,
     pub(crate) devices: Vec<(String, Timeline)>,
     pub(crate) holds: Vec<Hold>,
+    /// The records that tell of rules which were in force in time that is kept, or are still.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) rules: Vec<Telling>,
+    /// Of the time before this, nothing is told by rules any more.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        with = "maybe_micros"
+    )]
+    pub(crate) rules_from: Option<Timestamp>,
     /// Folders of segments that others have replaced. They go with the change after the one that
     /// replaced them, so that who read the list before has time to open them.
     pub(crate) replaced: Vec<String>,
@@ -124,6 +135,8 @@ impl Manifest {
             days: BTreeMap::new(),
             devices: Vec::new(),
             holds: Vec::new(),
+            rules: Vec::new(),
+            rules_from: None,
             replaced: Vec::new(),
         }
     }
@@ -322,6 +335,24 @@ mod record_number {
         deserializer: D,
     ) -> Result<RecordNumber, D::Error> {
         u64::deserialize(deserializer).map(RecordNumber)
+    }
+}
+
+mod maybe_micros {
+    use portledger_model::Timestamp;
+    use serde::{Deserialize, Deserializer, Serialize, Serializer};
+
+    pub(crate) fn serialize<S: Serializer>(
+        at: &Option<Timestamp>,
+        serializer: S,
+    ) -> Result<S::Ok, S::Error> {
+        at.map(Timestamp::as_micros).serialize(serializer)
+    }
+
+    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
+        deserializer: D,
+    ) -> Result<Option<Timestamp>, D::Error> {
+        Ok(Option::<i64>::deserialize(deserializer)?.map(Timestamp::from_micros))
     }
 }
 

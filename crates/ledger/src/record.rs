@@ -1,5 +1,6 @@
 //! NAT records as entries of the log.
 
+pub(crate) mod rules;
 pub(crate) mod text;
 
 use portledger_model::{Record, Timestamp};

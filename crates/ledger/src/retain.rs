@@ -107,6 +107,7 @@ impl Keeper {
     /// time.
     pub fn retain(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<Retained, Error> {
         self.seal(now)?;
+        self.forget_rules_past(now, by)?;
         self.finish_deletions(now, by)?;
         let days = self.due(now);
         let questions = self.questions_due(now)?;
@@ -121,6 +122,37 @@ impl Keeper {
             self.delete(due.day, now, by)?;
         }
         Ok(Retained { days, questions })
+    }
+
+    /// Forgets the rules that were over before the time that is kept.
+    fn forget_rules_past(&mut self, now: Timestamp, by: &Map<String, Value>) -> Result<(), Error> {
+        let Some(keep) = self.home().settings().keep_days else {
+            return Ok(());
+        };
+        let calendar = self.home().settings().calendar;
+        let limit = calendar.day_of(now.before(A_DAY * keep.get()));
+        let before = self.manifest().rules_from;
+        let until = calendar.span(limit).from;
+        let gone = self.forget_rules(until)?;
+        if gone > 0 {
+            let what = json!({ "rules": gone, "over_by": until });
+            self.step()?;
+            Journal::append_to(self.home(), &[deletion(now, by, what)])?;
+        }
+        if self.manifest().rules_from != before {
+            self.publish([])?;
+        }
+        Ok(())
+    }
+
+    /// The newest day that stays when `goes` is deleted: it has the rules that are still needed.
+    fn staying(&self, goes: Day, now: Timestamp) -> Day {
+        let due: Vec<Day> = self.due(now).iter().map(|due| due.day).collect();
+        let days = self.manifest().days.iter().rev();
+        let mut staying =
+            days.filter(|(day, entry)| entry.is_there() && **day != goes && !due.contains(day));
+        let newest = staying.next().map(|(day, _)| *day);
+        newest.unwrap_or_else(|| self.home().settings().calendar.day_of(now))
     }
 
     /// Keeps the days that a case needs, until it is lifted.
@@ -193,6 +225,8 @@ impl Keeper {
         let what = json!({ "day": day.to_string(), "records": records });
         self.step()?;
         Journal::append_to(self.home(), &[deletion(now, by, what)])?;
+        let stays = self.staying(day, now);
+        self.carry_rules_over(day, stays)?;
         if let Some(entry) = self.manifest_mut().days.get_mut(&day) {
             entry.state = DayState::Deleting;
             entry.segments.clear();

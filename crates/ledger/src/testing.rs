@@ -9,8 +9,10 @@ use std::{
 };
 
 use portledger_model::{
-    Block, Device, Durability, Event, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Record,
-    Start, Subscriber, Timestamp, Transport,
+    AddressRanges, Block, DeterministicRule, Device, Durability, Event, HeldPortSet, Internal,
+    Ipv6Prefix, Level, Limit, MAX_RULE_RANGES, MapRule, PortMask, PortParameters, PortRange,
+    PortSet, Realm, Record, Rule, RuleName, Sharing, SoftwireBinding, Start, Subscriber, Timestamp,
+    Transport,
 };
 use proptest::prelude::*;
 
@@ -213,6 +215,88 @@ fn any_limit() -> impl Strategy<Value = Limit> {
     ]
 }
 
+/// Any name of a rule.
+fn any_rule_name() -> impl Strategy<Value = RuleName> {
+    "[a-z0-9._-]{1,64}".prop_map(|name| RuleName::new(&name).unwrap())
+}
+
+fn any_port_set() -> impl Strategy<Value = PortSet> {
+    let range = || {
+        (any::<u16>(), 0..9_u16).prop_map(|(a, n)| PortRange::new(a, a.saturating_add(n)).unwrap())
+    };
+    prop_oneof![
+        range().prop_map(PortSet::Range),
+        (0..16_u8, 0..=16_u8, any::<u16>()).prop_map(|(a, k, psid)| {
+            let parameters = PortParameters::new(a, k.min(16 - a)).unwrap();
+            PortSet::Psid(
+                parameters,
+                (u32::from(psid) % parameters.sharing_ratio()) as u16,
+            )
+        }),
+        any::<(u16, u16)>().prop_map(|(value, mask)| PortSet::Mask(PortMask::new(value, mask))),
+        prop::collection::vec(range(), 1..=MAX_RULE_RANGES).prop_map(PortSet::listed),
+    ]
+}
+
+fn any_sharing() -> impl Strategy<Value = Sharing> {
+    let address = any::<Ipv4Addr>;
+    let deterministic =
+        (address(), 0..6_u8, 1..300_u32, 1..200_u32).prop_map(|(inside, bits, c, each)| {
+            let inside = ipnet::Ipv4Net::new(inside, 32 - bits).unwrap();
+            let outside = AddressRanges::new(vec![(
+                Ipv4Addr::new(192, 0, 2, 0),
+                Ipv4Addr::new(192, 0, 2, 63),
+            )]);
+            DeterministicRule::new(
+                inside,
+                outside.unwrap(),
+                PortRange::new(1_024, 65_535).unwrap(),
+                c,
+                each,
+            )
+            .unwrap()
+        });
+    let map = (
+        any::<std::net::Ipv6Addr>(),
+        address(),
+        0..=80_u8,
+        16..=32_u8,
+        0..=6_u8,
+        0..=10_u8,
+    )
+        .prop_map(|(v6, v4, n, r, a, k)| {
+            let (ipv6, ipv4) = (
+                ipnet::Ipv6Net::new(v6, n).unwrap(),
+                ipnet::Ipv4Net::new(v4, r).unwrap(),
+            );
+            MapRule::new(ipv6, ipv4, 32 - r + k, a).unwrap()
+        });
+    prop_oneof![
+        deterministic.prop_map(Sharing::Deterministic),
+        map.prop_map(Sharing::Map),
+        (any::<std::net::Ipv6Addr>(), address(), any_port_set())
+            .prop_map(|(b4, ipv4, ports)| Sharing::Softwire(SoftwireBinding { b4, ipv4, ports })),
+        (any::<std::net::IpAddr>(), address(), any_port_set()).prop_map(
+            |(internal, external, ports)| Sharing::PortSet(HeldPortSet {
+                internal: internal.into(),
+                external,
+                ports
+            })
+        ),
+    ]
+}
+
+fn any_rule() -> impl Strategy<Value = Arc<Rule>> {
+    (any_rule_name(), "[a-z._-]{1,64}", any_sharing()).prop_map(|(name, realm, sharing)| {
+        let realm = Realm::new(&realm).unwrap();
+        Arc::new(Rule {
+            name,
+            realm,
+            sharing,
+        })
+    })
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     let time = || any::<i64>().prop_map(Timestamp::from_micros);
     prop_oneof![
@@ -235,6 +319,9 @@ fn any_event() -> impl Strategy<Value = Event> {
                 blocks,
             }
         }),
+        any_rule().prop_map(Event::RuleBegan),
+        (any_rule(), time()).prop_map(|(rule, since)| Event::RuleHeld { rule, since }),
+        any_rule_name().prop_map(Event::RuleEnded),
     ]
 }
 

@@ -5,6 +5,8 @@ use std::{net::Ipv4Addr, time::Duration};
 use portledger_model::{Durability, Event, GapReason, Record, Span, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use crate::rules::{is_of_rule, told};
+
 /// Starts, stops, losses and the last record of one device, and the addresses it handed out
 /// ports of. It stays in the list of sealed days when the records are gone from the log.
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
@@ -54,6 +56,12 @@ struct Missing {
 impl Timeline {
     /// Takes in the device's next record.
     pub(crate) fn apply(&mut self, record: &Record) {
+        if is_of_rule(record) {
+            // Whoever tells of a rule, perhaps long after or from a file, does not say that all
+            // else was told until then.
+            self.note_addresses(record);
+            return;
+        }
         self.note_silence(record);
         match &record.event {
             Event::Started(start) => self.starts.push(Begin {
@@ -93,6 +101,14 @@ impl Timeline {
             at: record.at,
             stopped: record.event == Event::Stopped,
         });
+    }
+
+    fn note_addresses(&mut self, record: &Record) {
+        if let Some((rule, _)) = told(record) {
+            for (first, last) in rule.addresses() {
+                self.addresses.insert_range(first, last);
+            }
+        }
     }
 
     /// A device that promises a record every so often was unheard if none came for longer; half
@@ -238,13 +254,17 @@ impl Addresses {
         if self.contains(address) {
             return;
         }
-        let address = address.to_bits();
-        let at = self.0.partition_point(|(first, _)| *first < address);
-        self.0.insert(at, (address, address));
+        self.insert_range(address, address);
+    }
+
+    fn insert_range(&mut self, first: Ipv4Addr, last: Ipv4Addr) {
+        let (first, last) = (first.to_bits(), last.to_bits());
+        let at = self.0.partition_point(|(known, _)| *known < first);
+        self.0.insert(at, (first, last));
         self.0.dedup_by(|later, kept| {
-            let adjoins = kept.1.checked_add(1) == Some(later.0);
+            let adjoins = later.0 <= kept.1.saturating_add(1);
             if adjoins {
-                kept.1 = later.1;
+                kept.1 = kept.1.max(later.1);
             }
             adjoins
         });

@@ -5,6 +5,7 @@
 
 mod days;
 mod journal;
+mod rules;
 mod tree;
 
 use std::path::Path;
@@ -69,6 +70,7 @@ pub fn verify(
     let archive = Archive::open(home()?)?;
     let mut verified = Verified::default();
     days::verify(&archive, &mut verified);
+    rules::verify(&archive, &mut verified);
     tree::verify(&archive, &mut verified, &mut progress);
     match newest {
         Ok(Some((newest, _))) => {

@@ -341,7 +341,7 @@ fn what_is_past_its_time_is_gone_everywhere_and_the_rest_stays_proven() {
             [&block(n)]
         );
         let coverage = ledger
-            .coverage(endpoint.address, Span::new(after(60), at), now)
+            .coverage(endpoint, Span::new(after(60), at), now)
             .unwrap();
         assert_eq!(coverage.gaps[0].reason, GapReason::Deleted);
         assert_eq!(coverage.gaps[0].span, Span::new(after(60), after(DAY)));

@@ -107,7 +107,7 @@ fn asked(dir: &Path, n: u64) -> Result<Option<Vec<Allocation>>, Error> {
     let span = Span::new(at, at.after(Duration::from_secs(1)));
     let ledger = Ledger::read(dir)?;
     let held = ledger.holders(endpoint, span)?;
-    let coverage = ledger.coverage(endpoint.address, span, after(4 * DAY + 60))?;
+    let coverage = ledger.coverage(endpoint, span, after(4 * DAY + 60))?;
     Ok(coverage.gaps.is_empty().then_some(held))
 }
 

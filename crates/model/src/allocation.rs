@@ -4,7 +4,7 @@ use std::{fmt, net::Ipv4Addr};
 
 use serde::{Serialize, Serializer};
 
-use crate::{Device, PortRange, Span, Subscriber, Timestamp, Transport};
+use crate::{Device, PortRange, PortSet, RuleName, Span, Subscriber, Timestamp, Transport};
 
 /// Ports of one external address in the hands of one subscriber (RFC 7768 §2).
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -61,6 +61,18 @@ pub struct Allocation {
     pub device: Device,
     /// The record that told of it first.
     pub record: RecordNumber,
+    /// It was not handed out alone: a rule says so, which that record tells.
+    pub by_rule: Option<Box<ByRule>>,
+}
+
+/// What a subscriber has by a rule, of which [`Block::ports`] is one range: the one that was asked
+/// for, or the first.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct ByRule {
+    /// The rule's name.
+    pub name: RuleName,
+    /// All ports of the address that are the subscriber's by it.
+    pub ports: PortSet,
 }
 
 impl Allocation {

@@ -1,8 +1,8 @@
 //! What a NAT device says happened.
 
-use std::time::Duration;
+use std::{sync::Arc, time::Duration};
 
-use crate::{Block, Device, Subscriber, Timestamp, Transport};
+use crate::{Block, Device, Rule, RuleName, Subscriber, Timestamp, Transport};
 
 /// An [`Event`] with its time and its device: what the ledger keeps, one after the other.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,6 +79,17 @@ pub enum Event {
         /// Blocks in the pool.
         blocks: u32,
     },
+    /// A rule is in force from now on, and what was in force under its name no longer is.
+    RuleBegan(Arc<Rule>),
+    /// A rule is still in force: an interim record, so that a deleted day costs nothing.
+    RuleHeld {
+        /// The rule.
+        rule: Arc<Rule>,
+        /// Since when it is in force.
+        since: Timestamp,
+    },
+    /// Nothing is in force under this name any more.
+    RuleEnded(RuleName),
 }
 
 /// What holds from a device's start on.

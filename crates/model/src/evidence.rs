@@ -35,14 +35,14 @@ pub trait Evidence {
     /// When the source cannot be read.
     fn nearest(&self, external: External, at: Timestamp) -> Result<Nearest, Self::Error>;
 
-    /// What the source knows of its own completeness for `external` within `span`. `asked_at` is
+    /// What the source knows of its own completeness for the endpoint within `span`. `asked_at` is
     /// when the question is put: nothing can have been seen after it.
     ///
     /// # Errors
     /// When the source cannot be read.
     fn coverage(
         &self,
-        external: Ipv4Addr,
+        external: External,
         span: Span,
         asked_at: Timestamp,
     ) -> Result<Coverage, Self::Error>;

@@ -35,16 +35,17 @@ mod subscriber;
 mod time;
 mod transport;
 
-pub use allocation::{Allocation, Block, RecordNumber};
+pub use allocation::{Allocation, Block, ByRule, RecordNumber};
 pub use device::{Device, DeviceError};
 pub use event::{Durability, Event, Level, Limit, Record, Start};
 pub use evidence::{Coverage, Evidence, External, Gap, GapReason, Nearest};
 pub use internal::{Internal, InternalError, Ipv6Prefix, Ipv6PrefixError};
 pub use port::{PortRange, PortRangeError};
 pub use rule::{
-    AddressRanges, CustomerEdge, DeterministicRange, DeterministicRule, DeterministicRuleError,
-    MapRule, MapRuleError, PortMask, PortParameters, PortParametersError, PortSet, SoftwireBinding,
-    TranslationPrefix, TranslationPrefixError,
+    AddressRanges, CustomerEdge, DETERMINISTIC_RULE, DeterministicRange, DeterministicRule,
+    DeterministicRuleError, Grant, HeldPortSet, MAX_RULE_RANGES, MapRule, MapRuleError, PortMask,
+    PortParameters, PortParametersError, PortSet, Rule, RuleFieldError, RuleName, RuleNameError,
+    RuleValue, Sharing, SoftwireBinding, TranslationPrefix, TranslationPrefixError, Unreadable,
 };
 pub use sighting::{Destination, Moment, Sighting, Source, Zone};
 pub use subscriber::{Realm, RealmError, Subscriber};

@@ -461,7 +461,8 @@ pub(crate) struct ImportArgs {
     /// header, or the exporter's address
     #[arg(long, value_name = "NAME")]
     pub(crate) device: Option<String>,
-    /// The lines' form: a dialect's name such as juniper, json-lines, syslog, or auto to guess it
+    /// The lines' form: a dialect's name such as juniper, json-lines, syslog, or auto to guess it;
+    /// or rules, for TOML files of who has which ports by arithmetic, and since when
     #[arg(long, value_name = "FORMAT")]
     pub(crate) format: Option<String>,
     /// A dialect of your own, described in a file; it comes before one of ours of its name

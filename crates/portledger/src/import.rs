@@ -1,6 +1,7 @@
 //! `portledger import`: another device's log files into the ledger.
 
 mod capture;
+mod rules;
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -43,6 +44,9 @@ const EXAMPLES: usize = 5;
 
 pub(crate) fn run(args: &ImportArgs) -> Ended {
     let named = args.device.as_deref().map(Device::new).transpose()?;
+    if args.format.as_deref() == Some(rules::FORMAT) {
+        return rules::run(args, named.as_ref());
+    }
     let realm = Realm::new(&args.realm)?;
     let zone = args.zone.as_deref().map(parse_zone).transpose()?;
     if let Some(rejects) = &args.rejects {

@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use portledger_ledger::Prover;
+use portledger_model::RecordNumber;
 use portledger_trace::Answer;
 
 use crate::failure::Failure;
@@ -15,8 +16,15 @@ pub(crate) fn of(ledger: &Path, answer: &Answer) -> Result<Vec<String>, Failure>
     }
     let prover = Prover::open(ledger)?;
     let mut proofs = Vec::with_capacity(answer.allocations.len());
+    // Of all who share an address by one rule, one record tells.
+    let mut last: Option<(RecordNumber, String)> = None;
     for held in answer.allocations.iter() {
-        proofs.push(prover.inclusion(held.record)?.to_string());
+        let proof = match last {
+            Some((record, proof)) if record == held.record => proof,
+            _ => prover.inclusion(held.record)?.to_string(),
+        };
+        proofs.push(proof.clone());
+        last = Some((held.record, proof));
     }
     Ok(proofs)
 }

@@ -6,7 +6,10 @@ use std::{
 };
 
 use ipnet::Ipv4Net;
-use portledger_model::{PortRange, Realm, Transport};
+use portledger_model::{
+    AddressRanges, DETERMINISTIC_RULE, DeterministicRule, MAX_RULE_RANGES, PortRange, Realm, Rule,
+    RuleName, Sharing, Transport,
+};
 use thiserror::Error;
 
 use crate::{Pool, PoolError, RealmIndex, SubscriberKind};
@@ -279,6 +282,29 @@ pub enum ConfigError {
 }
 
 impl Config {
+    /// Who has which range without being asked, for the ledger; `None` where blocks are drawn, or
+    /// the pool has more ranges of addresses than one record can tell of: then each subscriber's
+    /// range is in a record of its own only.
+    pub fn rule(&self) -> Option<Rule> {
+        let rule = self.deterministic?;
+        let outside: Vec<_> = self.pool.ranges().collect();
+        if outside.len() > MAX_RULE_RANGES {
+            return None;
+        }
+        let outside = AddressRanges::new(outside).ok()?;
+        let (ports, compression) = (self.port_range, rule.compression);
+        let each = DeterministicRule::ports_for(ports, compression, rule.dynamic);
+        let told = DeterministicRule::new(rule.inside, outside, ports, compression, each).ok()?;
+        Some(Rule {
+            name: RuleName::new(DETERMINISTIC_RULE).ok()?,
+            realm: self.realms.first()?.clone(),
+            sharing: Sharing::Deterministic(match rule.dynamic {
+                0 => told.without_rest(),
+                _ => told,
+            }),
+        })
+    }
+
     /// The defaults, for `pool`.
     pub fn new(pool: Pool) -> Self {
         Self {

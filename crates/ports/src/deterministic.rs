@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use portledger_model::{PortRange, Timestamp};
+use portledger_model::{DeterministicRule, PortRange, Timestamp};
 
 use crate::{
     Asker, BlockIndex, BlockPolicy, Config, ConfigError, DeterministicConfig, Inside, Layout,
@@ -13,7 +13,7 @@ use crate::{
 /// the dynamic pool of its address, which are drawn and rested as everywhere.
 ///
 /// A range is one record for good, written at its subscriber's first packet; only the use of the
-/// dynamic pool is logged after that.
+/// dynamic pool is logged after that. Who has which range is told by [`Config::rule`] as well.
 #[derive(Debug)]
 pub struct Deterministic {
     rule: DeterministicConfig,
@@ -47,7 +47,8 @@ impl Deterministic {
                 capacity,
             });
         }
-        let per_subscriber = ports_per_subscriber(config.port_range, rule);
+        let per_subscriber =
+            DeterministicRule::ports_for(config.port_range, rule.compression, rule.dynamic);
         if per_subscriber == 0 {
             return Err(ConfigError::DeterministicPorts {
                 ports: config.port_range.count(),
@@ -85,11 +86,6 @@ impl Deterministic {
             .region_blocks(address, RANGES)
             .contains(&block.0)
     }
-}
-
-/// RFC 7422 §2: floor(ports of an address / (C + D)), at most what a `u16` of offsets can hold.
-fn ports_per_subscriber(range: PortRange, rule: DeterministicConfig) -> u32 {
-    range.count() / (rule.compression.saturating_add(rule.dynamic)).max(1)
 }
 
 /// The ranges, and the dynamic pool behind them up to the end of the ports: the remainder of the
@@ -161,6 +157,8 @@ impl BlockPolicy for Deterministic {
 
 #[cfg(test)]
 mod tests {
+    use portledger_model::Sharing;
+
     use super::*;
     use crate::Pool;
 
@@ -245,6 +243,41 @@ mod tests {
             range(&policy, "10.0.0.16"),
             ("192.0.2.9".into(), 1_024, 5_055)
         );
+    }
+
+    /// What the ledger is told is what is handed out.
+    #[test]
+    fn the_rule_says_of_every_subscriber_what_the_policy_gives() {
+        for (compression, dynamic, rest) in [(16, 2, true), (100, 0, false), (1, 0, false)] {
+            let mut config =
+                Config::new(Pool::parse(&["192.0.2.7-192.0.2.90", "192.0.3.0/24"]).unwrap());
+            let deterministic = DeterministicConfig {
+                inside: "10.0.0.0/24".parse().unwrap(),
+                compression,
+                dynamic,
+            };
+            config.deterministic = Some(deterministic);
+            let policy = Deterministic::new(&config, deterministic, [1; 32]).unwrap();
+            let rule = config.rule().unwrap();
+            assert_eq!(rule.realm, config.realms[0]);
+            let Sharing::Deterministic(rule) = rule.sharing else {
+                panic!("another kind");
+            };
+            assert_eq!(rule.rest().is_some(), rest);
+            for host in 0..=255 {
+                let inside = std::net::Ipv4Addr::new(10, 0, 0, host);
+                let (outside, first, last) = range(&policy, &inside.to_string());
+                let told = rule.of_inside(inside).unwrap();
+                assert_eq!(
+                    (
+                        told.outside.to_string(),
+                        told.ports.first(),
+                        told.ports.last()
+                    ),
+                    (outside, first, last)
+                );
+            }
+        }
     }
 
     #[test]

@@ -97,6 +97,17 @@ impl Pool {
         self.count
     }
 
+    /// The addresses as ranges, ascending and apart.
+    pub fn ranges(&self) -> impl Iterator<Item = (Ipv4Addr, Ipv4Addr)> {
+        let runs = self.runs.iter();
+        runs.map(|run| {
+            (
+                Ipv4Addr::from_bits(run.first),
+                Ipv4Addr::from_bits(run.last),
+            )
+        })
+    }
+
     /// The number of `address`, where it is in the pool.
     pub fn number(&self, address: Ipv4Addr) -> Option<u32> {
         let address = address.to_bits();

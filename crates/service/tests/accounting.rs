@@ -149,7 +149,7 @@ fn ports_that_accounting_tells_of_are_in_the_ledger_before_the_answer() {
             transport: None,
         };
         let holders = ledger.holders(external, span).unwrap();
-        let coverage = ledger.coverage([203, 0, 113, 7].into(), span, at.after(DAY));
+        let coverage = ledger.coverage(external, span, at.after(DAY));
         let gaps = coverage.unwrap().gaps.into_iter().map(|gap| gap.reason);
         let holders = holders.into_iter().map(|held| held.block.subscriber);
         (holders.collect::<Vec<_>>(), gaps.collect::<Vec<_>>())

@@ -80,7 +80,7 @@ fn asked(dir: &Path, place: u16, at: Timestamp) -> (Vec<Subscriber>, Vec<GapReas
     let span = Span::new(at, at.after(Duration::from_millis(1)));
     let holders = ledger.holders(external, span).unwrap();
     let holders = holders.into_iter().map(|held| held.block.subscriber);
-    let coverage = ledger.coverage(POOL, span, time(7_200)).unwrap();
+    let coverage = ledger.coverage(external, span, time(7_200)).unwrap();
     let gaps = coverage.gaps.into_iter().map(|gap| gap.reason);
     (holders.collect(), gaps.collect())
 }

@@ -137,6 +137,7 @@ impl Ledger {
                     to: Some(Timestamp::from_secs(from + HELD)),
                     device: device.clone(),
                     record: RecordNumber(u64::from(place)),
+                    by_rule: None,
                 }
             });
             rounds.collect()
@@ -172,7 +173,7 @@ impl Evidence for Ledger {
         })
     }
 
-    fn coverage(&self, _: Ipv4Addr, _: Span, _: Timestamp) -> Result<Coverage, Infallible> {
+    fn coverage(&self, _: External, _: Span, _: Timestamp) -> Result<Coverage, Infallible> {
         Ok(Coverage {
             gaps: Vec::new(),
             clock_error: Duration::from_millis(100),

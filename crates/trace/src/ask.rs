@@ -1,8 +1,8 @@
 //! One question put to the evidence.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::time::Duration;
 
-use portledger_model::{Allocation, Evidence, Gap, GapReason, Span, Timestamp};
+use portledger_model::{Allocation, Evidence, External, Gap, GapReason, Span, Timestamp};
 use thiserror::Error;
 
 use crate::{Answer, Margin, Query, Reason, Refusal, Verdict, query::TICK};
@@ -71,7 +71,7 @@ fn look<E: Evidence>(
     seen: Span,
     asked_at: Timestamp,
 ) -> Result<Look, E::Error> {
-    let (window, mut gaps) = by_device_clocks(evidence, query.address, seen, asked_at)?;
+    let (window, mut gaps) = by_device_clocks(evidence, query.endpoint(), seen, asked_at)?;
     let allocations = evidence.holders(query.endpoint(), window)?;
     let before = |gap: &Gap| gap.reason == GapReason::HeldBefore;
     if gaps.iter().any(before) && is_told_of(evidence, query, window, &allocations)? {
@@ -111,14 +111,14 @@ fn is_told_of<E: Evidence>(
 /// whose clock is worse, so it is widened until no worse one turns up.
 pub(crate) fn by_device_clocks<E: Evidence>(
     evidence: &E,
-    address: Ipv4Addr,
+    endpoint: External,
     seen: Span,
     asked_at: Timestamp,
 ) -> Result<(Span, Vec<Gap>), E::Error> {
     let mut error = Duration::ZERO;
     loop {
         let window = Span::new(seen.from.before(error), seen.to.after(error));
-        let coverage = evidence.coverage(address, window, asked_at)?;
+        let coverage = evidence.coverage(endpoint, window, asked_at)?;
         if coverage.clock_error <= error {
             return Ok((window, clipped(coverage.gaps, up_to(window, asked_at))));
         }

@@ -247,7 +247,7 @@ impl Chunk {
 
 #[cfg(test)]
 mod tests {
-    use std::{cell::Cell, fmt, net::Ipv4Addr};
+    use std::{cell::Cell, fmt};
 
     use portledger_model::{Allocation, Coverage, External, Nearest, Span};
     use proptest::prelude::*;
@@ -402,7 +402,7 @@ mod tests {
 
         fn coverage(
             &self,
-            external: Ipv4Addr,
+            external: External,
             span: Span,
             asked_at: Timestamp,
         ) -> Result<Coverage, fmt::Error> {

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use portledger_model::{Allocation, Gap, Millis};
+use portledger_model::{Allocation, ByRule, Gap, Millis};
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
 
 use crate::{Answer, Joined, Margin, Outcome, Query};
@@ -98,8 +98,9 @@ impl<I: Serialize> Serialize for Holding<'_, I> {
             to,
             device,
             record,
+            by_rule,
         } = self.0;
-        let mut object = serializer.serialize_struct("Allocation", 9)?;
+        let mut object = serializer.serialize_struct("Allocation", 10)?;
         object.serialize_field("subscriber", &block.subscriber)?;
         // Who the customer is, is kept elsewhere and known to fewer people.
         object.serialize_field("identity", &self.1)?;
@@ -113,6 +114,24 @@ impl<I: Serialize> Serialize for Holding<'_, I> {
         object.serialize_field("to", to)?;
         object.serialize_field("device", device)?;
         object.serialize_field("record", record)?;
+        match by_rule {
+            Some(by_rule) => object.serialize_field("rule", &ByItsRule(by_rule))?,
+            None => object.skip_field("rule")?,
+        }
+        object.end()
+    }
+}
+
+/// The rule's name, all ports that it gives, and how many these are.
+struct ByItsRule<'a>(&'a ByRule);
+
+impl Serialize for ByItsRule<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let ByRule { name, ports } = self.0;
+        let mut object = serializer.serialize_struct("Rule", 3)?;
+        object.serialize_field("name", name)?;
+        object.serialize_field("ports", &ports.to_string())?;
+        object.serialize_field("port_count", &ports.count())?;
         object.end()
     }
 }

@@ -37,7 +37,7 @@
 //! #     fn nearest(&self, _: External, _: Timestamp) -> Result<Nearest, Self::Error> {
 //! #         Ok(Nearest::default())
 //! #     }
-//! #     fn coverage(&self, _: std::net::Ipv4Addr, _: Span, _: Timestamp) -> Result<Coverage, Self::Error> {
+//! #     fn coverage(&self, _: External, _: Span, _: Timestamp) -> Result<Coverage, Self::Error> {
 //! #         Ok(Coverage::default())
 //! #     }
 //! # }
@@ -52,6 +52,7 @@
 //! #     to: None,
 //! #     device: Device::new("cgn1")?,
 //! #     record: RecordNumber(17),
+//! #     by_rule: None,
 //! # }]);
 //!
 //! let query = Query::new(

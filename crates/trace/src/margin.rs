@@ -215,7 +215,7 @@ fn complete<E: Evidence>(
     if known.is_empty() {
         return Ok(stretch);
     }
-    let coverage = evidence.coverage(endpoint.address, known, asked_at)?;
+    let coverage = evidence.coverage(endpoint, known, asked_at)?;
     // No gap holds `inside`: the verdict would be unknown, and there would be no margin.
     Ok(coverage
         .gaps

@@ -85,7 +85,7 @@ impl Evidence for Memory {
         })
     }
 
-    fn coverage(&self, _: Ipv4Addr, span: Span, _: Timestamp) -> Result<Coverage, Infallible> {
+    fn coverage(&self, _: External, span: Span, _: Timestamp) -> Result<Coverage, Infallible> {
         Ok(Coverage {
             gaps: self
                 .gaps
@@ -125,6 +125,7 @@ pub(crate) fn held(holder: u8, first: u16, from: Timestamp, to: Option<Timestamp
         to,
         device: Device::new("cgn1").unwrap(),
         record: RecordNumber(0),
+        by_rule: None,
     }
 }
 

@@ -5,9 +5,12 @@ use std::{
     time::Duration,
 };
 
-use portledger_model::{Allocation, Gap, Span};
+use portledger_model::{Allocation, ByRule, Gap, PortSet, Span};
 
 use crate::{Answer, Joined, Margin, Query, Verdict, query::TICK};
+
+/// Allocations that people are shown. As many share an address where each has 63 ports.
+const LISTED: usize = 1_024;
 
 impl<I: fmt::Display> Joined<'_, I> {
     /// As [`Answer::text`], with a line for each identity that is known. Discloses those too.
@@ -27,9 +30,16 @@ impl<I: fmt::Display> Joined<'_, I> {
         if answer.verdict == Verdict::Unknown && !answer.allocations.is_empty() {
             writeln!(out, "\nWhat is recorded, which may not be all of it:")?;
         }
-        for (allocation, identity) in self.allocations() {
+        for (allocation, identity) in self.allocations().take(LISTED) {
             out.push('\n');
             write_allocation(out, allocation, identity)?;
+        }
+        let more = answer.allocations.len().saturating_sub(LISTED);
+        if more > 0 {
+            writeln!(
+                out,
+                "\nand {more} more, which are not listed: ask with the port, or for JSON"
+            )?;
         }
         out.push('\n');
         answer.write_margin(out)?;
@@ -144,7 +154,20 @@ fn write_allocation(
         Some(transport) => writeln!(out, "{transport} only")?,
         None => writeln!(out, "any transport")?,
     }
+    if let Some(by_rule) = &allocation.by_rule {
+        let ByRule { name, ports } = &**by_rule;
+        write!(out, "rule        {name}: {} ports in all", ports.count())?;
+        match ports {
+            PortSet::Range(_) => writeln!(out)?,
+            scattered => writeln!(out, ", {scattered}")?,
+        }
+    }
     match allocation.to {
+        None if allocation.by_rule.is_some() => writeln!(
+            out,
+            "time        from {}, in force as far as the ledger knows",
+            allocation.from
+        )?,
         Some(to) => writeln!(out, "time        from {} until {to}", allocation.from)?,
         None => writeln!(
             out,
@@ -216,6 +239,8 @@ impl fmt::Display for RoundedDown {
 
 #[cfg(test)]
 mod tests {
+    use portledger_model::{PortParameters, Realm, RuleName, Subscriber};
+
     use super::*;
     use portledger_model::{Realm, Subscriber};
 
@@ -253,6 +278,42 @@ mod tests {
     #[test]
     fn nobody() {
         insta::assert_snapshot!(answer(&handed_on(), Some(40_123), "2026-11-01T09:12:41Z").text());
+    }
+
+    /// One of two who share the address by a rule, with all the ports that are its own.
+    #[test]
+    fn by_a_rule() {
+        let ports = PortSet::Psid(PortParameters::new(6, 8).unwrap(), 0x34);
+        let ledger = Memory::default().with(Allocation {
+            by_rule: Some(Box::new(ByRule {
+                name: RuleName::new("west").unwrap(),
+                ports,
+            })),
+            ..held(9, 1_232, at("2026-03-01T00:00:00Z"), None)
+        });
+        let answer = answer(&ledger, Some(1_233), "2026-11-01T12:00:00Z");
+        insta::assert_snapshot!(answer.text());
+        let json = serde_json::to_value(&answer).unwrap();
+        assert_eq!(
+            json["allocations"][0]["rule"],
+            serde_json::json!({"name": "west", "ports": "psid 52 offset 6 length 8", "port_count": 252})
+        );
+    }
+
+    /// As many as people read; the number is that of all.
+    #[test]
+    fn a_list_for_people_ends_and_says_so() {
+        let mut ledger = Memory::default();
+        for n in 0..1_030_u16 {
+            let mut held = held(9, 1_024, at("2026-11-01T09:00:00Z"), None);
+            let internal = std::net::Ipv4Addr::from_bits(0x6440_0000 + u32::from(n));
+            held.block.subscriber = Subscriber::new(Realm::default(), internal.into());
+            ledger = ledger.with(held);
+        }
+        let text = answer(&ledger, None, "2026-11-01T12:00:00Z").text();
+        assert!(text.starts_with("1030 subscribers; ambiguous"), "{text}");
+        assert_eq!(text.matches("subscriber  ").count(), 1_024);
+        assert!(text.contains("and 6 more, which are not listed"), "{text}");
     }
 
     #[test]

@@ -2,9 +2,14 @@
 
 mod record;
 
-use std::net::{Ipv4Addr, SocketAddr};
+use std::{
+    net::{Ipv4Addr, SocketAddr},
+    sync::Arc,
+};
 
-use portledger_model::{Level, Limit, PortRange, Start, Subscriber, Timestamp, Transport};
+use portledger_model::{
+    Level, Limit, PortRange, Rule, RuleName, Start, Subscriber, Timestamp, Transport,
+};
 
 /// A NAT event as a device tells it (RFC 8158 §4).
 ///
@@ -106,6 +111,15 @@ pub enum Told {
         /// How many, where that is known.
         events: Option<u64>,
     },
+    /// A rule began, or is still in force since a time.
+    Rule {
+        /// The rule.
+        rule: Arc<Rule>,
+        /// Since when, where it began earlier.
+        since: Option<Timestamp>,
+    },
+    /// Nothing is in force under this name any more.
+    RuleEnded(RuleName),
 }
 
 /// Ports in somebody's hands.

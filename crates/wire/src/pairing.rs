@@ -126,6 +126,12 @@ impl Pairing {
                 in_use,
                 blocks,
             },
+            Told::Rule { rule, since: None } => Event::RuleBegan(rule),
+            Told::Rule {
+                rule,
+                since: Some(since),
+            } => Event::RuleHeld { rule, since },
+            Told::RuleEnded(name) => Event::RuleEnded(name),
             _ => return Err(Unkept::NotNeeded),
         };
         out.push(self.record(at, event));

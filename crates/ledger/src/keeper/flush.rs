@@ -110,6 +110,7 @@ impl Keeper {
                 }
             }
         }
+        self.add_rules(slice)?;
         for (day, records) in days {
             let part = self.write_part(day, &records)?;
             if let Some(entry) = self.manifest.days.get_mut(&day) {

@@ -246,6 +246,7 @@ pub(super) fn allocation(
         to: known.to,
         device: dictionary.device(known.device)?.clone(),
         record: known.record,
+        by_rule: None,
     })
 }
 

@@ -11,6 +11,8 @@ use proptest::prelude::*;
 
 use crate::{Keeper, Ledger, Options, Writer, keeper::Sizes};
 
+mod rules;
+
 /// A step of the histories' time: some hours, so that they touch many days.
 fn time(steps: i64) -> Timestamp {
     Timestamp::from_secs(1_790_000_000 + steps * 7_777)
@@ -78,6 +80,7 @@ impl List {
                 .or_else(|| successors.map(|other| other.from).min()),
             device: item.device.clone(),
             record: RecordNumber(item.record),
+            by_rule: None,
         }
     }
 }

@@ -8,6 +8,13 @@ use crate::{
     testing::{EXTERNAL, at, block, record, record_of, start},
 };
 
+/// [`EXTERNAL`], whatever the port.
+const ENDPOINT: External = External {
+    address: EXTERNAL,
+    port: None,
+    transport: None,
+};
+
 fn of(records: &[Record]) -> Ledger {
     let mut ledger = Ledger::unsealed();
     for (number, record) in (0..).zip(records) {
@@ -19,7 +26,7 @@ fn of(records: &[Record]) -> Ledger {
 /// The gaps for [`EXTERNAL`] between two seconds, in seconds.
 fn gaps(ledger: &Ledger, from: i64, to: i64, asked_at: i64) -> Vec<(i64, i64, GapReason)> {
     let span = Span::new(at(from), at(to));
-    let coverage = ledger.coverage(EXTERNAL, span, at(asked_at)).unwrap();
+    let coverage = ledger.coverage(ENDPOINT, span, at(asked_at)).unwrap();
     let seconds = |at: Timestamp| at.as_micros() / 1_000_000;
     let found = coverage.gaps.iter();
     found
@@ -49,7 +56,7 @@ fn with_no_device_nothing_is_known() {
         [(0, 10, GapReason::BeforeFirstRecord)]
     );
     let coverage = ledger
-        .coverage(EXTERNAL, Span::new(at(0), at(10)), at(FAR))
+        .coverage(ENDPOINT, Span::new(at(0), at(10)), at(FAR))
         .unwrap();
     assert_eq!(coverage.gaps[0].device, None);
 }
@@ -182,7 +189,7 @@ fn only_the_devices_of_the_address_count() {
     let ledger = of(&records);
     assert_eq!(gaps(&ledger, 400, 1_000, FAR), [after(600)]);
     let coverage = ledger
-        .coverage(EXTERNAL, Span::new(at(0), at(10)), at(FAR))
+        .coverage(ENDPOINT, Span::new(at(0), at(10)), at(FAR))
         .unwrap();
     assert_eq!(coverage.clock_error, Duration::from_millis(10));
 }
@@ -202,7 +209,7 @@ fn the_clock_error_is_that_of_the_starts_that_matter() {
     let of = |from, to| {
         let span = Span::new(at(from), at(to));
         ledger
-            .coverage(EXTERNAL, span, at(FAR))
+            .coverage(ENDPOINT, span, at(FAR))
             .unwrap()
             .clock_error
             .as_secs()
@@ -237,7 +244,7 @@ fn a_live_writer_vouches_for_the_present() {
     // What was read knows nothing of the time since.
     let later = now().after(Duration::from_secs(60));
     let span = Span::new(at(2_000), later.after(Duration::from_secs(60)));
-    let coverage = read.coverage(EXTERNAL, span, later).unwrap();
+    let coverage = read.coverage(ENDPOINT, span, later).unwrap();
     assert_eq!(coverage.gaps.len(), 1);
     assert!(coverage.gaps[0].span.from <= now());
 

@@ -68,5 +68,6 @@ pub(crate) fn allocation(external: Ipv4Addr, known: Known) -> Allocation {
         to: known.to,
         device: known.device,
         record: known.record,
+        by_rule: None,
     }
 }

@@ -16,6 +16,7 @@ use crate::{Error, calendar::Day};
 pub(crate) struct DayKey {
     data: DataKey,
     sealing: Sealing,
+    rules: Sealing,
     salts: Salts,
 }
 
@@ -23,6 +24,7 @@ impl DayKey {
     fn new(data: DataKey) -> Self {
         Self {
             sealing: data.sealing("log chunk"),
+            rules: data.sealing("rule"),
             salts: Salts::new(&data.derive::<32>("leaf salt")),
             data,
         }
@@ -31,6 +33,11 @@ impl DayKey {
     /// Seals and opens the day's chunks.
     pub(crate) const fn sealing(&self) -> &Sealing {
         &self.sealing
+    }
+
+    /// Seals and opens the texts of the day's records that tell of rules.
+    pub(crate) const fn rules(&self) -> &Sealing {
+        &self.rules
     }
 
     /// The key of the Parquet files of one of the day's segments.

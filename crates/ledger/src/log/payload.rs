@@ -4,24 +4,27 @@
 //! name        0  the name's bytes                 defines the next number: from 0 in each chunk,
 //!                                                 in version 1 in each file
 //! mark        1  offset (u64)                     all before the offset was durable by now
-//! event   2..12  at (i64 µs)  device (name number, varint)  what the kind adds
+//! event   2..15  at (i64 µs)  device (name number, varint)  what the kind adds
 //! block          flags  realm (varint)  internal  external (4)  first, last port (u16)
 //! internal       an IPv4 address (4), or by the flags an IPv6 address (16), or an IPv6 prefix:
 //!                its length in bits (u8), and the bytes that these fill, or begin to fill
+//! rule           its fields as in a record's text: a JSON object, to the end
 //! since          at - since in µs, zigzag varint  a block's age is shorter than its date
 //! ```
 
 use std::{
     net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
     time::Duration,
 };
 
 use portledger_model::{
     Block, Device, Durability, Event, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Record,
-    Start, Subscriber, Timestamp, Transport,
+    Rule, RuleName, Start, Subscriber, Timestamp, Transport,
 };
 
 use super::{chunk::write_entry, names::Names};
+use crate::record::rules;
 
 const NAME: u8 = 0;
 const MARK: u8 = 1;
@@ -36,6 +39,9 @@ const POOL_EXHAUSTED: u8 = 9;
 const POOL_THRESHOLD: u8 = 10;
 const LOST: u8 = 11;
 const JOINED: u8 = 12;
+const RULE_BEGAN: u8 = 13;
+const RULE_HELD: u8 = 14;
+const RULE_ENDED: u8 = 15;
 
 /// Of a block's flags: the transport is in the two lowest bits, these say what the subscriber is
 /// known by where it is no IPv4 address. An IPv6 address is never written as a prefix.
@@ -176,6 +182,9 @@ fn kind(event: &Event) -> u8 {
         Event::LimitReached { .. } => LIMIT_REACHED,
         Event::PoolExhausted { .. } => POOL_EXHAUSTED,
         Event::PoolThreshold { .. } => POOL_THRESHOLD,
+        Event::RuleBegan(_) => RULE_BEGAN,
+        Event::RuleHeld { .. } => RULE_HELD,
+        Event::RuleEnded(_) => RULE_ENDED,
     }
 }
 
@@ -225,6 +234,12 @@ fn write_event(event: &Event, at: Timestamp, realm: u32, out: &mut Vec<u8>) {
             write_varint((*in_use).into(), out);
             write_varint((*blocks).into(), out);
         }
+        Event::RuleBegan(rule) => rules::write_object(rule, out),
+        Event::RuleHeld { rule, since } => {
+            write_varint(zigzag(at.as_micros().wrapping_sub(since.as_micros())), out);
+            rules::write_object(rule, out);
+        }
+        Event::RuleEnded(name) => out.extend_from_slice(name.as_str().as_bytes()),
     }
 }
 
@@ -286,8 +301,22 @@ fn read_event(
             in_use: input.varint32()?,
             blocks: input.varint32()?,
         },
+        RULE_BEGAN => Event::RuleBegan(read_rule(input)?),
+        RULE_HELD => Event::RuleHeld {
+            since: input.since(at)?,
+            rule: read_rule(input)?,
+        },
+        RULE_ENDED => {
+            let name =
+                str::from_utf8(input.rest()).map_err(|_| "a rule's name that is not text")?;
+            Event::RuleEnded(RuleName::new(name).map_err(|_| "a rule's name that is none")?)
+        }
         _ => return Err("an unknown kind"),
     })
+}
+
+fn read_rule(input: &mut Input<'_>) -> Result<Arc<Rule>, &'static str> {
+    rules::read_object(input.rest()).ok_or("a rule that cannot be one")
 }
 
 fn write_start(start: &Start, out: &mut Vec<u8>) {
@@ -603,6 +632,40 @@ mod tests {
         }
     }
 
+    /// Logs with these bytes are read for ever.
+    #[test]
+    fn the_bytes_of_rules_are_what_they_were() {
+        let text = br#"{"rule":"west","kind":"map","realm":"default","ipv6":"2001:db8::/40","ipv4":"192.0.2.0/24","ea_length":16,"psid_offset":6}"#;
+        let rule = rules::read_object(text).unwrap();
+        let at = Timestamp::from_micros(0x0102_0304_0506);
+        let since = at.before(Duration::from_micros(300));
+        // The time, and the device's number.
+        let head = [6, 5, 4, 3, 2, 1, 0, 0, 0];
+        for (event, kind, content) in [
+            (Event::RuleBegan(Arc::clone(&rule)), 13, text.to_vec()),
+            (
+                Event::RuleHeld {
+                    rule: Arc::clone(&rule),
+                    since,
+                },
+                14,
+                [&[0xd8, 0x04], text.as_slice()].concat(),
+            ),
+            (Event::RuleEnded(rule.name.clone()), 15, b"west".to_vec()),
+        ] {
+            let device = Device::new("cgn1").unwrap();
+            let record = Record { at, device, event };
+            let payload = [&[kind], head.as_slice(), content.as_slice()].concat();
+            let mut names = Names::default();
+            names.define("cgn1");
+            let back = read(&payload, &mut names).unwrap();
+            assert_eq!(back, Payload::Record(record.clone()));
+            let length = u16::try_from(payload.len()).unwrap().to_le_bytes();
+            let bytes = written(&record, &mut names);
+            assert_eq!(bytes, [length.as_slice(), payload.as_slice()].concat());
+        }
+    }
+
     proptest! {
         #[test]
         fn a_record_comes_back(records in prop::collection::vec(any_record(), 1..20)) {
@@ -623,7 +686,7 @@ mod tests {
         }
 
         #[test]
-        fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..64), kind in 0..12_u8) {
+        fn no_payload_panics(payload in prop::collection::vec(any::<u8>(), 0..64), kind in 0..17_u8) {
             let mut names = Names::default();
             names.define("cgn1");
             let mut payload = payload;

@@ -23,6 +23,7 @@ use serde_json::{Map, Value};
 use crate::{
     calendar::civil,
     log::last::{Last, Name},
+    record::rules,
 };
 
 /// Appends a record's text.
@@ -108,6 +109,12 @@ fn write_record(record: &Record, dates: &mut Dates, names: &mut Names, out: &mut
             number(b",\"in_use\":", (*in_use).into(), out);
             number(b",\"blocks\":", (*blocks).into(), out);
         }
+        Event::RuleBegan(rule) => rules::write(rule, out),
+        Event::RuleHeld { rule, since } => {
+            rules::write(rule, out);
+            write_since(*since, dates, out);
+        }
+        Event::RuleEnded(name) => rules::write_name(name, out),
     }
     out.push(b'}');
 }
@@ -157,6 +164,12 @@ pub(crate) fn read(text: &str) -> Option<Record> {
             block: read_block(&fields)?,
             since: read_time(&fields, "since")?,
         },
+        "rule-began" => Event::RuleBegan(rules::read(&fields)?),
+        "rule-held" => Event::RuleHeld {
+            rule: rules::read(&fields)?,
+            since: read_time(&fields, "since")?,
+        },
+        "rule-ended" => Event::RuleEnded(rules::read_name(&fields)?),
         _ => return None,
     };
     Some(Record {
@@ -179,6 +192,9 @@ fn name(event: &Event) -> &'static str {
         Event::LimitReached { .. } => "limit-reached",
         Event::PoolExhausted { .. } => "pool-exhausted",
         Event::PoolThreshold { .. } => "pool-threshold",
+        Event::RuleBegan(_) => "rule-began",
+        Event::RuleHeld { .. } => "rule-held",
+        Event::RuleEnded(_) => "rule-ended",
     }
 }
 
@@ -525,6 +541,17 @@ mod tests {
             told("softwire 2001:db8::9"),
             r#""internal":"2001:db8::9","internal_kind":"softwire""#
         );
+    }
+
+    #[test]
+    fn the_texts_of_rules_are_what_they_were() {
+        for says in [
+            r#"{"at":"2026-03-01T00:00:00.000000Z","device":"br1","event":"rule-began","rule":"west","kind":"map","realm":"default","ipv6":"2001:db8::/40","ipv4":"192.0.2.0/24","ea_length":16,"psid_offset":6}"#,
+            r#"{"at":"2026-03-01T00:00:00.000000Z","device":"cgn1","event":"rule-held","rule":"deterministic","kind":"deterministic","realm":"default","inside":"100.64.0.0/28","outside":"192.0.2.1","ports":"1024-65535","compression":16,"ports_each":3584,"since":"2026-02-01T00:00:00.000000Z"}"#,
+            r#"{"at":"2026-03-01T00:00:00.000000Z","device":"br1","event":"rule-ended","rule":"west"}"#,
+        ] {
+            assert_eq!(text(&read(says).unwrap()), says);
+        }
     }
 
     proptest! {

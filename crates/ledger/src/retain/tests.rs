@@ -8,7 +8,10 @@ use std::{
     time::Duration,
 };
 
-use portledger_model::{Event, Evidence as _, External, Record, Span, Timestamp};
+use portledger_model::{
+    Event, Evidence as _, External, GapReason, PortRange, PortSet, Realm, Record, Rule, RuleName,
+    Sharing, SoftwireBinding, Span, Timestamp,
+};
 use serde_json::Map;
 
 use crate::{
@@ -246,4 +249,194 @@ fn write_late(writer: &Arc<Mutex<Writer>>) -> thread::JoinHandle<()> {
     });
     let _ = waits.recv_timeout(Duration::from_millis(300));
     writing
+}
+
+/// A rule of a day of its own name, on an address of its own.
+fn rule(name: &str, host: u8) -> Arc<Rule> {
+    Arc::new(Rule {
+        name: RuleName::new(name).unwrap(),
+        realm: Realm::default(),
+        sharing: Sharing::Softwire(SoftwireBinding {
+            b4: format!("2001:db8::{host}").parse().unwrap(),
+            ipv4: [192, 0, 2, host].into(),
+            ports: PortSet::Range(PortRange::new(1_024, 2_047).unwrap()),
+        }),
+    })
+}
+
+/// Who has the ports of such a rule at noon of a day, by which record, and what is not known.
+fn by_rule(dir: &Path, host: u8, day: i64) -> (Vec<(String, u64)>, Vec<GapReason>) {
+    let at = Timestamp::from_secs(day * DAY + 12 * 3_600);
+    let endpoint = External {
+        address: [192, 0, 2, host].into(),
+        port: Some(1_500),
+        transport: None,
+    };
+    let span = Span::new(at, at.after(Duration::from_secs(1)));
+    let ledger = Ledger::read(dir).unwrap();
+    let held = ledger.holders(endpoint, span).unwrap();
+    let held = held
+        .iter()
+        .map(|held| (held.block.subscriber.internal().to_string(), held.record.0));
+    let coverage = ledger.coverage(endpoint, span, now()).unwrap();
+    (
+        held.collect(),
+        coverage.gaps.iter().map(|gap| gap.reason).collect(),
+    )
+}
+
+/// Rules of the first day: one that ended in it, one that ended on the third, one in force and one
+/// in force that is told of again on the second day.
+fn told_on_the_first_day() -> Vec<Record> {
+    let mut all = lives();
+    let began = |secs, name, host| record(secs, Event::RuleBegan(rule(name, host)));
+    all.extend([
+        began(100, "over", 1),
+        record(1_000, Event::RuleEnded(RuleName::new("over").unwrap())),
+        began(101, "ended", 2),
+        record(
+            2 * DAY + 200,
+            Event::RuleEnded(RuleName::new("ended").unwrap()),
+        ),
+        began(102, "open", 3),
+        began(103, "told", 4),
+        record(
+            DAY + 300,
+            Event::RuleHeld {
+                rule: rule("told", 4),
+                since: record(103, Event::Stopped).at,
+            },
+        ),
+    ]);
+    all.sort_by_key(|record| record.at);
+    all
+}
+
+fn number_of(records: &[Record], is_it: impl Fn(&Event) -> bool) -> u64 {
+    records
+        .iter()
+        .position(|record| is_it(&record.event))
+        .unwrap() as u64
+}
+
+#[test]
+fn a_rule_that_is_still_needed_outlives_the_day_that_told_of_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let records = told_on_the_first_day();
+    write(dir.path(), &records);
+    let began = |name: &'static str| move |event: &Event| matches!(event, Event::RuleBegan(rule) if rule.name.as_str() == name);
+    let held = number_of(&records, |event| matches!(event, Event::RuleHeld { .. }));
+    let (ended, open) = (
+        number_of(&records, began("ended")),
+        number_of(&records, began("open")),
+    );
+    let told = number_of(&records, began("told"));
+    let who = |host: u8, record: u64| vec![(format!("softwire 2001:db8::{host}"), record)];
+    for sealed in [false, true] {
+        if sealed {
+            Keeper::open(dir.path()).unwrap().seal(now()).unwrap();
+        }
+        for day in 0..2 {
+            assert_eq!(by_rule(dir.path(), 2, day), (who(2, ended), vec![]));
+            assert_eq!(by_rule(dir.path(), 4, day), (who(4, told), vec![]));
+        }
+        assert_eq!(by_rule(dir.path(), 2, 2).0, []);
+        assert_eq!(by_rule(dir.path(), 3, 2), (who(3, open), vec![]));
+    }
+    retain(dir.path());
+    // The first day is over: nothing is told of it, by no rule either.
+    for host in 1..5 {
+        let (held, gaps) = by_rule(dir.path(), host, 0);
+        assert_eq!(held, [], "{host}");
+        assert!(gaps.contains(&GapReason::Deleted), "{host}: {gaps:?}");
+    }
+    assert_eq!(by_rule(dir.path(), 2, 1), (who(2, ended), vec![]));
+    assert_eq!(by_rule(dir.path(), 3, 2), (who(3, open), vec![]));
+    // The interim record of the second day tells of it now, and proves it.
+    assert_eq!(by_rule(dir.path(), 4, 2), (who(4, held), vec![]));
+    assert_sound(dir.path(), "after the deletion");
+    let manifest = Keeper::open(dir.path()).unwrap().manifest().clone();
+    let numbers: Vec<_> = manifest
+        .rules
+        .iter()
+        .map(|telling| telling.record)
+        .collect();
+    assert!(
+        !numbers.contains(&number_of(&records, began("over"))),
+        "{numbers:?}"
+    );
+    assert!(
+        numbers.contains(&open) && !numbers.contains(&told),
+        "{numbers:?}"
+    );
+    // No key of the deleted day is needed for what is left of it.
+    assert!(
+        manifest
+            .rules
+            .iter()
+            .all(|telling| telling.day != "1970-01-01".parse().unwrap())
+    );
+}
+
+#[test]
+fn a_crash_while_a_day_is_deleted_leaves_its_rules() {
+    for steps in 0.. {
+        let dir = tempfile::tempdir().unwrap();
+        write(dir.path(), &told_on_the_first_day());
+        let mut keeper = Keeper::open(dir.path()).unwrap();
+        keeper.fail_after_steps(steps);
+        let failed = keeper.retain(now(), &Map::new()).is_err();
+        drop(keeper);
+        assert_eq!(by_rule(dir.path(), 3, 2).0.len(), 1, "after {steps} steps");
+        retain(dir.path());
+        assert_eq!(
+            by_rule(dir.path(), 3, 2).0.len(),
+            1,
+            "after {steps} steps and again"
+        );
+        assert_eq!(
+            by_rule(dir.path(), 2, 1).0.len(),
+            1,
+            "after {steps} steps and again"
+        );
+        assert_sound(dir.path(), &format!("after {steps} steps"));
+        assert_gone(dir.path(), &format!("after {steps} steps"));
+        if !failed {
+            assert!(steps > 2, "{steps}");
+            break;
+        }
+    }
+}
+
+/// Whoever changes a rule in the list is found.
+#[test]
+fn a_rule_in_the_list_that_no_record_says_is_found() {
+    let dir = tempfile::tempdir().unwrap();
+    write(dir.path(), &told_on_the_first_day());
+    let mut keeper = Keeper::open(dir.path()).unwrap();
+    keeper.seal(now()).unwrap();
+    let problems = |dir: &Path| {
+        let verified = verify(dir, &[], |_, _| {}).unwrap();
+        let what = verified.problems.iter().map(|problem| problem.what.clone());
+        what.collect::<Vec<_>>().join("; ")
+    };
+    assert_eq!(problems(dir.path()), "");
+    let known = keeper.manifest().rules.clone();
+    // Another's text under a number is not opened.
+    keeper.manifest_mut().rules[0].record = known[1].record;
+    keeper.publish([]).unwrap();
+    assert!(
+        problems(dir.path()).contains("do not open"),
+        "{}",
+        problems(dir.path())
+    );
+    assert!(Ledger::read(dir.path()).is_err());
+    // One that is missing is named by its record.
+    keeper.manifest_mut().rules = known.into_iter().skip(1).collect();
+    keeper.publish([]).unwrap();
+    assert!(
+        problems(dir.path()).contains("tells of a rule"),
+        "{}",
+        problems(dir.path())
+    );
 }

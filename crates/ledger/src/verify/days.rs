@@ -11,13 +11,14 @@ use portledger_segments::Segment;
 use portledger_store::StorePath;
 use ring::digest::{Context, SHA256};
 
-use super::Verified;
+use super::{Verified, rules::Listed};
 use crate::{
     Day, Error,
     archive::Archive,
     keeper::hex,
     manifest::{DayEntry, DayState, FileEntry, SegmentEntry, segment_path},
     recent::told,
+    rules::is_of_rule,
     segment_records,
 };
 
@@ -25,6 +26,8 @@ use crate::{
 const READ: usize = 1 << 20;
 
 pub(super) fn verify(archive: &Archive, verified: &mut Verified) {
+    // Read when the first record of a rule is met: most ledgers have none.
+    let mut rules = None;
     for (day, entry) in &archive.manifest().days {
         if !entry.is_there() {
             continue;
@@ -39,7 +42,7 @@ pub(super) fn verify(archive: &Archive, verified: &mut Verified) {
         let Some(whole) = entry.whole().filter(|_| sound) else {
             continue;
         };
-        match compare(archive, *day, entry, whole) {
+        match compare(archive, *day, entry, whole, &mut rules) {
             Ok(Compared { rows, wrong: None }) => verified.allocations += rows,
             Ok(Compared {
                 wrong: Some(what), ..
@@ -125,9 +128,11 @@ fn compare(
     day: Day,
     entry: &DayEntry,
     whole: &SegmentEntry,
+    rules: &mut Option<Listed>,
 ) -> Result<Compared, Error> {
     let span = archive.home().settings().calendar.span(day);
     let hashes = Hashes(RandomState::new());
+    let mut unlisted = None;
     let (mut handed, mut told_of, mut released) = (Vec::new(), Vec::new(), Vec::new());
     let mut segments = Vec::new();
     for segment in entry.segments.iter().filter(|segment| segment.records > 0) {
@@ -139,6 +144,14 @@ fn compare(
             match record.event {
                 Event::Allocated(_) => handed.push(hashes.of(block, from, ())),
                 _ => released.extend(to.map(|to| hashes.of(block, from, to))),
+            }
+        } else if is_of_rule(&record) {
+            let listed = match rules {
+                Some(listed) => listed,
+                None => rules.insert(Listed::of(archive)?),
+            };
+            if listed.lacks(archive, number, &record) {
+                unlisted.get_or_insert(number);
             }
         }
         Ok(())
@@ -182,6 +195,12 @@ fn compare(
         .iter()
         .filter(|hash| rows.binary_search(hash).is_err())
         .count();
+    let wrong = wrong.or_else(|| {
+        let number = unlisted?;
+        Some(format!(
+            "record {number} tells of a rule that the list of sealed days does not have"
+        ))
+    });
     let wrong = wrong.or_else(|| {
         (missing > 0)
             .then(|| format!("{missing} allocations that its records hand out are not there"))

@@ -1,6 +1,6 @@
 //! Port ranges by arithmetic: deterministic NAT (RFC 7422 §2).
 
-use std::net::Ipv4Addr;
+use std::{fmt, net::Ipv4Addr};
 
 use ipnet::Ipv4Net;
 use thiserror::Error;
@@ -22,7 +22,7 @@ pub struct DeterministicRule {
 }
 
 /// Who has which range by a [`DeterministicRule`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct DeterministicRange {
     /// The subscriber's inside address.
     pub inside: Ipv4Addr,
@@ -174,6 +174,19 @@ impl DeterministicRule {
         }
     }
 
+    /// The same ranges of ports that end with the last of them: what the division leaves over is
+    /// nobody's.
+    #[must_use]
+    pub fn without_rest(mut self) -> Self {
+        let last = u32::from(self.ports.first()) + self.compression * self.ports_each - 1;
+        if let Ok(last) = u16::try_from(last)
+            && let Ok(ports) = PortRange::new(self.ports.first(), last)
+        {
+            self.ports = ports;
+        }
+        self
+    }
+
     /// I: the inside prefix.
     pub const fn inside(&self) -> Ipv4Net {
         self.inside
@@ -253,6 +266,16 @@ impl DeterministicRule {
         let first = u32::from(self.ports.first()) + place * self.ports_each;
         let last = first + self.ports_each - 1;
         PortRange::new(u16::try_from(first).ok()?, u16::try_from(last).ok()?).ok()
+    }
+}
+
+/// Who it is stays out of logs.
+impl fmt::Debug for DeterministicRange {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("DeterministicRange")
+            .field("outside", &self.outside)
+            .field("ports", &self.ports)
+            .finish_non_exhaustive()
     }
 }
 

@@ -10,7 +10,10 @@
 //!  └─ End-user IPv6 prefix ─────┘                interface identifier (RFC 7597 §6)
 //! ```
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use thiserror::Error;
@@ -29,7 +32,7 @@ pub struct MapRule {
 }
 
 /// Who is at the customer's end of a rule (RFC 7597 §2's MAP CE), and what it has by it.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerEdge {
     /// The End-user IPv6 prefix.
     pub prefix: Ipv6Net,
@@ -193,6 +196,34 @@ impl MapRule {
         })
     }
 
+    /// All who have addresses of an IPv6 prefix, ascending: one, where it is inside an End-user
+    /// IPv6 prefix.
+    pub fn of_prefix(
+        &self,
+        network: Ipv6Addr,
+        length: u8,
+    ) -> impl Iterator<Item = CustomerEdge> + use<> {
+        let rule = *self;
+        let asked = Ipv6Net::new(network, length.min(128)).unwrap_or(rule.ipv6);
+        // Of two prefixes that meet, the longer is inside the other.
+        let inner = match rule.ipv6.contains(&asked.network()) {
+            true => Some(asked),
+            false => Some(rule.ipv6).filter(|ipv6| asked.contains(&ipv6.network())),
+        };
+        let inner = inner.map(|inner| match inner.prefix_len() < rule.ipv6.prefix_len() {
+            true => rule.ipv6,
+            false => inner,
+        });
+        inner.into_iter().flat_map(move |inner| {
+            let free = rule.end_user_length().saturating_sub(inner.prefix_len());
+            let step = 128 - u32::from(rule.end_user_length());
+            (0..1_u64 << free).filter_map(move |number| {
+                let bits = inner.network().to_bits() | shift_left(number.into(), step);
+                rule.of_ipv6(Ipv6Addr::from_bits(bits))
+            })
+        })
+    }
+
     /// Who has `port` of an IPv4 address. Where the address is not shared it has all ports.
     pub fn of_port(&self, address: Ipv4Addr, port: u16) -> Option<CustomerEdge> {
         let psid = match self.is_shared() {
@@ -263,6 +294,16 @@ impl CustomerEdge {
         let identifier = ipv4 << 16 | u128::from(self.psid.unwrap_or(0));
         let behind = identifier & self.prefix.hostmask().to_bits();
         Ipv6Addr::from_bits(self.prefix.network().to_bits() | behind)
+    }
+}
+
+/// Who it is stays out of logs.
+impl fmt::Debug for CustomerEdge {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("CustomerEdge")
+            .field("ipv4", &self.ipv4)
+            .field("psid", &self.psid)
+            .finish_non_exhaustive()
     }
 }
 

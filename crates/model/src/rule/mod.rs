@@ -9,16 +9,20 @@
 
 mod deterministic;
 mod map;
+mod named;
 mod port_set;
 mod psid;
 mod softwire;
+mod text;
 mod translation_prefix;
 
 pub use deterministic::{
     AddressRanges, DeterministicRange, DeterministicRule, DeterministicRuleError,
 };
 pub use map::{CustomerEdge, MapRule, MapRuleError};
+pub use named::{DETERMINISTIC_RULE, Grant, HeldPortSet, Rule, RuleName, RuleNameError, Sharing};
 pub use port_set::{PortMask, PortSet};
 pub use psid::{PortParameters, PortParametersError};
 pub use softwire::SoftwireBinding;
+pub use text::{MAX_RULE_RANGES, RuleFieldError, RuleValue, Unreadable};
 pub use translation_prefix::{TranslationPrefix, TranslationPrefixError};

@@ -1,12 +1,15 @@
 //! Lightweight 4over6: who is at the end of a softwire, one by one (RFC 7596 §6.1).
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    fmt,
+    net::{Ipv4Addr, Ipv6Addr},
+};
 
 use super::PortSet;
 
 /// An entry of a lwAFTR's binding table (RFC 7596 §6.1): the B4 at this IPv6 address has these
 /// ports of this IPv4 address.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct SoftwireBinding {
     /// The IPv6 address of the lwB4's end of the softwire.
     pub b4: Ipv6Addr,
@@ -21,6 +24,16 @@ impl SoftwireBinding {
     /// drops all others (RFC 7596 §6.2).
     pub fn permits(&self, ipv4: Ipv4Addr, port: u16) -> bool {
         self.ipv4 == ipv4 && self.ports.contains(port)
+    }
+}
+
+/// Who it is stays out of logs.
+impl fmt::Debug for SoftwireBinding {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SoftwireBinding")
+            .field("ipv4", &self.ipv4)
+            .field("ports", &self.ports)
+            .finish_non_exhaustive()
     }
 }
 

@@ -26,6 +26,7 @@ impl Segment {
             to: row.to,
             device,
             record: row.opened,
+            by_rule: None,
         })
     }
 }

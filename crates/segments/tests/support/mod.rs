@@ -126,6 +126,7 @@ pub fn allocation(row: &Row, dictionary: &Dictionary) -> Allocation {
         to: row.to,
         device: dictionary.device(row.device).unwrap().clone(),
         record: row.opened,
+        by_rule: None,
     }
 }
 

@@ -175,6 +175,11 @@ impl Devices {
         received: Option<Timestamp>,
     ) -> Option<Unkept> {
         let at = event.at.timestamp();
+        if let Told::Rule { .. } | Told::RuleEnded(_) = &event.told {
+            // It says nothing of what else was told: a log neither begins nor goes on with it.
+            let past = self.pasts.get_mut(index.0)?;
+            return past.pairing.take(event, &mut self.batch).err();
+        }
         let past = heard(
             &mut self.pasts,
             index,

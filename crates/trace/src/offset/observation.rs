@@ -136,7 +136,7 @@ fn instant<E: Evidence>(
         at.before(range).before(lasted),
         at.after(step).after(range).after(TICK),
     );
-    let (looked_at, gaps) = by_device_clocks(evidence, query.address, reach, asked_at)?;
+    let (looked_at, gaps) = by_device_clocks(evidence, query.endpoint(), reach, asked_at)?;
     // A clock of the devices may be off by so much from the one that is looked for.
     let error = reach.from.since(looked_at.from);
 

@@ -1,5 +1,7 @@
 //! What a ledger keeps, as it is told to others.
 
+use std::sync::Arc;
+
 use portledger_model::{Block, Event, Record, Timestamp};
 
 use super::{EventTime, Holding, Kind, NatEvent, Phase, Told};
@@ -53,6 +55,15 @@ fn told(record: &Record) -> Told {
             in_use: Some(*in_use),
             blocks: Some(*blocks),
         },
+        Event::RuleBegan(rule) => Told::Rule {
+            rule: Arc::clone(rule),
+            since: None,
+        },
+        Event::RuleHeld { rule, since } => Told::Rule {
+            rule: Arc::clone(rule),
+            since: Some(*since),
+        },
+        Event::RuleEnded(name) => Told::RuleEnded(name.clone()),
     }
 }
 

@@ -3,11 +3,13 @@
 use std::{
     net::{IpAddr, Ipv4Addr, SocketAddr},
     str::FromStr,
+    sync::Arc,
     time::Duration,
 };
 
 use portledger_model::{
-    Durability, Internal, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp, Transport,
+    Durability, Internal, Level, Limit, PortRange, Realm, Rule, RuleFieldError, RuleName,
+    RuleValue, Start, Subscriber, Timestamp, Transport,
 };
 use thiserror::Error;
 
@@ -106,6 +108,13 @@ pub(crate) fn of(event: &NatEvent) -> Vec<(&'static str, Value)> {
             fields.text("since", time(*since));
             fields.number("events", *events);
         }
+        Told::Rule { rule, since } => {
+            fields.rule(rule);
+            if let Some(since) = since {
+                fields.text("since", time(*since));
+            }
+        }
+        Told::RuleEnded(name) => fields.text("rule", name.as_str()),
     }
     fields.0
 }
@@ -122,6 +131,9 @@ pub(crate) const fn name(told: &Told) -> &'static str {
         Told::Stopped => "stopped",
         Told::Heartbeat => "heartbeat",
         Told::Lost { .. } => "lost",
+        Told::Rule { since: None, .. } => "rule-began",
+        Told::Rule { since: Some(_), .. } => "rule-held",
+        Told::RuleEnded(_) => "rule-ended",
     }
 }
 
@@ -190,6 +202,15 @@ impl Fields {
         self.text("limit", name);
         if let Limit::Ports(transport) = limit {
             self.text("transport", transport.to_string());
+        }
+    }
+
+    fn rule(&mut self, rule: &Rule) {
+        for (name, value) in rule.fields() {
+            match value {
+                RuleValue::Text(text) => self.text(name, text),
+                RuleValue::Number(number) => self.number(name, Some(number)),
+            }
         }
     }
 
@@ -298,7 +319,28 @@ impl Given {
                 since: self.time("since")?,
                 events: self.maybe("events")?,
             },
+            "rule-began" => Told::Rule {
+                rule: self.rule()?,
+                since: None,
+            },
+            "rule-held" => Told::Rule {
+                since: Some(self.time("since")?),
+                rule: self.rule()?,
+            },
+            "rule-ended" => {
+                let name = RuleName::new(&self.needed("rule")?);
+                Told::RuleEnded(name.map_err(|_| FieldError::Malformed("rule"))?)
+            }
             _ => return Err(FieldError::Malformed("event")),
+        })
+    }
+
+    fn rule(&mut self) -> Result<Arc<Rule>, FieldError> {
+        let rule = Rule::from_fields(|name| self.take(name).map(String::from));
+        rule.map(Arc::new).map_err(|error| match error {
+            RuleFieldError::Missing(name) => FieldError::Missing(name),
+            RuleFieldError::Malformed(name) => FieldError::Malformed(name),
+            RuleFieldError::Rule(_) => FieldError::Malformed("kind"),
         })
     }
 

@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | `at` | RFC 3339, UTC, milliseconds or microseconds | every event |
 //! | `at_of` | `event`, or `message` where the event had no time of its own | every event |
-//! | `event` | `ports`, `address`, `pool-exhausted`, `limit-reached`, `pool-threshold`, `started`, `stopped`, `heartbeat`, `lost` | every event |
+//! | `event` | `ports`, `address`, `pool-exhausted`, `limit-reached`, `pool-threshold`, `started`, `stopped`, `heartbeat`, `lost`, `rule-began`, `rule-held`, `rule-ended` | every event |
 //! | `phase` | `begun`, `held`, `ended` | `ports`, `address` |
 //! | `kind` | `block`, `mapping`, `session` | `ports` |
 //! | `realm`, `internal` | the subscriber, if told | `ports`, `address`, `limit-reached` |
@@ -15,7 +15,7 @@
 //! | `external`, `first`, `last` | the shared address, and its first and last port | `ports`; `address` has no ports |
 //! | `transport` | `tcp`, `udp`, `icmp`; absent is every transport | `ports`, and the limit `ports` |
 //! | `destination`, `destination_port` | the other end, if told | sessions |
-//! | `since` | when it began, if told; or when the last event before a loss was | `ports`, `lost` |
+//! | `since` | when it began, if told; or when the last event before a loss was | `ports`, `lost`, `rule-held` |
 //! | `pool`, `blocks`, `resting`, `in_use` | numbers, if told | `pool-exhausted`, `pool-threshold` |
 //! | `limit` | `blocks`, `ports`, `rate`, `state` | `limit-reached` |
 //! | `level` | `high`, `low` | `pool-threshold` |
@@ -23,6 +23,8 @@
 //! | `durability`, `loss_s` | `log-before-use`, or `bounded-loss` and of how many seconds | `started` |
 //! | `continues` | true or false | `started` |
 //! | `events` | how many, if known | `lost` |
+//! | `rule` | the rule's name | `rule-began`, `rule-held`, `rule-ended` |
+//! | `kind`, `realm`, and what the kind has | as [`Rule::fields`](portledger_model::Rule::fields) says | `rule-began`, `rule-held` |
 //!
 //! ```
 //! use portledger_wire::json_lines;

@@ -2,12 +2,14 @@
 
 use std::{
     net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr},
+    sync::Arc,
     time::Duration,
 };
 
 use portledger_model::{
-    Durability, Internal, Ipv6Prefix, Level, Limit, PortRange, Realm, Start, Subscriber, Timestamp,
-    Transport,
+    DeterministicRule, Durability, HeldPortSet, Internal, Ipv6Prefix, Level, Limit, MapRule,
+    PortMask, PortParameters, PortRange, PortSet, Realm, Rule, RuleName, Sharing, SoftwireBinding,
+    Start, Subscriber, Timestamp, Transport,
 };
 use proptest::{option, prelude::*};
 
@@ -133,7 +135,56 @@ fn told() -> impl Strategy<Value = Told> {
         1 => Just(Told::Heartbeat),
         1 => (timestamp(), option::of(any::<u64>()))
             .prop_map(|(since, events)| Told::Lost { since, events }),
+        1 => (rule(), option::of(timestamp())).prop_map(|(rule, since)| Told::Rule { rule, since }),
+        1 => rule().prop_map(|rule| Told::RuleEnded(rule.name.clone())),
     ]
+}
+
+/// A rule of each kind.
+fn rule() -> impl Strategy<Value = Arc<Rule>> {
+    let ports = || {
+        prop_oneof![
+            any::<(u16, u16)>().prop_map(|(v, m)| PortSet::Mask(PortMask::new(v, m))),
+            (0..256_u16).prop_map(|psid| PortSet::Psid(PortParameters::new(6, 8).unwrap(), psid)),
+            any::<(u16, u16)>()
+                .prop_map(|(a, b)| [a, b].map(PortRange::single).to_vec())
+                .prop_map(PortSet::listed),
+        ]
+    };
+    let map = MapRule::new(
+        "2001:db8::/40".parse().unwrap(),
+        "192.0.2.0/24".parse().unwrap(),
+        16,
+        6,
+    );
+    let deterministic = DeterministicRule::new(
+        "100.64.0.0/28".parse().unwrap(),
+        "192.0.2.1,192.0.2.4-192.0.2.9".parse().unwrap(),
+        PortRange::new(1_024, 65_535).unwrap(),
+        16,
+        3_584,
+    );
+    let sharing = prop_oneof![
+        Just(Sharing::Map(map.unwrap())),
+        Just(Sharing::Deterministic(deterministic.unwrap())),
+        (any::<Ipv6Addr>(), any::<Ipv4Addr>(), ports())
+            .prop_map(|(b4, ipv4, ports)| Sharing::Softwire(SoftwireBinding { b4, ipv4, ports })),
+        (subscriber(), any::<Ipv4Addr>(), ports()).prop_map(|(subscriber, external, ports)| {
+            Sharing::PortSet(HeldPortSet {
+                internal: subscriber.internal(),
+                external,
+                ports,
+            })
+        }),
+    ];
+    let names = ("[a-z0-9._-]{1,64}", "[a-zA-Z0-9._-]{1,64}");
+    (names, sharing).prop_map(|((name, realm), sharing)| {
+        Arc::new(Rule {
+            name: RuleName::new(&name).unwrap(),
+            realm: Realm::new(&realm).unwrap(),
+            sharing,
+        })
+    })
 }
 
 /// Any event there is.

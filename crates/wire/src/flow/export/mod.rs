@@ -81,6 +81,9 @@ pub enum ExportError {
     /// An address of zeros, which readers take for "not told".
     #[error("an address of zeros means that none is told; leave it out instead")]
     ZeroAddress,
+    /// What RFC 8158 has no event for.
+    #[error("a rule cannot be told in flow messages; export it as syslog or JSON lines")]
+    Rule,
 }
 
 /// Writes events into messages, and keeps their sequence number and their templates.
@@ -96,6 +99,7 @@ pub enum ExportError {
 /// | pool exhausted, threshold | 12, 18 | 283, 467, 94 |
 /// | limit | 13 | 466, inside, 94 |
 /// | started, stopped, heartbeat, lost | options record | scope, 94 |
+/// | rules | none: [`ExportError::Rule`] | |
 ///
 /// A field of which an event tells nothing is left out, in a template of its own. *Since* is
 /// flowStartMilliseconds (152): when it began, in releases and in what is still held, which is a

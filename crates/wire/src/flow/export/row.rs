@@ -110,6 +110,7 @@ impl Row {
                 let text = life::limit_text(*limit, is_softwire(subscriber.as_ref()));
                 self.put(APPLICATION_DESCRIPTION, Value::Text(text));
             }
+            (Told::Rule { .. } | Told::RuleEnded(_), None) => return Err(ExportError::Rule),
             // A life event has its text.
             (Told::Started(_) | Told::Stopped | Told::Heartbeat | Told::Lost { .. }, None) => {}
         }
