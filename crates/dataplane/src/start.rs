@@ -48,6 +48,16 @@ impl Declared {
         }
     }
 
+    /// What a device declares that hands out no ports: who has which follows from its rules.
+    pub fn without_ports(device: Device, clock_error: Duration, durability: Durability) -> Self {
+        Self {
+            device,
+            clock_error: clock_error.max(TICK),
+            guard_time: Duration::ZERO,
+            durability,
+        }
+    }
+
     /// From when on releases still matter to a device that begins at `now`: the guard time, and
     /// what the clock may have been off then and now.
     pub fn resting_since(&self, now: Timestamp) -> Timestamp {
