@@ -24,12 +24,13 @@ use std::{
 };
 
 use portledger_ledger::{Committer, State, SubmitError, Writer};
-use portledger_model::{Event, Record, Timestamp};
-use portledger_nat::{Counters, EventNumber, Nat, Output, Size};
+use portledger_model::{Event, Record, Rule, Timestamp};
+use portledger_nat::{Counters, EventNumber, Output, Size};
 use thiserror::Error;
 
 use crate::{
     clock::{Clock, Step},
+    engine::Engine,
     start::{Declared, StartError},
     tun::{Queue, ReadError, Wake},
 };
@@ -66,7 +67,7 @@ pub enum LedgerFull {
 pub struct Report {
     /// What the engine counts.
     pub counters: Counters,
-    /// What it holds.
+    /// What it holds, where it is one that holds anything.
     pub size: Option<Size>,
     /// Events told.
     pub events: u64,
@@ -199,7 +200,7 @@ impl Control {
 
 /// What the queues' threads share.
 struct Hub {
-    nat: Nat,
+    nat: Engine,
     clock: Clock,
     output: Output,
     declared: Declared,
@@ -211,8 +212,8 @@ struct Hub {
     told: EventNumber,
     heartbeat_at: Timestamp,
     interim_at: Timestamp,
-    /// Since when the rule is in force, where there is one.
-    rule_since: Timestamp,
+    /// The rules in force, and since when.
+    in_force: Vec<(Arc<Rule>, Timestamp)>,
     ledger_state: State,
 }
 
@@ -222,7 +223,7 @@ struct Hub {
 /// # Errors
 /// Why it could not begin or go on; what was durable stays so.
 pub fn run(
-    nat: Nat,
+    nat: Engine,
     queues: Vec<Queue>,
     settings: &Settings,
     writer: Writer,
@@ -293,20 +294,22 @@ pub fn run(
 const MOST_SUBMITTED: usize = 4_096;
 
 impl Hub {
-    fn begin(mut nat: Nat, declared: &Declared, writer: &Writer) -> Result<Self, RunError> {
+    fn begin(mut nat: Engine, declared: &Declared, writer: &Writer) -> Result<Self, RunError> {
         let mut clock = Clock::start();
         let now = clock.now().now;
         let since = declared.resting_since(now);
         let ledger = writer.ledger()?;
         let past = declared.past(ledger.resume(&declared.device, since)?, now)?;
-        let rule = declared.rules(&ledger.rules_in_force(&declared.device));
-        let rule_since = match &rule {
-            Some(Event::RuleHeld { since, .. }) => *since,
-            _ => now,
-        };
+        let rules = declared.tell_rules(&ledger.rules_in_force(&declared.device));
+        let in_force = rules.iter().filter_map(|told| match told {
+            Event::RuleBegan(rule) => Some((Arc::clone(rule), now)),
+            Event::RuleHeld { rule, since } => Some((Arc::clone(rule), *since)),
+            _ => None,
+        });
+        let in_force = in_force.collect();
         let mut output = Output::default();
         nat.tell(now, declared.started(), &mut output);
-        if let Some(rule) = rule {
+        for rule in rules {
             nat.tell(now, rule, &mut output);
         }
         nat.start(now, past, &mut output);
@@ -321,7 +324,7 @@ impl Hub {
             told: EventNumber(0),
             heartbeat_at: now,
             interim_at: now,
-            rule_since,
+            in_force,
             ledger_state: State::Running,
         };
         hub.take_events();
@@ -343,12 +346,13 @@ impl Hub {
         }
         if now >= self.interim_at.after(settings.interim) {
             self.interim_at = now;
-            let held: Vec<_> = self.nat.held_blocks().collect();
-            for (block, since) in held {
+            for (block, since) in self.nat.held_blocks() {
                 self.nat
                     .tell(now, Event::Held { block, since }, &mut self.output);
             }
-            if let Some(held) = self.declared.held_since(self.rule_since) {
+            for (rule, since) in &self.in_force {
+                let (rule, since) = (Arc::clone(rule), *since);
+                let held = Event::RuleHeld { rule, since };
                 self.nat.tell(now, held, &mut self.output);
             }
         }
@@ -399,7 +403,7 @@ impl Hub {
     fn report(&mut self, committer: &Committer) -> Report {
         Report {
             counters: self.nat.counters().clone(),
-            size: Some(self.nat.size()),
+            size: self.nat.size(),
             events: self.told.0,
             durable: committer.durable(),
             clock_steps: self.clock_steps,

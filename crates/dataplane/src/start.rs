@@ -1,12 +1,17 @@
 //! How a device begins: what its ledger says of the time before, and what it says of itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use portledger_ledger::{InForce, Resume};
 use portledger_model::{
-    DETERMINISTIC_RULE, Device, Durability, Event, Record, Rule, Start, Timestamp,
+    DETERMINISTIC_RULE, Device, Durability, Event, Realm, Record, Rule, RuleName, Sharing, Start,
+    Timestamp,
 };
-use portledger_nat::{Config, Past, Restored, Told};
+use portledger_nat::{Config, Customers, Past, Restored, Told};
 use thiserror::Error;
 
 /// What a device promises and declares.
@@ -20,8 +25,48 @@ pub struct Declared {
     pub guard_time: Duration,
     /// What a crash may cost its log.
     pub durability: Durability,
-    /// Who has which ports without a record of each, where it is deterministic (RFC 7422).
-    pub rule: Option<Arc<Rule>>,
+    /// Who has which ports without a record of each: of a deterministic NAT (RFC 7422), or of a
+    /// border relay ([`customer_rules`]).
+    pub rules: Vec<Arc<Rule>>,
+}
+
+/// What the names of a border relay's rules begin with; a number follows.
+const MAP_RULE: &str = "map-";
+const BINDING_RULE: &str = "binding-";
+
+/// Whether a rule of this name is written by the device itself, and not by who imports rules.
+fn is_own(name: &RuleName) -> bool {
+    let name = name.as_str();
+    name == DETERMINISTIC_RULE
+        || [MAP_RULE, BINDING_RULE].iter().any(|kind| {
+            name.strip_prefix(kind)
+                .is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
+        })
+}
+
+/// A border relay's customers as rules for the ledger, named by their places in the configuration:
+/// where one moves, both places begin a rule anew, which says the same.
+pub fn customer_rules(customers: &Customers) -> Vec<Arc<Rule>> {
+    let sharings: Vec<(&str, Sharing)> = match customers {
+        Customers::Rules(rules) => rules
+            .iter()
+            .map(|rule| (MAP_RULE, Sharing::Map(*rule)))
+            .collect(),
+        Customers::Bindings(bindings) => bindings
+            .iter()
+            .map(|binding| (BINDING_RULE, Sharing::Softwire(binding.clone())))
+            .collect(),
+    };
+    let numbered = (1..).zip(sharings);
+    numbered
+        .filter_map(|(number, (kind, sharing))| {
+            Some(Arc::new(Rule {
+                name: RuleName::new(&format!("{kind}{number}")).ok()?,
+                realm: Realm::default(),
+                sharing,
+            }))
+        })
+        .collect()
 }
 
 /// Why a device must not begin.
@@ -49,27 +94,51 @@ impl Declared {
             clock_error: config.ports.device_clock_error.max(TICK),
             guard_time: config.ports.guard_time,
             durability,
-            rule: config.ports.rule().map(Arc::new),
+            rules: config.ports.rule().into_iter().map(Arc::new).collect(),
         }
     }
 
-    /// What the ledger is told of the rule at a start, where `in_force` is what it knows: that it
-    /// began, or is still in force, or that the last start's no longer is.
-    pub fn rules(&self, in_force: &[InForce]) -> Option<Event> {
-        let own = |known: &&InForce| known.rule.name.as_str() == DETERMINISTIC_RULE;
-        let known = in_force.iter().find(own);
-        match (&self.rule, known) {
-            (Some(rule), Some(known)) if *rule == known.rule => self.held_since(known.since),
-            (Some(rule), _) => Some(Event::RuleBegan(Arc::clone(rule))),
-            (None, Some(known)) => Some(Event::RuleEnded(known.rule.name.clone())),
-            (None, None) => None,
+    /// What a device declares that hands out no ports: who has which follows from `rules`.
+    pub fn without_ports(
+        device: Device,
+        clock_error: Duration,
+        durability: Durability,
+        rules: Vec<Arc<Rule>>,
+    ) -> Self {
+        Self {
+            device,
+            clock_error: clock_error.max(TICK),
+            guard_time: Duration::ZERO,
+            durability,
+            rules,
         }
     }
 
-    /// The interim record of the rule, in force since a time.
-    pub fn held_since(&self, since: Timestamp) -> Option<Event> {
-        let rule = Arc::clone(self.rule.as_ref()?);
-        Some(Event::RuleHeld { rule, since })
+    /// What the ledger is told of the rules at a start, where `known` is what it says is in force:
+    /// which began, which still are in force, and which of an earlier start no longer are.
+    pub fn tell_rules(&self, known: &[InForce]) -> Vec<Event> {
+        let known: HashMap<_, _> = known
+            .iter()
+            .map(|known| (&known.rule.name, known))
+            .collect();
+        let mut told = Vec::with_capacity(self.rules.len());
+        for rule in &self.rules {
+            told.push(match known.get(&rule.name) {
+                Some(known) if *rule == known.rule => Event::RuleHeld {
+                    rule: Arc::clone(rule),
+                    since: known.since,
+                },
+                _ => Event::RuleBegan(Arc::clone(rule)),
+            });
+        }
+        let own: HashSet<_> = self.rules.iter().map(|rule| &rule.name).collect();
+        let gone = known
+            .keys()
+            .filter(|name| is_own(name) && !own.contains(*name));
+        let mut gone: Vec<RuleName> = gone.map(|name| (*name).clone()).collect();
+        gone.sort();
+        told.extend(gone.into_iter().map(Event::RuleEnded));
+        told
     }
 
     /// From when on releases still matter to a device that begins at `now`: the guard time, and
@@ -163,7 +232,9 @@ fn rounded(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portledger_model::{PortParameters, PortSet, SoftwireBinding};
     use portledger_ports::Pool;
+    use std::net::Ipv6Addr;
 
     fn declared(durability: Durability) -> Declared {
         let ports = portledger_ports::Config::new(Pool::parse(&["203.0.113.1"]).unwrap());
@@ -211,7 +282,7 @@ mod tests {
         assert!(device.clock_error >= TICK);
         let block = portledger_model::Block {
             subscriber: portledger_model::Subscriber::new(
-                portledger_model::Realm::default(),
+                Realm::default(),
                 "100.64.3.9".parse().unwrap(),
             ),
             external: "203.0.113.1".parse().unwrap(),
@@ -275,23 +346,66 @@ mod tests {
             )
         };
         let (sixteen, eight) = (deterministic(16), deterministic(8));
-        let rule = sixteen.rule.clone().unwrap();
-        let began = Some(Event::RuleBegan(Arc::clone(&rule)));
-        assert_eq!(sixteen.rules(&[]), began);
+        let rule = Arc::clone(&sixteen.rules[0]);
+        let began = Event::RuleBegan(Arc::clone(&rule));
+        assert_eq!(sixteen.tell_rules(&[]), [began]);
         let since = Timestamp::from_secs(1_000);
         let known = [InForce {
             rule: Arc::clone(&rule),
             since,
         }];
-        assert_eq!(sixteen.rules(&known), Some(Event::RuleHeld { rule, since }));
         assert_eq!(
-            eight.rules(&known),
-            Some(Event::RuleBegan(eight.rule.clone().unwrap()))
+            sixteen.tell_rules(&known),
+            [Event::RuleHeld { rule, since }]
         );
+        let other = Event::RuleBegan(Arc::clone(&eight.rules[0]));
+        assert_eq!(eight.tell_rules(&known), [other]);
         let drawn = declared(Durability::LogBeforeUse);
         let name = known[0].rule.name.clone();
-        assert_eq!(drawn.rules(&known), Some(Event::RuleEnded(name)));
-        assert_eq!(drawn.rules(&[]), None);
+        assert_eq!(drawn.tell_rules(&known), [Event::RuleEnded(name)]);
+        assert_eq!(drawn.tell_rules(&[]), []);
+    }
+
+    /// A binding that is gone ends; what somebody imported for the device is not ours to end.
+    #[test]
+    fn a_relay_tells_of_each_binding_and_of_those_that_are_gone() {
+        let bindings = [1, 2].map(|number: u16| SoftwireBinding {
+            b4: Ipv6Addr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number]),
+            ipv4: "203.0.113.1".parse().unwrap(),
+            ports: PortSet::Psid(PortParameters::new(0, 8).unwrap(), number),
+        });
+        let rules =
+            |bindings: &[SoftwireBinding]| customer_rules(&Customers::Bindings(bindings.to_vec()));
+        let relay = |bindings| {
+            Declared::without_ports(
+                Device::new("br1").unwrap(),
+                Duration::from_millis(50),
+                Durability::LogBeforeUse,
+                rules(bindings),
+            )
+        };
+        let since = Timestamp::from_secs(1_000);
+        let mut known: Vec<InForce> = (rules(&bindings).into_iter())
+            .map(|rule| InForce { rule, since })
+            .collect();
+        let imported = Rule {
+            name: RuleName::new("binding-by-hand").unwrap(),
+            ..Rule::clone(&known[1].rule)
+        };
+        known.push(InForce {
+            rule: Arc::new(imported),
+            since,
+        });
+        let told = relay(&bindings[..1]).tell_rules(&known);
+        let first = Arc::clone(&known[0].rule);
+        let second = known[1].rule.name.clone();
+        assert_eq!(
+            told,
+            [
+                Event::RuleHeld { rule: first, since },
+                Event::RuleEnded(second)
+            ]
+        );
     }
 
     #[test]
