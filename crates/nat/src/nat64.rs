@@ -249,7 +249,8 @@ impl Translation {
         if self.prefix.contains(outer.source) {
             return Err(Refused::silently(DropReason::Spoofed));
         }
-        if !self.inside.contains(realm, outer.source) {
+        // An error may be of any router on the way; that of whom it is about is looked at below.
+        if incoming.quoted.is_none() && !self.inside.contains(realm, outer.source) {
             return Err(Refused::silently(DropReason::NotASubscriber));
         }
         let destination = self

@@ -16,6 +16,7 @@ use crate::{
     engine::STAGE,
     header::long,
     hosts::{Host, Numbers},
+    translate::ICMP6,
     wheel::NONE,
 };
 
@@ -48,8 +49,8 @@ pub(crate) mod sealed {
         /// The host that a plain packet is from: enough to bring the memory near.
         fn peek(&self, slot: &Slot<'_>) -> Option<Host>;
 
-        /// The realm of a packet from the inside.
-        fn realm_of(&self, source: Ipv6Addr) -> Option<RealmIndex>;
+        /// The realm in which an IPv6 address of the inside is.
+        fn realm_of(&self, address: Ipv6Addr) -> Option<RealmIndex>;
 
         /// Makes of a packet from the inside an IPv4 packet of a numbered host.
         fn enter(
@@ -192,7 +193,8 @@ impl<F: Form> Stateful<F> {
         size
     }
 
-    /// The side and the realm that a packet comes from, by its addresses: see [`Nat::origin`].
+    /// The side and the realm that a packet comes from, by its addresses or, for an ICMPv6 error,
+    /// by whom it is about: see [`Nat::origin`].
     pub fn origin(&self, packet: &[u8]) -> Option<(Side, RealmIndex)> {
         match packet.first()? >> 4 {
             4 => {
@@ -202,8 +204,13 @@ impl<F: Form> Stateful<F> {
                     .filter(|&(side, _)| side == Side::Outside)
             }
             6 => {
-                let &source = packet.get(8..24)?.first_chunk::<16>()?;
-                let realm = self.form.realm_of(source.into())?;
+                let realm_at = |at: usize| {
+                    let &address = packet.get(at..at + 16)?.first_chunk::<16>()?;
+                    self.form.realm_of(address.into())
+                };
+                // An error of a router on the way is of the realm of whom it is about.
+                let about = || realm_at(QUOTED_DESTINATION).filter(|_| packet[6] == ICMP6);
+                let realm = realm_at(8).or_else(about)?;
                 Some((Side::Inside, realm))
             }
             _ => None,
@@ -364,6 +371,9 @@ impl<F: Form> Stateful<F> {
         emit(&slots[0], output);
     }
 }
+
+/// Where the destination of the packet is that an ICMPv6 error quotes, behind two headers.
+const QUOTED_DESTINATION: usize = 40 + 8 + 24;
 
 /// A packet that nobody's slot holds, where it is to be forwarded.
 fn emit(slot: &Slot<'_>, output: &mut Output) {

@@ -62,7 +62,7 @@ pub use read_v6::read_v6;
 pub(crate) use read_v6::{address, is_host as is_host_v6};
 pub(crate) use to_v4::{Fields, IPV4_HEADER, header as ipv4_header};
 pub(crate) use to_v6::ipv6_header;
-pub(crate) use transport::{pseudo_header, readdress, sum_v4, sum_v6};
+pub(crate) use transport::{ICMP6, pseudo_header, readdress, sum_v4, sum_v6};
 
 /// The least MTU of a link that carries IPv6 (RFC 8200 §5).
 pub const LEAST_IPV6_MTU: u16 = 1_280;

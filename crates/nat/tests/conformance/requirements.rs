@@ -274,7 +274,7 @@ requirements! {
         "Section 3.5.2.2" Must "Simultaneous open; a SYN that is not expected is answered after six seconds." Met(""), [rfc6146::section_3_5_2_2_simultaneous_open];
         "Section 3.5.3" Must "ICMP queries have identifiers of their own, for 60 s by default." Met("`timers.icmp`"), [rfc6146::section_3_5_3_queries_have_identifiers_of_their_own];
         "Section 3.5.4" Must "Addresses by RFC 6052, with every prefix length." Met(""), [rfc6146::section_3_5_4_addresses_of_every_prefix_length];
-        "Section 3.7" Must "Packets are translated as RFC 7915 says." Met(""), [rfc6146::section_3_7_packets_are_translated_as_rfc_7915_says, rfc6146::section_3_7_sizes_of_links, rfc6146::section_3_7_a_source_route_is_refused_and_told];
+        "Section 3.7" Must "Packets are translated as RFC 7915 says." Met(""), [rfc6146::section_3_7_packets_are_translated_as_rfc_7915_says, rfc6146::section_3_7_sizes_of_links, rfc6146::section_3_7_a_router_inside_lowers_what_a_remote_host_sends, rfc6146::section_3_7_a_source_route_is_refused_and_told];
         "Section 3.8" Must "Hairpinning." Met("of errors too"), [rfc6146::section_3_8_hairpinning];
         "Section 4" Must "The constants." Met(""), [rfc6146::section_4_constants_are_kept];
         "Section 5.2" Must "Mappings do not depend on the remote endpoint." Met("RFC 4787, RFC 5382 and RFC 5508 hold, their tests run through a NAT64 too (`modes.rs`)"), [rfc6146::section_5_2_mapping_does_not_depend_on_the_endpoint];

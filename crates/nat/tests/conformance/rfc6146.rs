@@ -164,17 +164,11 @@ pub fn section_3_4_errors_are_known_by_what_they_quote() {
     assert_eq!(read6(&back).destination, inside.0);
     assert_eq!((about.source, about.ports()), (inside.0, (4_000, 53)));
     assert_eq!(about.destination, six(remote(1, 0)).0);
-    // From the inside, by a router that has no mapping.
+    // From the inside, by a router that is no subscriber's: one of the operator's own, say.
     let delivered = udp6(six(remote(1, 53)), inside, b"words");
-    let router = host(1, 0).0.to_bits() + 7;
-    let told = icmp6(
-        router.to_be_bytes().into(),
-        six(remote(1, 0)).0,
-        1,
-        3,
-        [0; 4],
-        &delivered,
-    );
+    let router = "2001:db8:ffff:9::1".parse().unwrap();
+    let told = icmp6(router, six(remote(1, 0)).0, 1, 3, [0; 4], &delivered);
+    assert_eq!(lab.nat.origin(&told), Some((Side::Inside, RealmIndex(0))));
     let out = lab.out(&told);
     assert_eq!(icmp_kind(&out), (UNREACHABLE, 1));
     assert_eq!(read(&out).source.0, external.0);
@@ -624,6 +618,30 @@ pub fn section_3_7_a_source_route_is_refused_and_told() {
         &[(43, &[0, 0, 1, 0, 0, 0, 0])],
     );
     assert_eq!(lab.dropped(Side::Inside, &theirs), DropReason::SourceRoute);
+}
+
+#[test]
+pub fn section_3_7_a_router_inside_lowers_what_a_remote_host_sends() {
+    let mut lab = lab();
+    let inside = host(1, 4_000);
+    let external = open_udp(&mut lab, inside, remote(1, 53));
+    let sent = udp(remote(1, 53), external).payload_of(1_400).bytes();
+    let delivered = lab.inward(&sent);
+    let router = "2001:db8:ffff:9::1".parse().unwrap();
+    let about = &delivered[..1_232];
+    let told = icmp6(
+        router,
+        six(remote(1, 0)).0,
+        2,
+        0,
+        1_300_u32.to_be_bytes(),
+        about,
+    );
+    let out = lab.out(&told);
+    // RFC 7915 §5.2: the size that fits, less the longer header.
+    assert_eq!((icmp_kind(&out), word(&out, 26)), ((UNREACHABLE, 4), 1_280));
+    assert_eq!(read(&out).destination.0, remote(1, 0).0);
+    assert_eq!(read(quoted(&out)).destination, external);
 }
 
 #[test]

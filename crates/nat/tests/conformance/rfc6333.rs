@@ -491,7 +491,9 @@ pub fn rfc_8201_a_packet_too_big_lowers_what_is_sent_for_a_while() {
     let external = open(&mut lab, b4(1), host(4_000));
     let large = udp(remote(1, 53), external).payload_of(1_400).bytes();
     let sent = lab.inward(&large);
-    let passed = lab.pass(Side::Inside, &too_big(&sent, 1_400));
+    let told = too_big(&sent, 1_400);
+    assert_eq!(lab.nat.origin(&told), Some((Side::Inside, RealmIndex(0))));
+    let passed = lab.pass(Side::Inside, &told);
     assert_eq!((passed.verdict, passed.emitted.len()), (Verdict::Kept, 0));
     let pieces = lab.pieces(Side::Outside, &large);
     assert!(pieces.iter().all(|piece| piece.len() <= 1_400));
