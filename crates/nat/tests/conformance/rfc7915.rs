@@ -1060,3 +1060,20 @@ pub fn a_slot_without_room_is_refused() {
     let refused = Translator::default().to_v6(&mut slot, &incoming, &mapped6(&incoming));
     assert_eq!(refused.unwrap_err().reason, DropReason::NoRoom);
 }
+
+/// RFC 768: zero would say that there is none.
+#[test]
+pub fn section_4_5_a_computed_zero_is_sent_as_all_ones() {
+    let zero = |bytes: [u8; 2]| {
+        let packet = udp(there(), here()).payload(&bytes).bytes();
+        word(&read6(&to_six(&packet)).payload, 6) == 0xFFFF
+    };
+    let bytes = (0..=u16::MAX)
+        .map(u16::to_be_bytes)
+        .find(|&bytes| zero(bytes));
+    let packet = udp(there(), here()).payload(&bytes.unwrap());
+    let seen = read6(&to_six(&packet.bytes()));
+    assert!(seen.checksum_is_right());
+    // The same, where it is computed anew.
+    assert_eq!(read6(&to_six(&packet.no_checksum().bytes())), seen);
+}
