@@ -91,6 +91,8 @@ pub struct Refusals {
 pub struct FollowedLimits {
     /// Datagrams. Default 4,096.
     pub datagrams: usize,
+    /// Of these, from one customer. Default 64.
+    pub of_customer: usize,
     /// Bytes of fragments that wait for their first. Default 1 MiB.
     pub bytes: usize,
     /// How long a datagram is followed. Default 2 s.
@@ -101,6 +103,7 @@ impl Default for FollowedLimits {
     fn default() -> Self {
         Self {
             datagrams: 4_096,
+            of_customer: 64,
             bytes: 1 << 20,
             time: Duration::from_secs(2),
         }

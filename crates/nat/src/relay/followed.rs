@@ -90,7 +90,7 @@ impl Followed {
         if self.bytes + length > self.limits.bytes {
             return Err(DropReason::FragmentLimit);
         }
-        let is_full = self.datagrams.len() >= self.limits.datagrams;
+        let is_full = !self.datagrams.contains_key(&key) && !self.has_room(&key);
         match self.datagrams.get_mut(&key) {
             Some(Datagram::Waiting(waiting)) if waiting.len() < MOST_WAITING => {
                 waiting.push(packet);
@@ -110,7 +110,7 @@ impl Followed {
     /// Notes what became of a first fragment, and gives back those that waited for it.
     pub(super) fn settle(&mut self, expires: i64, key: Key, fate: Fate) -> Vec<Vec<u8>> {
         if !self.datagrams.contains_key(&key) {
-            if self.datagrams.len() >= self.limits.datagrams {
+            if !self.has_room(&key) {
                 return Vec::new();
             }
             self.by_age.push_back((expires, key));
@@ -122,6 +122,20 @@ impl Followed {
             }
             _ => Vec::new(),
         }
+    }
+
+    /// Whether another datagram may be followed: no customer takes all.
+    fn has_room(&self, key: &Key) -> bool {
+        let from = |end: u128| Key {
+            source: end,
+            destination: end,
+            identification: end as u32,
+            protocol: end as u8,
+            ..*key
+        };
+        let of_customer = || self.datagrams.range(from(0)..=from(u128::MAX)).count();
+        self.datagrams.len() < self.limits.datagrams
+            && (key.is_outside || of_customer() < self.limits.of_customer)
     }
 
     /// Forgets datagrams whose time is over. How many fragments waited in vain.
@@ -161,7 +175,7 @@ impl Key {
     pub(super) fn of_v6(datagram: &crate::translate::Datagram<Ipv6Addr>) -> Self {
         Self {
             is_outside: false,
-            softwire: 0,
+            softwire: datagram.source.to_bits(),
             source: datagram.source.to_bits(),
             destination: datagram.destination.to_bits(),
             identification: datagram.identification,

@@ -25,7 +25,13 @@ pub(super) fn read(bytes: &[u8]) -> Result<Incoming<Ipv4Addr>, DropReason> {
         IPV4 | IPV6 => return Err(DropReason::NestedTunnel),
         _ if outer.fragment == Fragment::Later => {}
         TCP | UDP => outer.ports = Some(shown_ports(&outer, payload)?),
-        ICMP => (outer.ports, quoted) = icmp(payload)?,
+        ICMP => {
+            (outer.ports, quoted) = icmp(payload)?;
+            // An error is never so large that it must be cut (RFC 1812 §4.3.2.3).
+            if quoted.is_some() && outer.fragment != Fragment::Whole {
+                return Err(DropReason::Malformed);
+            }
+        }
         _ => {}
     }
     Ok(Incoming { outer, quoted })

@@ -2,6 +2,7 @@
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
+use portledger_model::TranslationPrefix;
 use thiserror::Error;
 
 /// A prefix behind which IPv6 addresses hold IPv4 addresses.
@@ -104,6 +105,17 @@ impl Prefix {
     }
 }
 
+impl From<TranslationPrefix> for Prefix {
+    /// The same prefix, in the form in which each packet asks it.
+    fn from(prefix: TranslationPrefix) -> Self {
+        let prefix = prefix.prefix();
+        Self {
+            bits: prefix.network().to_bits(),
+            length: prefix.prefix_len(),
+        }
+    }
+}
+
 /// Whether an IPv4 address is global: none of RFC 1918's and none of those that the registry of
 /// special-purpose addresses (RFC 6890) calls not global.
 pub(super) const fn is_global(address: Ipv4Addr) -> bool {
@@ -131,6 +143,7 @@ pub(super) const fn is_global(address: Ipv4Addr) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use ipnet::Ipv6Net;
     use proptest::prelude::*;
 
     #[test]
@@ -149,6 +162,9 @@ mod tests {
             let prefix = Prefix::new(bits.into(), length).unwrap();
             let address = Ipv4Addr::from(address);
             let embedded = prefix.embed(address);
+            let model = TranslationPrefix::new(Ipv6Net::new(bits.into(), length).unwrap()).unwrap();
+            prop_assert_eq!(Prefix::from(model), prefix);
+            prop_assert_eq!(model.embed(address), embedded);
             prop_assert_eq!(embedded.octets()[8], 0);
             prop_assert!(prefix.contains(embedded));
             prop_assert_eq!(prefix.extract(embedded), Some(address));

@@ -70,6 +70,7 @@ fn whatever_is_tried_is_in_the_list() {
         ("rfc7768", include_str!("rfc7768.rs")),
         ("rfc7857", include_str!("rfc7857.rs")),
         ("rfc7915", include_str!("rfc7915.rs")),
+        ("rfc7915_icmp", include_str!("rfc7915_icmp.rs")),
     ];
     for (module, source) in sources {
         let tests = source

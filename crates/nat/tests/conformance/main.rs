@@ -32,4 +32,5 @@ mod rfc7599;
 mod rfc7768;
 mod rfc7857;
 mod rfc7915;
+mod rfc7915_icmp;
 mod translation;

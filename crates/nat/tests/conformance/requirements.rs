@@ -6,7 +6,7 @@ use Status::{Configurable, Met, NotApplicable, NotMet};
 
 use crate::{
     mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6146, rfc6333, rfc6888, rfc7422, rfc7596,
-    rfc7597, rfc7599, rfc7768, rfc7857, rfc7915, translation,
+    rfc7597, rfc7599, rfc7768, rfc7857, rfc7915, rfc7915_icmp, translation,
 };
 
 /// One requirement of one RFC.
@@ -222,7 +222,7 @@ requirements! {
         "Section 3.1" MustNot "A non-global IPv4 address stands behind the well-known prefix." Met("`Prefix::allows`, which whoever maps addresses asks"), [rfc6052::section_3_1_no_private_address_behind_the_well_known_prefix];
     }
     7915 {
-        "Section 1.2: ICMP" MustNot "Fragments of ICMP are translated." Met(""), [rfc7915::section_1_2_fragmented_icmp_is_dropped];
+        "Section 1.2: ICMP" MustNot "Fragments of ICMP are translated." Met(""), [rfc7915_icmp::section_1_2_fragmented_icmp_is_dropped];
         "Section 1.4" Must "As a router: what is too large is cut, or answered." Met(""), [rfc7915::section_4_1_what_may_be_cut_is_cut_to_the_lowest_mtu, rfc7915::section_4_1_what_may_not_be_cut_is_answered_with_the_size_that_fits, rfc7915::section_5_what_may_not_be_cut_is_answered_with_the_size_that_fits];
         "Section 4: Fragment header" MustNot "A packet that is no fragment gets a Fragment header." Met(""), [rfc7915::section_4_no_fragment_header_but_for_fragments];
         "Section 4: order" Should "A flow's packets leave in their order." Met("each is translated when it comes"), [rfc7915::section_4_1_fragments_keep_offset_flag_and_identification];
@@ -235,13 +235,13 @@ requirements! {
         "Section 4.1: lowest MTU" Must "What may be cut is cut to a configured size, 1,280 by default." Configurable("`lowest_ipv6_mtu`"), [rfc7915::section_4_1_what_may_be_cut_is_cut_to_the_lowest_mtu, rfc7915::section_4_1_a_fragment_is_cut_further_in_its_place, rfc7915::section_4_1_a_checksum_left_to_the_device_is_completed_before_a_packet_is_cut];
         "Section 4.1: too big" Must "With DF, what is too large for the next link is answered." Met("`ipv6_mtu`; otherwise the system does it"), [rfc7915::section_4_1_what_may_not_be_cut_is_answered_with_the_size_that_fits, rfc7915::section_4_1_what_the_device_cuts_into_segments_is_measured_by_its_segments];
         "Section 4.1: fragments" Must "Offset, flag and identification go over." Met(""), [rfc7915::section_4_1_fragments_keep_offset_flag_and_identification];
-        "Section 4.2: queries" Must "Echo is translated; all other queries, and IGMP, are dropped in silence." Met(""), [rfc7915::section_4_2_queries];
-        "Section 4.2: errors" Must "Types, codes and pointers by the tables." Met(""), [rfc7915::section_4_2_every_type_and_code_of_errors];
-        "Section 4.2: sizes" Must "Too big tells the size that fits, by RFC 1191's plateaus where the router told none, and never less than 1,280." Met(""), [rfc7915::section_4_2_the_size_in_packet_too_big];
-        "Section 4.2: extensions" Must "The length attribute of RFC 4884 is adjusted; what has no room is left out." Met("also where ICMPv6 has no such attribute"), [rfc7915::section_4_2_extensions_are_kept_and_their_place_is_told, rfc7915::section_4_3_errors_stay_within_the_least_mtu];
-        "Section 4.3" Must "The packet in error is translated, but for its hops; one that quotes another is dropped." Met("short ones too"), [rfc7915::section_4_3_the_packet_in_error_is_translated, rfc7915::section_4_3_a_fragment_in_error_has_its_fragment_header, rfc7915::section_4_3_an_error_in_an_error_is_dropped, rfc7915::section_4_3_errors_with_a_wrong_checksum_are_dropped];
+        "Section 4.2: queries" Must "Echo is translated; all other queries, and IGMP, are dropped in silence." Met(""), [rfc7915_icmp::section_4_2_queries];
+        "Section 4.2: errors" Must "Types, codes and pointers by the tables." Met(""), [rfc7915_icmp::section_4_2_every_type_and_code_of_errors];
+        "Section 4.2: sizes" Must "Too big tells the size that fits, by RFC 1191's plateaus where the router told none, and never less than 1,280." Met(""), [rfc7915_icmp::section_4_2_the_size_in_packet_too_big];
+        "Section 4.2: extensions" Must "The length attribute of RFC 4884 is adjusted; what has no room is left out." Met("also where ICMPv6 has no such attribute"), [rfc7915_icmp::section_4_2_extensions_are_kept_and_their_place_is_told, rfc7915_icmp::section_4_3_errors_stay_within_the_least_mtu];
+        "Section 4.3" Must "The packet in error is translated, but for its hops; one that quotes another is dropped." Met("short ones too"), [rfc7915_icmp::section_4_3_the_packet_in_error_is_translated, rfc7915_icmp::section_4_3_a_fragment_in_error_has_its_fragment_header, rfc7915_icmp::section_4_3_an_error_in_an_error_is_dropped, rfc7915_icmp::section_4_3_errors_with_a_wrong_checksum_are_dropped];
         "Section 4.4" Should "A packet that is dropped is answered with 3/13, unless otherwise said; errors never." Met("whether and how often is left to whoever translates"), [rfc7915::section_4_5_udp_without_a_checksum_is_dropped_where_it_is_configured, rfc7915::section_4_1_a_source_route_with_places_to_go_is_refused];
-        "Section 4.5: UDP" Should "UDP without a checksum is dropped, or gets one." Configurable("`udp_without_checksum`; it gets one by default"), [rfc7915::section_4_5_udp_without_a_checksum_gets_one, rfc7915::section_4_5_udp_without_a_checksum_is_dropped_where_it_is_configured];
+        "Section 4.5: UDP" Should "UDP without a checksum is dropped, or gets one." Configurable("`udp_without_checksum`; it gets one by default"), [rfc7915::section_4_5_udp_without_a_checksum_gets_one, rfc7915::section_4_5_a_computed_zero_is_sent_as_all_ones, rfc7915::section_4_5_udp_without_a_checksum_is_dropped_where_it_is_configured];
         "Section 4.5: fragments of UDP" Should "A first fragment without a checksum is dropped." Met(""), [rfc7915::section_4_5_a_fragment_of_udp_without_a_checksum_is_dropped];
         "Section 4.5: transports" Must "All transports are forwarded." Met("but for numbers that name an extension header or ICMPv6 in IPv6, which no IPv4 host may forge"), [rfc7915::section_4_5_all_transports_are_forwarded];
         "Section 5.1: header" Must "The fields of the IPv4 header." Met(""), [rfc7915::section_5_1_the_header_to_ipv4];
@@ -251,10 +251,10 @@ requirements! {
         "Section 5.1: Routing header" MustNot "One with segments left is translated; it is answered with 4/0." Met(""), [rfc7915::section_5_1_a_routing_header_with_segments_left_is_refused];
         "Section 5.1.1" Must "Offset, flag and identification go over, and DF is clear." Met(""), [rfc7915::section_5_1_1_fragments_keep_offset_flag_and_identification, rfc7915::section_5_1_1_a_whole_packet_with_a_fragment_header_keeps_its_identification];
         "Section 5.1.1: extension headers" Should "Behind a Fragment header they are dropped, but for ESP." Met(""), [rfc7915::section_5_1_1_an_extension_header_behind_the_fragment_header_is_refused];
-        "Section 5.2: messages" Must "Echo is translated; all other messages are dropped in silence." Met(""), [rfc7915::section_5_2_informational_messages];
-        "Section 5.2: errors" Must "Types, codes and pointers by the tables." Met(""), [rfc7915::section_5_2_every_type_and_code_of_errors];
-        "Section 5.2: sizes" Must "Fragmentation needed tells the size that fits, with the Fragment header counted." Met(""), [rfc7915::section_5_2_the_size_in_fragmentation_needed];
-        "Section 5.3" Must "The packet in error is translated, but for its hops." Met("short ones too"), [rfc7915::section_5_3_the_packet_in_error_is_translated, rfc7915::section_5_3_a_fragment_in_error_is_a_fragment, rfc7915::section_5_3_what_a_short_quotation_does_not_show_stays_hidden];
+        "Section 5.2: messages" Must "Echo is translated; all other messages are dropped in silence." Met(""), [rfc7915_icmp::section_5_2_informational_messages];
+        "Section 5.2: errors" Must "Types, codes and pointers by the tables." Met(""), [rfc7915_icmp::section_5_2_every_type_and_code_of_errors];
+        "Section 5.2: sizes" Must "Fragmentation needed tells the size that fits, with the Fragment header counted." Met(""), [rfc7915_icmp::section_5_2_the_size_in_fragmentation_needed];
+        "Section 5.3" Must "The packet in error is translated, but for its hops." Met("short ones too"), [rfc7915_icmp::section_5_3_the_packet_in_error_is_translated, rfc7915_icmp::section_5_3_a_fragment_in_error_is_a_fragment, rfc7915_icmp::section_5_3_what_a_short_quotation_does_not_show_stays_hidden];
         "Section 5.5" Must "The checksums of TCP, UDP and ICMP are updated." Met("by difference: one that was wrong stays wrong"), [rfc7915::section_5_5_a_checksum_that_was_wrong_stays_wrong];
     }
     6146 {
@@ -310,12 +310,12 @@ requirements! {
         "Section 8: hairpinning" May "Packets from one customer to another pass the relay." Configurable("`hairpinning`, on by default"), [rfc7597::section_8_hairpinned_packets_are_wrapped_again];
         "Section 8.1: rule" Must "The longest match selects the rule." Met("by IPv4 address, in both directions: a port has one holder"), [rfc7597::section_8_1_the_longest_match_holds_in_both_directions, rfc7597::section_7_2_the_relay_s_address_is_the_source_of_what_it_relays];
         "Section 8.1: source" Must "A source that is not the customer's own is dropped in silence, and counted." Met("`refusals.spoofed` tells the customer instead; what shows no port passes for whole addresses only"), [rfc7597::section_8_1_a_source_that_is_not_the_customer_s_is_dropped_and_counted, rfc7597::section_8_1_where_it_is_configured_a_liar_is_told, rfc7597::section_8_1_an_error_s_source_and_what_it_quotes_are_checked, rfc7597::section_8_1_fragments_are_checked_by_their_first, rfc7597::section_8_1_from_the_outside_nobody_is_a_customer, rfc7597::section_8_what_has_no_ports_passes_for_whole_addresses_only];
-        "Section 8.2: identifier" Must "An ICMP identifier is taken for a port." Met(""), [rfc7597::section_8_2_icmp_finds_its_customer, rfc7597::section_8_1_a_source_that_is_not_the_customer_s_is_dropped_and_counted];
+        "Section 8.2: identifier" Must "An ICMP identifier is taken for a port." Met(""), [rfc7597::section_8_2_icmp_finds_its_customer, rfc7597::section_8_2_errors_in_pieces_are_dropped, rfc7597::section_8_1_a_source_that_is_not_the_customer_s_is_dropped_and_counted];
         "Section 8.2: errors" Should "Errors inside the tunnel are told to the original source (RFC 2473 section 8)." Met("where they quote what the relay may have sent"), [rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
         "Section 8.3" May "The TCP segment size is lowered." Configurable("`mss`"), [rfc7597::section_8_3_the_segment_size_can_be_lowered];
         "Section 8.3.1" Must "What is too large for the domain is answered with DF, and cut in IPv6 without (RFC 2473 section 7.2)." Met("`honour_dont_fragment` off cuts it in any case"), [rfc7597::section_8_3_1_what_is_too_large_is_answered_or_cut_outside, rfc7597::section_8_3_1_what_was_cut_in_ipv6_is_put_together];
         "Section 8.3.1: path MTU" ShouldNot "A relay at an anycast address learns the path's MTU by default." Met("it never does: `mtu.inside` is configured"), [rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
-        "Section 8.3.2" Must "Fragments from the outside are put together, or forwarded by what their first one showed." Met("the latter; `followed` bounds them"), [rfc7597::section_8_3_2_later_fragments_follow_their_first, rfc7597::section_8_3_2_waiting_fragments_are_bounded];
+        "Section 8.3.2" Must "Fragments from the outside are put together, or forwarded by what their first one showed." Met("the latter; `followed` bounds them"), [rfc7597::section_8_3_2_later_fragments_follow_their_first, rfc7597::section_8_3_2_waiting_fragments_are_bounded, rfc7597::section_10_no_customer_takes_all_that_fragments_may_take];
         "Section 8.3.3" May "A customer edge gives fragments an identification of its port set." NotApplicable("the customer edge's; the relay leaves it alone"), [rfc7597::section_8_3_3_what_leaves_is_cut_to_the_next_link];
     }
     7599 {

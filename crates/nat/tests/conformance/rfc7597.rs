@@ -685,3 +685,35 @@ pub fn rfc_2473_what_lies_behind_the_packet_is_not_in_it() {
     packet[4..6].copy_from_slice(&shorter.to_be_bytes());
     assert_eq!(lab.reason(Side::Inside, &packet), DropReason::Truncated);
 }
+
+#[test]
+pub fn section_10_no_customer_takes_all_that_fragments_may_take() {
+    let mut config = map_e();
+    config.followed.of_customer = 2;
+    let mut lab = RelayLab::new(config);
+    let piece = |own, identification| {
+        let whole = udp(own, remote(53))
+            .payload_of(900)
+            .identified(identification);
+        fragments(&whole.bytes(), &[304])[1].clone()
+    };
+    for identification in 0..5 {
+        let packet = wrapped(customer().0, &piece(customer().1, identification));
+        let passed = lab.pass(Side::Inside, &packet);
+        let is_kept = passed.verdict == portledger_nat::Verdict::Kept;
+        assert_eq!(is_kept, identification < 2);
+    }
+    let packet = wrapped(neighbour().0, &piece(neighbour().1, 0));
+    assert!(lab.kept(Side::Inside, &packet).is_empty());
+}
+
+#[test]
+pub fn section_8_2_errors_in_pieces_are_dropped() {
+    let mut lab = RelayLab::new(map_e());
+    let about = udp(customer().1, remote(53)).payload_of(100).bytes();
+    let packet = error(remote(0).0, customer().1.0, UNREACHABLE, 1, &about)
+        .identified(3)
+        .bytes();
+    let first = &fragments(&packet, &[64])[0];
+    assert_eq!(lab.reason(Side::Outside, first), DropReason::Malformed);
+}
