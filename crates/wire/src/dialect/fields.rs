@@ -65,8 +65,8 @@ pub(crate) enum DurationForm {
 pub(crate) const NAMES: &str = "internal, internal-port, internal-endpoint, tunnel, realm, \
      external, external-endpoint, port, first, last, count, step, transport, destination, \
      destination-port, destination-endpoint, phase, pool, and with a form behind a colon: time, \
-     since and stamp (date, month-first, day-first, epoch, epoch-ms, epoch-any, epoch-hex), \
-     duration (s, ms, clock)";
+     since and stamp (date, date-unpadded, month-first, day-first, epoch, epoch-ms, epoch-any, \
+     epoch-hex), duration (s, ms, clock)";
 
 impl Field {
     /// `name` or `name:form`.
@@ -151,6 +151,7 @@ impl TimeForm {
     fn parse(text: &str) -> Option<Self> {
         Some(match text {
             "date" => Self::Date(DateOrder::Year),
+            "date-unpadded" => Self::Date(DateOrder::YearUnpadded),
             "month-first" => Self::Date(DateOrder::Month),
             "day-first" => Self::Date(DateOrder::Day),
             "epoch" => Self::Epoch,

@@ -7,6 +7,9 @@ use super::time::WrittenTime;
 pub(crate) enum DateOrder {
     /// 2026-11-21, 2026/11/21, and with a name for the month.
     Year,
+    /// The same without zeros before: 2026/1/2 3:4:5. What was cut off cannot be told from it, so it
+    /// is for those who write it only.
+    YearUnpadded,
     /// 11/21/2026.
     Month,
     /// 21/11/2026.
@@ -42,15 +45,16 @@ impl Scan<'_> {
         };
         self.weekday();
         let first = self.peek()?;
-        if first.is_ascii_digit() && order == DateOrder::Year {
+        let is_year_first = matches!(order, DateOrder::Year | DateOrder::YearUnpadded);
+        if first.is_ascii_digit() && is_year_first {
             let year = self.number(4, 4)?;
             time.year = i16::try_from(year).ok();
             match self.peek()? {
                 separator @ (b'-' | b'/') => {
                     self.at += 1;
-                    time.month = self.month().or_else(|| self.two())?;
+                    time.month = self.month().or_else(|| self.part(order))?;
                     self.byte(separator)?;
-                    time.day = self.two()?;
+                    time.day = self.part(order)?;
                 }
                 b' ' => {
                     self.spaces();
@@ -83,17 +87,17 @@ impl Scan<'_> {
                 self.space()?;
             }
         }
-        self.time_of_day(&mut time)?;
+        self.time_of_day(&mut time, order)?;
         self.zone(&mut time);
         Some(time)
     }
 
-    fn time_of_day(&mut self, time: &mut WrittenTime) -> Option<()> {
+    fn time_of_day(&mut self, time: &mut WrittenTime, order: DateOrder) -> Option<()> {
         time.hour = self.one_or_two()?;
         self.byte(b':')?;
-        time.minute = self.two()?;
+        time.minute = self.part(order)?;
         self.byte(b':')?;
-        time.second = self.two()?;
+        time.second = self.part(order)?;
         // A comma is ISO 8601's; a full stop that no digit follows ends a sentence.
         if matches!(self.peek(), Some(b'.' | b','))
             && self.bytes.get(self.at + 1).is_some_and(u8::is_ascii_digit)
@@ -251,6 +255,14 @@ impl Scan<'_> {
 
     fn two(&mut self) -> Option<u8> {
         self.number(2, 2).and_then(|value| u8::try_from(value).ok())
+    }
+
+    /// A part of a date or a time, with the zero before it that most write.
+    fn part(&mut self, order: DateOrder) -> Option<u8> {
+        match order {
+            DateOrder::YearUnpadded => self.one_or_two(),
+            _ => self.two(),
+        }
     }
 
     fn one_or_two(&mut self) -> Option<u8> {

@@ -268,6 +268,9 @@ mod tests {
         assert_eq!(order("11/02/2026:08:00:00 GMT", DateOrder::Month), expected);
         assert_eq!(order("02/11/2026 08:00:00", DateOrder::Day), expected);
         assert_eq!(order("02-Nov-2026 08:00:00", DateOrder::Month), expected);
+        assert_eq!(order("2026/11/2 8:0:0", DateOrder::YearUnpadded), expected);
+        // Where zeros are written, one digit is what is left of two.
+        assert_eq!(scan(b"2026-11-21 08:00:1", DateOrder::Year), None);
     }
 
     #[test]
@@ -339,7 +342,7 @@ mod tests {
 
         #[test]
         fn no_bytes_panic(bytes in proptest::collection::vec(any::<u8>(), 0..60)) {
-            for order in [DateOrder::Year, DateOrder::Month, DateOrder::Day] {
+            for order in [DateOrder::Year, DateOrder::YearUnpadded, DateOrder::Month, DateOrder::Day] {
                 let _ = scan(&bytes, order);
             }
         }
