@@ -33,6 +33,8 @@ const NEEDED: &[(&str, &str)] = &[
     ("mariadbd", "mariadb-server-core"),
     ("memcached", "memcached"),
     ("mosquitto", "mosquitto"),
+    // What sets up MariaDB's folder asks it, and Debian keeps it with the clients.
+    ("my_print_defaults", "mariadb-client-core"),
     ("named", "bind9"),
     ("ncat", "ncat"),
     ("nfacctd", "pmacct"),

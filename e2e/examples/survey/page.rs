@@ -22,10 +22,10 @@ The three answers are *possible* (the port can be logged by whatever means), *fe
 a debug level) and *default* (logged unasked, or by a format that it comes with). \"Run here, 0 → 12 of 12\" is how many
 connections the log named, each by its address, its port and a right time, before and after `fix`; where there were
 twelve before, `fix` wrote the port plainly too, or made the time certain. One number alone: `fix` changed nothing. Of
-memcached, which writes no log, it is what the client of its page was told. \"Run
-by hand\" is a server that was started and read while its page in [servers](servers) was written, but not by this
-program. \"Documentation\" rests on what its makers and public samples say: nobody here has seen it. A dash under bytes:
-the port stands in a line of its own, or in one that is there anyway.
+memcached, which writes no log, it is what the client of its page was told. \"Run by hand\" is a server that was started
+and read while its page in [servers](servers) was written, but not by this program. \"Documentation\" rests on what its
+makers and public samples say: nobody here has seen it. A dash under bytes: the port stands in a line of its own, or in
+one that is there anyway.
 ";
 
 /// The whole page.
