@@ -21,6 +21,7 @@
 pub mod capture;
 #[cfg(target_os = "linux")]
 pub mod clock;
+pub mod engine;
 #[cfg(target_os = "linux")]
 pub mod privilege;
 pub mod replay;

@@ -8,11 +8,12 @@ use std::{
 
 use portledger_ledger::Writer as LedgerWriter;
 use portledger_model::{Event, Timestamp};
-use portledger_nat::{EventNumber, Nat, Output, Packet, Side, Told, Verdict};
+use portledger_nat::{EventNumber, HEADROOM, Output, Side, Slot, Told, Verdict};
 use thiserror::Error;
 
 use crate::{
-    capture::{CaptureError, IpPacket, Merge, NotIp, WriteError, Writer, ip_packet},
+    capture::{CaptureError, IpPacket, Merge, NotIp, WriteError, Writer, packet_of_either},
+    engine::Engine,
     start::{Declared, StartError},
 };
 
@@ -21,7 +22,7 @@ use crate::{
 /// Events reach the ledger before the packets that need them are given out, and are made durable
 /// at the end of the run: nothing here is ever answered before it is.
 pub struct Replay<'a> {
-    nat: Nat,
+    nat: Engine,
     declared: Declared,
     ledger: Option<&'a mut LedgerWriter>,
     output: Output,
@@ -65,9 +66,13 @@ pub enum ReplayError {
 
 impl<'a> Replay<'a> {
     /// Brings `nat`, in which nothing has happened yet, to a ledger or to none.
-    pub fn new(nat: Nat, declared: Declared, ledger: Option<&'a mut LedgerWriter>) -> Self {
+    pub fn new(
+        nat: impl Into<Engine>,
+        declared: Declared,
+        ledger: Option<&'a mut LedgerWriter>,
+    ) -> Self {
         Self {
-            nat,
+            nat: nat.into(),
             declared,
             ledger,
             output: Output::default(),
@@ -78,7 +83,7 @@ impl<'a> Replay<'a> {
     }
 
     /// The engine.
-    pub const fn nat(&mut self) -> &mut Nat {
+    pub const fn nat(&mut self) -> &mut Engine {
         &mut self.nat
     }
 
@@ -97,21 +102,27 @@ impl<'a> Replay<'a> {
         self.begin(at)?;
         let mut buffer = std::mem::take(&mut self.buffer);
         buffer.clear();
+        buffer.resize(HEADROOM, 0);
         buffer.extend_from_slice(packet.bytes);
         // What the snap length cut off is not needed to translate: the checksums are updated by
         // difference.
         let missing = usize::from(packet.missing);
         buffer.resize(buffer.len() + missing, 0);
-        let mut packets = [Packet::new(&mut buffer)];
-        self.nat.batch(at, from, &mut packets, &mut self.output);
-        let [Packet { verdict, .. }] = packets;
+        let range = HEADROOM..buffer.len();
+        let mut slot = Slot::new(&mut buffer, range);
+        if let Some((Side::Inside, realm)) = self.nat.origin(slot.bytes()) {
+            slot.realm = realm;
+        }
+        self.nat
+            .batch(at, from, std::slice::from_mut(&mut slot), &mut self.output);
+        let verdict = slot.verdict;
         self.write_events()?;
-        let there = buffer.len() - missing;
         if let Verdict::Forward { to, .. } = verdict {
+            let data = slot.bytes();
             sent(Sent {
                 at,
                 to,
-                data: &buffer[..there],
+                data: &data[..data.len().saturating_sub(missing)],
                 missing: packet.missing.into(),
             });
         }
@@ -141,7 +152,7 @@ impl<'a> Replay<'a> {
     ///
     /// # Errors
     /// When the ledger refuses.
-    pub fn finish(mut self) -> Result<(Nat, u64), ReplayError> {
+    pub fn finish(mut self) -> Result<(Engine, u64), ReplayError> {
         if let Some(last) = self.last {
             self.nat.tell(last, Event::Stopped, &mut self.output);
             self.write_events()?;
@@ -210,7 +221,7 @@ impl<'a> Replay<'a> {
 pub struct Report {
     /// Frames read.
     pub frames: u64,
-    /// Frames without an IPv4 packet, by reason.
+    /// Frames without an IP packet, by reason.
     pub not_ip: BTreeMap<NotIp, u64>,
     /// Packets that the snap length had cut, translated all the same.
     pub cut: u64,
@@ -263,7 +274,7 @@ pub fn captures<R: Read, W: Write>(
         if report.frames.is_multiple_of(65_536) {
             progress(report.frames);
         }
-        let packet = match ip_packet(merged.frame.link, merged.frame.data) {
+        let packet = match packet_of_either(merged.frame.link, merged.frame.data) {
             Ok(packet) => packet,
             Err(reason) => {
                 *report.not_ip.entry(reason).or_default() += 1;

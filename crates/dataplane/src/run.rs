@@ -25,11 +25,12 @@ use std::{
 
 use portledger_ledger::{Committer, State, SubmitError, Writer};
 use portledger_model::{Event, Record, Timestamp};
-use portledger_nat::{Counters, EventNumber, Nat, Output, Size};
+use portledger_nat::{Counters, EventNumber, Output, Size};
 use thiserror::Error;
 
 use crate::{
     clock::{Clock, Step},
+    engine::Engine,
     start::{Declared, StartError},
     tun::{Queue, ReadError, Wake},
 };
@@ -199,7 +200,7 @@ impl Control {
 
 /// What the queues' threads share.
 struct Hub {
-    nat: Nat,
+    nat: Engine,
     clock: Clock,
     output: Output,
     declared: Declared,
@@ -222,7 +223,7 @@ struct Hub {
 /// # Errors
 /// Why it could not begin or go on; what was durable stays so.
 pub fn run(
-    nat: Nat,
+    nat: Engine,
     queues: Vec<Queue>,
     settings: &Settings,
     writer: Writer,
@@ -293,7 +294,7 @@ pub fn run(
 const MOST_SUBMITTED: usize = 4_096;
 
 impl Hub {
-    fn begin(mut nat: Nat, declared: &Declared, writer: &Writer) -> Result<Self, RunError> {
+    fn begin(mut nat: Engine, declared: &Declared, writer: &Writer) -> Result<Self, RunError> {
         let mut clock = Clock::start();
         let now = clock.now().now;
         let since = declared.resting_since(now);
@@ -343,8 +344,7 @@ impl Hub {
         }
         if now >= self.interim_at.after(settings.interim) {
             self.interim_at = now;
-            let held: Vec<_> = self.nat.held_blocks().collect();
-            for (block, since) in held {
+            for (block, since) in self.nat.held_blocks() {
                 self.nat
                     .tell(now, Event::Held { block, since }, &mut self.output);
             }

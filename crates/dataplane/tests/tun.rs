@@ -63,12 +63,12 @@ impl Echo {
                 queue.wait(&seen.0, None).unwrap();
                 while queue.read_batch(&mut batch).unwrap() > 0 {
                     assert_eq!(batch.malformed(), 0);
-                    for frame in batch.frames() {
+                    for mut frame in batch.frames() {
                         // Not what the kernel multicasts on any new link.
-                        if !destination(frame.ip).is_multicast() {
-                            tally.note(frame.header, frame.ip);
-                            swap_addresses(frame.ip);
-                            queue.write(&frame.header, frame.ip).unwrap();
+                        if !destination(frame.ip()).is_multicast() {
+                            tally.note(frame.header, frame.ip());
+                            swap_addresses(frame.ip_mut());
+                            queue.write(&frame.header, frame.ip()).unwrap();
                         }
                     }
                 }

@@ -1,30 +1,36 @@
 //! The configuration file of `portledger nat`: TOML in, checked values out.
 
 mod export;
+mod mode;
+mod value;
 
 use std::{
     collections::BTreeMap,
-    net::{Ipv4Addr, SocketAddrV4},
+    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ipnet::Ipv4Net;
+use ipnet::{IpNet, Ipv4Net};
 use portledger_dataplane::run::LedgerFull;
-use portledger_model::{Device, DeviceError, Durability, PortRange, Realm, RealmError, Transport};
+use portledger_model::{Device, DeviceError, Durability, Realm, RealmError, Transport};
 use portledger_nat::{Filtering, IcmpRefusal, Mtu, RealmIndex, Timers};
 use portledger_ports::{DeterministicConfig, Limits as PortLimits, Pool, Pooling, StaticMapping};
-use serde::{Deserialize, Deserializer, de::Error as _};
+use serde::Deserialize;
 use thiserror::Error;
 
 pub(crate) use export::Export;
 use export::{ExportError, ExportTable};
+pub(crate) use mode::Translation;
+use mode::{AftrTable, Mode, ModeError};
+use value::{Range, Seed, set, time};
+pub(crate) use value::{Time, parse_duration};
 
 /// What a configuration file says, checked.
 #[derive(Debug)]
 pub(crate) struct NatConfig {
     pub(crate) device: Device,
-    pub(crate) nat: portledger_nat::Config,
+    pub(crate) translation: Translation,
     pub(crate) tun: Tun,
     pub(crate) ledger: Ledger,
     pub(crate) exports: Vec<Export>,
@@ -63,6 +69,8 @@ pub(crate) enum ValueError {
     UdpPort(String),
     #[error("ledger.{0}: shorter than 1 s; it would fill the ledger with nothing new")]
     Interval(&'static str),
+    #[error(transparent)]
+    Mode(#[from] ModeError),
     #[error("export '{name}': {error}")]
     Export { name: String, error: ExportError },
 }
@@ -88,6 +96,8 @@ impl NatConfig {
 #[serde(deny_unknown_fields)]
 struct File {
     device: String,
+    #[serde(default)]
+    mode: Mode,
     seed: Option<Seed>,
     pool: PoolTable,
     #[serde(default, rename = "realm")]
@@ -109,6 +119,7 @@ struct File {
     #[serde(default, rename = "static")]
     statics: Vec<StaticTable>,
     deterministic: Option<DeterministicTable>,
+    aftr: Option<AftrTable>,
     #[serde(default)]
     tun: Tun,
     #[serde(default)]
@@ -128,7 +139,7 @@ struct PoolTable {
 #[serde(deny_unknown_fields)]
 struct RealmTable {
     name: String,
-    inside: Vec<Ipv4Net>,
+    inside: Vec<IpNet>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -241,7 +252,9 @@ enum IcmpRefusalName {
 struct StaticTable {
     #[serde(default = "default_realm")]
     realm: String,
-    internal: SocketAddrV4,
+    internal: SocketAddr,
+    /// The B4 behind which the internal address is.
+    softwire: Option<Ipv6Addr>,
     external: SocketAddrV4,
     transport: TransportName,
 }
@@ -369,12 +382,8 @@ impl File {
         let mut inside = Vec::new();
         for (number, realm) in (0_u16..).zip(&self.realms) {
             ports.realms.push(Realm::new(&realm.name)?);
-            inside.extend(
-                realm
-                    .inside
-                    .iter()
-                    .map(|&prefix| (RealmIndex(number), prefix)),
-            );
+            let prefixes = realm.inside.iter();
+            inside.extend(prefixes.map(|&prefix| (RealmIndex(number), prefix)));
         }
         for mapping in &self.statics {
             ports.static_mappings.push(mapping.checked(&ports.realms)?);
@@ -399,7 +408,6 @@ impl File {
         });
 
         let mut nat = portledger_nat::Config::new(ports, &[]);
-        nat.inside = inside;
         nat.timers = self.timers.checked()?;
         let Limits {
             mappings,
@@ -415,10 +423,16 @@ impl File {
             FilteringName::EndpointIndependent => Filtering::EndpointIndependent,
             FilteringName::AddressDependent => Filtering::AddressDependent,
         });
-        self.nat.apply(&mut nat);
+        let translation = mode::Given {
+            mode: self.mode,
+            nat,
+            table: self.nat,
+            inside,
+            aftr: self.aftr,
+        };
         Ok(NatConfig {
             device: Device::new(&self.device)?,
-            nat,
+            translation: translation.checked()?,
             tun: self.tun,
             ledger: self.ledger.checked()?,
             exports: export::checked(self.exports)
@@ -483,10 +497,15 @@ impl StaticTable {
             .position(|realm| realm.as_str() == self.realm)
             .and_then(|number| u16::try_from(number).ok())
             .ok_or_else(|| ValueError::StaticRealm(self.realm.clone()))?;
+        // The engine says what does not fit its subscribers.
+        let (internal, behind) = match (self.internal.ip(), self.softwire) {
+            (IpAddr::V4(behind), Some(softwire)) => (softwire.into(), Some(behind)),
+            (internal, _) => (internal, None),
+        };
         Ok(StaticMapping {
             realm: RealmIndex(realm),
-            internal: (*self.internal.ip()).into(),
-            behind: None,
+            internal,
+            behind,
             internal_port: self.internal.port(),
             external: *self.external.ip(),
             external_port: self.external.port(),
@@ -496,74 +515,5 @@ impl StaticTable {
                 TransportName::Icmp => Transport::Icmp,
             },
         })
-    }
-}
-
-fn set<T>(place: &mut T, given: Option<T>) {
-    if let Some(value) = given {
-        *place = value;
-    }
-}
-
-fn time(given: Option<Time>) -> Option<Duration> {
-    given.map(|time| time.0)
-}
-
-/// A time as people write it: `120s`, `2h 4m`, `100ms`.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Time(pub(crate) Duration);
-
-impl<'de> Deserialize<'de> for Time {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        parse_duration(&text).map(Self).map_err(D::Error::custom)
-    }
-}
-
-/// A duration as people write it.
-pub(crate) fn parse_duration(text: &str) -> Result<Duration, String> {
-    let duration: jiff::SignedDuration = text
-        .parse()
-        .map_err(|error| format!("'{text}' is not a duration: {error}; write 120s, 2h or 100ms"))?;
-    Duration::try_from(duration).map_err(|_| format!("'{text}' is negative"))
-}
-
-/// A range of ports: `1024-65535`.
-#[derive(Debug, Clone, Copy)]
-struct Range(PortRange);
-
-impl<'de> Deserialize<'de> for Range {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let (first, last) = text
-            .split_once('-')
-            .and_then(|(first, last)| Some((first.trim().parse().ok()?, last.trim().parse().ok()?)))
-            .ok_or_else(|| {
-                D::Error::custom(format!("'{text}' is not a port range; write 1024-65535"))
-            })?;
-        PortRange::new(first, last)
-            .map(Self)
-            .map_err(D::Error::custom)
-    }
-}
-
-/// 64 hexadecimal digits: the key of every draw. For replays that must come out the same; a NAT
-/// that runs draws its own.
-#[derive(Debug, Clone, Copy)]
-struct Seed([u8; 32]);
-
-impl<'de> Deserialize<'de> for Seed {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        let mut seed = [0; 32];
-        let digits = text.as_bytes();
-        if digits.len() != 64 {
-            return Err(D::Error::custom("a seed is 64 hexadecimal digits"));
-        }
-        for (byte, pair) in seed.iter_mut().zip(digits.chunks_exact(2)) {
-            let pair = std::str::from_utf8(pair).map_err(D::Error::custom)?;
-            *byte = u8::from_str_radix(pair, 16).map_err(D::Error::custom)?;
-        }
-        Ok(Self(seed))
     }
 }

@@ -6,15 +6,17 @@ pub(crate) mod run;
 
 use std::path::Path;
 
-use portledger_nat::{Config, Counters, Nat, Size};
+use portledger_dataplane::engine::Engine;
+use portledger_nat::{Counters, Size};
 use serde_json::{Value, json};
 
-use crate::failure::Failure;
+use crate::{config::Translation, failure::Failure};
 
 /// The engine that the configuration `file` describes. The engine knows what cannot work, the
 /// message says where.
-fn engine(config: Config, seed: [u8; 32], file: &Path) -> Result<Nat, Failure> {
-    Nat::new(config, seed).map_err(|error| Failure::usage(format!("{}: {error}", file.display())))
+fn engine(config: Translation, seed: [u8; 32], file: &Path) -> Result<Engine, Failure> {
+    let refused = |error| Failure::usage(format!("{}: {error}", file.display()));
+    config.engine(seed).map_err(refused)
 }
 
 /// What the engine counted, as JSON.

@@ -399,7 +399,7 @@ fn assert_adds_up(report: &Value) {
     let sum = |table: &Value| -> u64 { table.as_object().unwrap().values().map(number).sum() };
     let nat = &report["nat"];
     let count = |name: &str| number(&nat[name]);
-    let frames = number(&report["frames"]) - sum(&report["not_ipv4"]);
+    let frames = number(&report["frames"]) - sum(&report["not_ip"]);
     assert_eq!(
         count("from_inside") + count("from_outside"),
         frames,

@@ -7,13 +7,14 @@ use std::{
 
 use portledger_ledger::{Committer, State};
 use portledger_model::Timestamp;
-use portledger_nat::{Emitted, EventNumber, Nat, Offload, Packet, Side, Verdict};
+use portledger_nat::{Emitted, EventNumber, HEADROOM, Offload, Side, Slot, Verdict};
 
 use super::{
     Control, DeviceCounters, Hub, LedgerFull, Notice, RunError, Settings, lock, wait::Waiting,
 };
 use crate::{
     clock::Step,
+    engine::Engine,
     tun::{Batch, Checksum, Queue, VirtioHeader, Wake, WriteError},
 };
 
@@ -90,12 +91,13 @@ impl Worker<'_> {
     /// Brings a batch through the engine, and sends what may go.
     fn translate(&self, batch: &mut Batch, waiting: &mut Waiting, counters: &mut DeviceCounters) {
         let mut headers = Vec::with_capacity(BATCH);
-        let mut packets = Vec::with_capacity(BATCH);
+        let mut slots = Vec::with_capacity(BATCH);
         for frame in batch.frames() {
             headers.push(frame.header);
-            packets.push(Packet {
+            let packet = HEADROOM..frame.buffer.len();
+            slots.push(Slot {
                 offload: offload(&frame.header),
-                ..Packet::new(frame.ip)
+                ..Slot::new(frame.buffer, packet)
             });
         }
         let mut hub = lock(self.hub);
@@ -104,12 +106,12 @@ impl Worker<'_> {
         hub.nat.durable(durable);
         let (now, step) = hub.now();
         // Both sides share the device: runs of one side go through together.
-        let sides: Vec<Side> = packets
+        let sides: Vec<Side> = slots
             .iter_mut()
-            .map(|packet| origin(&hub.nat, packet))
+            .map(|slot| origin(&hub.nat, slot))
             .collect();
         let Hub { nat, output, .. } = &mut *hub;
-        let mut rest = &mut packets[..];
+        let mut rest = &mut slots[..];
         let mut sides = &sides[..];
         while let Some(&from) = sides.first() {
             let run = sides.iter().take_while(|&&side| side == from).count();
@@ -123,9 +125,9 @@ impl Worker<'_> {
         }
         // Under load nothing else comes to it, and a flow's first packets go before its next.
         self.send_waiting(durable, waiting, counters);
-        for (header, packet) in headers.iter().zip(&packets) {
-            if let Verdict::Forward { after, .. } = packet.verdict {
-                self.send(after, durable, header, packet.data, waiting, counters);
+        for (header, slot) in headers.iter().zip(&slots) {
+            if let Verdict::Forward { after, .. } = slot.verdict {
+                self.send(after, durable, header, slot.bytes(), waiting, counters);
             }
         }
         self.send_emitted(emitted, durable, waiting, counters);
@@ -227,20 +229,11 @@ impl Worker<'_> {
 
 /// The side that a packet comes from, its realm noted in it. One that is neither side's goes to
 /// the engine as the outside's, which counts and drops it.
-fn origin(nat: &Nat, packet: &mut Packet<'_>) -> Side {
-    let address = |at: usize| {
-        packet
-            .data
-            .get(at..at + 4)
-            .and_then(|bytes| <[u8; 4]>::try_from(bytes).ok())
-    };
-    let (Some(source), Some(destination)) = (address(12), address(16)) else {
+fn origin(nat: &Engine, slot: &mut Slot<'_>) -> Side {
+    let Some((side, realm)) = nat.origin(slot.bytes()) else {
         return Side::Outside;
     };
-    let Some((side, realm)) = nat.origin(source.into(), destination.into()) else {
-        return Side::Outside;
-    };
-    packet.realm = realm;
+    slot.realm = realm;
     side
 }
 

@@ -14,7 +14,7 @@
 //!     let ready = queue.wait(&wake, None)?;
 //!     if ready.packets && queue.read_batch(&mut batch)? > 0 {
 //!         for frame in batch.frames() {
-//!             if let Err(why) = queue.write(&frame.header, frame.ip) {
+//!             if let Err(why) = queue.write(&frame.header, frame.ip()) {
 //!                 // Count the drop by its reason.
 //!                 drop(why);
 //!             }
@@ -68,8 +68,8 @@ pub struct Facts {
     /// The longest packet the device takes unsegmented, in bytes; not the one asked for where
     /// this program may not change it.
     pub mtu: u32,
-    /// What the kernel may leave to us.
-    pub offload: Offload,
+    /// What the kernel may leave to us; `None` where it was asked for nothing.
+    pub offload: Option<Offload>,
 }
 
 /// Which packets may come longer than the MTU. TCP's always may: older kernels are refused.
@@ -96,6 +96,28 @@ impl Device {
     /// # Errors
     /// [`OpenError`] says what to do about each.
     pub fn open(name: &str, queues: u16, mtu: Option<u16>) -> Result<Self, OpenError> {
+        Self::open_asking(name, queues, mtu, true)
+    }
+
+    /// As [`Device::open`], for whoever changes a packet's family or wraps it: the kernel leaves
+    /// nothing to us, so that each packet is as it would be on a wire.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn open_without_offload(
+        name: &str,
+        queues: u16,
+        mtu: Option<u16>,
+    ) -> Result<Self, OpenError> {
+        Self::open_asking(name, queues, mtu, false)
+    }
+
+    fn open_asking(
+        name: &str,
+        queues: u16,
+        mtu: Option<u16>,
+        offload: bool,
+    ) -> Result<Self, OpenError> {
         let raw = raw_name(name)?;
         if !(1..=MOST_QUEUES).contains(&queues) {
             return Err(OpenError::QueueCount { queues });
@@ -116,7 +138,12 @@ impl Device {
         let first = queues.first().ok_or(OpenError::QueueCount { queues: 0 })?;
         let header = i32::try_from(HEADER_LENGTH).unwrap_or(i32::MAX);
         ioctl::set_header(first, header).map_err(refused("set the header of"))?;
-        let offload = set_offload(first).map_err(refused("set the offloads of"))?;
+        let offload = match offload {
+            true => set_offload(first).map(Some),
+            // A lasting device keeps what it was last asked for.
+            false => ioctl::set_offload(first, 0).map(|()| None),
+        }
+        .map_err(refused("set the offloads of"))?;
         let (up, mtu) = set_link(&control, &raw, mtu).map_err(|error| match (error, mtu) {
             (Errno::INVAL, Some(mtu)) => OpenError::Mtu {
                 device: Arc::clone(&name),

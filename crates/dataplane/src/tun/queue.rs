@@ -7,6 +7,7 @@ use std::{
     time::Duration,
 };
 
+use portledger_nat::HEADROOM;
 use rustix::{
     event::{PollFd, PollFlags, Timespec, poll},
     io::{self, Errno},
@@ -35,8 +36,20 @@ pub struct Batch {
 pub struct Frame<'a> {
     /// What the sender left to the network card.
     pub header: VirtioHeader,
+    /// The packet with [`HEADROOM`] bytes before it, into which it may grow.
+    pub buffer: &'a mut [u8],
+}
+
+impl Frame<'_> {
     /// The packet, from the first byte of its IP header.
-    pub ip: &'a mut [u8],
+    pub fn ip(&self) -> &[u8] {
+        self.buffer.get(HEADROOM..).unwrap_or_default()
+    }
+
+    /// The same, to be changed.
+    pub fn ip_mut(&mut self) -> &mut [u8] {
+        self.buffer.get_mut(HEADROOM..).unwrap_or_default()
+    }
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -45,12 +58,13 @@ struct Filled {
     length: usize,
 }
 
-/// Where in a slot the virtio header is: the packet then begins at a multiple of 16.
-const HEADER_AT: usize = 16 - HEADER_LENGTH;
-const PACKET_AT: usize = HEADER_AT + HEADER_LENGTH;
+/// Where in a slot the virtio header is, which nobody needs once it is read: it lies in the
+/// headroom.
+const HEADER_AT: usize = HEADROOM - HEADER_LENGTH;
+const PACKET_AT: usize = HEADROOM;
 /// The longest packet and a byte more, by which a longer one shows. An odd number of cache lines,
 /// so that the packets of a batch do not compete for the same lines of the cache.
-const SLOT: usize = 1_025 * 64;
+const SLOT: usize = 1_027 * 64;
 const _: () = assert!(SLOT > PACKET_AT + LONGEST_PACKET);
 
 impl Batch {
@@ -69,8 +83,8 @@ impl Batch {
         let slots = self.slots.chunks_exact_mut(SLOT);
         self.filled.iter().zip(slots).map(|(filled, slot)| Frame {
             header: filled.header,
-            ip: slot
-                .get_mut(PACKET_AT..PACKET_AT + filled.length)
+            buffer: slot
+                .get_mut(..PACKET_AT + filled.length)
                 .unwrap_or_default(),
         })
     }
@@ -301,7 +315,7 @@ mod tests {
     }
 
     fn contents(batch: &mut Batch) -> Vec<Vec<u8>> {
-        batch.frames().map(|frame| frame.ip.to_vec()).collect()
+        batch.frames().map(|frame| frame.ip().to_vec()).collect()
     }
 
     #[test]
@@ -364,7 +378,7 @@ mod tests {
             let mut batch = Batch::new(16);
             let filled = batch.fill(from_list(packets)).unwrap();
             prop_assert_eq!(filled + batch.malformed(), given);
-            prop_assert!(batch.frames().all(|frame| !frame.ip.is_empty()));
+            prop_assert!(batch.frames().all(|frame| !frame.ip().is_empty()));
         }
 
         #[test]

@@ -35,10 +35,14 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
         readers.push(capture::open(outside)?);
         sides.push(Side::Outside);
     }
-    let declared = Declared::new(config.device, &config.nat, Durability::LogBeforeUse);
+    let declared = Declared::new(
+        config.device,
+        config.translation.nat(),
+        Durability::LogBeforeUse,
+    );
     // The same captures give the same ports, unless a seed says otherwise: nobody attacks a replay.
     let seed = config.seed.unwrap_or(*b"portledger: the seed of a replay");
-    let nat = engine(config.nat, seed, &args.config)?;
+    let nat = engine(config.translation, seed, &args.config)?;
     let open = |dir| ledger::open_to_write(dir, Options::default());
     let mut ledger = args.ledger.as_deref().map(open).transpose()?;
     let mut used: Vec<&Path> = vec![&args.config, &args.inside];
@@ -115,7 +119,7 @@ fn report_json(report: &Report) -> Value {
     let broken: Vec<String> = report.broken.iter().map(ToString::to_string).collect();
     json!({
         "frames": report.frames,
-        "not_ipv4": not_ip,
+        "not_ip": not_ip,
         "cut_by_snap_length": report.cut,
         "time_went_back": report.went_back,
         "written_to_inside": report.to_inside,
@@ -128,7 +132,7 @@ fn report_json(report: &Report) -> Value {
 fn report_text(report: &Report) -> String {
     let mut text = format!("frames    {}\n", report.frames);
     for (reason, count) in &report.not_ip {
-        text.push_str(&format!("not IPv4  {count} {reason}\n"));
+        text.push_str(&format!("not IP    {count} {reason}\n"));
     }
     if report.cut > 0 {
         text.push_str(&format!(

@@ -20,7 +20,7 @@ use signal_hook::{
 use super::{counters_json, engine, export, size_json};
 use crate::{
     args::NatRunArgs,
-    config::NatConfig,
+    config::{NatConfig, Tun},
     failure::{Ended, Failure},
     keeping::Keeping,
     ledger,
@@ -38,17 +38,25 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
         )));
     };
     let targets = export::targets(&config, &args.config)?;
-    let declared = Declared::new(config.device, &config.nat, config.ledger.durability());
+    let declared = Declared::new(
+        config.device,
+        config.translation.nat(),
+        config.ledger.durability(),
+    );
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| Failure::usage(format!("no randomness: {error}")))?;
-    let nat = engine(config.nat, seed, &args.config)?;
+    let nat = engine(config.translation, seed, &args.config)?;
 
     // The least privilege: CAP_NET_ADMIN to open the device, nothing to run. Before any thread.
     privilege::keep_only_net_admin()?;
     let writer = ledger::open_to_write(path, Options::default())?;
-    let Device { facts, queues } =
-        Device::open(&config.tun.name, config.tun.queues, config.tun.mtu)?;
+    let Tun { name, queues, mtu } = &config.tun;
+    let open = match nat.takes_offload() {
+        true => Device::open,
+        false => Device::open_without_offload,
+    };
+    let Device { facts, queues } = open(name, *queues, *mtu)?;
     let held = privilege::drop_all()?;
     eprintln!(
         "portledger: {}, {} queues; {held}",
