@@ -4,7 +4,8 @@ use std::{array, net::Ipv4Addr};
 
 use portledger_model::{Block, Event, Timestamp};
 use portledger_nat::{
-    Aftr, Counters, EventNumber, Nat, Output, Packet, Past, RealmIndex, Side, Size, Slot,
+    Aftr, Counters, EventNumber, Nat, Nat64, Output, Packet, Past, RealmIndex, Relay, Side, Size,
+    Slot, Told,
 };
 
 /// An engine, by its mode.
@@ -12,23 +13,38 @@ use portledger_nat::{
 /// ```text
 ///   nat44   inside IPv4                      packets keep their length and whatever a network
 ///                                            card is to do to them
-///   aftr    inside IPv4 in IPv6 (RFC 6333)   packets change their length: they need room before
-///                                            them, and come as they would be on a wire
+///   nat64   inside IPv6 (RFC 6146)           packets change their length: they need room before
+///   aftr    inside IPv4 in IPv6 (RFC 6333)   them, and come as they would be on a wire
+///   relay   MAP-E, MAP-T, lw4o6              the same; nothing is held, so nothing is told but
+///                                            what the driver tells
 /// ```
 #[derive(Debug)]
 pub enum Engine {
     /// NAT44.
     Nat44(Box<Nat>),
+    /// Stateful NAT64.
+    Nat64(Box<Nat64>),
     /// The AFTR of DS-Lite.
     Aftr(Box<Aftr>),
+    /// A border relay without sessions.
+    Relay(Box<Carrying>),
 }
 
-/// The same call on whichever engine it is.
+/// A border relay, and the events that its driver has told.
+#[derive(Debug)]
+pub struct Carrying {
+    relay: Relay,
+    told: EventNumber,
+}
+
+/// The same call on whichever engine it is, and another on a relay.
 macro_rules! each {
-    ($engine:expr, $nat:ident => $call:expr) => {
+    ($engine:expr, $nat:ident => $call:expr, $relay:pat => $otherwise:expr) => {
         match $engine {
             Engine::Nat44($nat) => $call,
+            Engine::Nat64($nat) => $call,
             Engine::Aftr($nat) => $call,
+            Engine::Relay($relay) => $otherwise,
         }
     };
 }
@@ -49,13 +65,15 @@ impl Engine {
                 let destination = packet.get(16..20)?.first_chunk::<4>()?;
                 nat.origin(Ipv4Addr::from(*source), Ipv4Addr::from(*destination))
             }
+            Self::Nat64(nat) => nat.origin(packet),
             Self::Aftr(nat) => nat.origin(packet),
+            Self::Relay(carrying) => carrying.origin(packet),
         }
     }
 
     /// Begins at `now` with what is known of the time before: see [`Nat::start`].
     pub fn start(&mut self, now: Timestamp, past: Past, output: &mut Output) {
-        each!(self, nat => nat.start(now, past, output));
+        each!(self, nat => nat.start(now, past, output), _ => {});
     }
 
     /// Translates the packets in `slots`, which came from one side, and sets their verdicts.
@@ -68,44 +86,87 @@ impl Engine {
     ) {
         match self {
             Self::Nat44(nat) => in_place(nat, now, from, slots, output),
+            Self::Nat64(nat) => nat.batch(now, from, slots, output),
             Self::Aftr(nat) => nat.batch(now, from, slots, output),
+            Self::Relay(carrying) => carrying.relay.batch(now, from, slots, output),
         }
     }
 
     /// Lets time pass: ends what has timed out.
     pub fn advance(&mut self, now: Timestamp, output: &mut Output) {
-        each!(self, nat => nat.advance(now, output));
+        each!(self, nat => nat.advance(now, output), carrying => carrying.relay.advance(now));
     }
 
     /// Notes that the first `events` events are durable.
     pub fn durable(&mut self, events: EventNumber) {
-        each!(self, nat => nat.durable(events));
+        each!(self, nat => nat.durable(events), _ => {});
     }
 
     /// Appends an event of the driver's own.
     pub fn tell(&mut self, at: Timestamp, event: Event, output: &mut Output) -> EventNumber {
-        each!(self, nat => nat.tell(at, event, output))
+        each!(self, nat => nat.tell(at, event, output), carrying => carrying.tell(at, event, output))
     }
 
     /// What is held, for interim records.
     pub fn held_blocks(&self) -> Vec<(Block, Timestamp)> {
-        each!(self, nat => nat.held_blocks().collect())
+        each!(self, nat => nat.held_blocks().collect(), _ => Vec::new())
     }
 
     /// What has been done so far.
     pub fn counters(&self) -> &Counters {
-        each!(self, nat => nat.counters())
+        each!(self, nat => nat.counters(), carrying => carrying.relay.counters())
     }
 
-    /// What is held now.
-    pub fn size(&mut self) -> Size {
-        each!(self, nat => nat.size())
+    /// What is held now; `None` of a relay, which holds nothing.
+    pub fn size(&mut self) -> Option<Size> {
+        each!(self, nat => Some(nat.size()), _ => None)
+    }
+}
+
+impl Carrying {
+    /// The inside is IPv6, the outside IPv4.
+    fn origin(&self, packet: &[u8]) -> Option<(Side, RealmIndex)> {
+        let side = match packet.first()? >> 4 {
+            4 => {
+                let destination = packet.get(16..20)?.first_chunk::<4>()?;
+                let theirs = self.relay.is_customers(Ipv4Addr::from(*destination));
+                theirs.then_some(Side::Outside)
+            }
+            6 => Some(Side::Inside),
+            _ => None,
+        };
+        side.map(|side| (side, RealmIndex(0)))
+    }
+
+    fn tell(&mut self, at: Timestamp, event: Event, output: &mut Output) -> EventNumber {
+        self.told = EventNumber(self.told.0 + 1);
+        output.events.push(Told {
+            number: self.told,
+            at,
+            event,
+        });
+        self.told
     }
 }
 
 impl From<Nat> for Engine {
     fn from(nat: Nat) -> Self {
         Self::Nat44(Box::new(nat))
+    }
+}
+
+impl From<Nat64> for Engine {
+    fn from(nat: Nat64) -> Self {
+        Self::Nat64(Box::new(nat))
+    }
+}
+
+impl From<Relay> for Engine {
+    fn from(relay: Relay) -> Self {
+        Self::Relay(Box::new(Carrying {
+            relay,
+            told: EventNumber(0),
+        }))
     }
 }
 

@@ -67,7 +67,7 @@ pub enum LedgerFull {
 pub struct Report {
     /// What the engine counts.
     pub counters: Counters,
-    /// What it holds.
+    /// What it holds, where it is one that holds anything.
     pub size: Option<Size>,
     /// Events told.
     pub events: u64,
@@ -399,7 +399,7 @@ impl Hub {
     fn report(&mut self, committer: &Committer) -> Report {
         Report {
             counters: self.nat.counters().clone(),
-            size: Some(self.nat.size()),
+            size: self.nat.size(),
             events: self.told.0,
             durable: committer.durable(),
             clock_steps: self.clock_steps,

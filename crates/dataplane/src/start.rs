@@ -53,6 +53,17 @@ impl Declared {
         }
     }
 
+    /// What a device declares that hands out no ports: who has which follows from its rules.
+    pub fn without_ports(device: Device, clock_error: Duration, durability: Durability) -> Self {
+        Self {
+            device,
+            clock_error: clock_error.max(TICK),
+            guard_time: Duration::ZERO,
+            durability,
+            rule: None,
+        }
+    }
+
     /// What the ledger is told of the rule at a start, where `in_force` is what it knows: that it
     /// began, or is still in force, or that the last start's no longer is.
     pub fn rules(&self, in_force: &[InForce]) -> Option<Event> {

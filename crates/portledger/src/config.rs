@@ -2,28 +2,33 @@
 
 mod export;
 mod mode;
+mod relay;
+mod tables;
 mod value;
 
 use std::{
-    collections::BTreeMap,
-    net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, SocketAddrV4},
     path::{Path, PathBuf},
     time::Duration,
 };
 
-use ipnet::{IpNet, Ipv4Net};
+use ipnet::IpNet;
 use portledger_dataplane::run::LedgerFull;
-use portledger_model::{Device, DeviceError, Durability, Realm, RealmError, Transport};
-use portledger_nat::{Filtering, IcmpRefusal, Mtu, RealmIndex, Timers};
-use portledger_ports::{DeterministicConfig, Limits as PortLimits, Pool, Pooling, StaticMapping};
+use portledger_model::{Device, DeviceError, Durability, Realm, RealmError};
+use portledger_nat::RealmIndex;
+use portledger_ports::{DeterministicConfig, Pool};
 use serde::Deserialize;
 use thiserror::Error;
 
 pub(crate) use export::Export;
 use export::{ExportError, ExportTable};
 pub(crate) use mode::Translation;
-use mode::{AftrTable, Mode, ModeError};
-use value::{Range, Seed, set, time};
+use mode::{AftrTable, Mode, ModeError, Nat64Table};
+use relay::{BindingTable, RelayTable, RuleTable};
+use tables::{
+    Blocks, Clocks, DeterministicTable, FilteringTable, Limits, NatTable, PortsTable, StaticTable,
+    TimersTable,
+};
+use value::{Seed, set, time};
 pub(crate) use value::{Time, parse_duration};
 
 /// What a configuration file says, checked.
@@ -99,27 +104,27 @@ struct File {
     #[serde(default)]
     mode: Mode,
     seed: Option<Seed>,
-    pool: PoolTable,
+    pool: Option<PoolTable>,
     #[serde(default, rename = "realm")]
     realms: Vec<RealmTable>,
-    #[serde(default)]
-    ports: PortsTable,
-    #[serde(default)]
-    blocks: Blocks,
-    #[serde(default)]
-    limits: Limits,
-    #[serde(default)]
-    timers: TimersTable,
-    #[serde(default)]
-    filtering: FilteringTable,
+    ports: Option<PortsTable>,
+    blocks: Option<Blocks>,
+    limits: Option<Limits>,
+    timers: Option<TimersTable>,
+    filtering: Option<FilteringTable>,
     #[serde(default)]
     clocks: Clocks,
-    #[serde(default)]
-    nat: NatTable,
+    nat: Option<NatTable>,
     #[serde(default, rename = "static")]
     statics: Vec<StaticTable>,
     deterministic: Option<DeterministicTable>,
+    nat64: Option<Nat64Table>,
     aftr: Option<AftrTable>,
+    relay: Option<RelayTable>,
+    #[serde(default, rename = "rule")]
+    rules: Vec<RuleTable>,
+    #[serde(default, rename = "binding")]
+    bindings: Vec<BindingTable>,
     #[serde(default)]
     tun: Tun,
     #[serde(default)]
@@ -140,140 +145,6 @@ struct PoolTable {
 struct RealmTable {
     name: String,
     inside: Vec<IpNet>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct PortsTable {
-    range: Option<Range>,
-    #[serde(default)]
-    preserve_parity: bool,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Blocks {
-    size: Option<u32>,
-    guard_time: Option<Time>,
-    idle: Option<Time>,
-    #[serde(default)]
-    pooling: PoolingName,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum PoolingName {
-    #[default]
-    Paired,
-    PairedStrict,
-    Arbitrary,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Limits {
-    blocks: Option<u32>,
-    tcp_ports: Option<u32>,
-    udp_ports: Option<u32>,
-    icmp_identifiers: Option<u32>,
-    rate: Option<u32>,
-    mappings: Option<u32>,
-    sessions: Option<u32>,
-    sessions_per_mapping: Option<u16>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct TimersTable {
-    udp: Option<Time>,
-    #[serde(default)]
-    udp_by_port: BTreeMap<String, Time>,
-    tcp_established: Option<Time>,
-    tcp_opening: Option<Time>,
-    tcp_closing: Option<Time>,
-    icmp: Option<Time>,
-    fragment: Option<Time>,
-    incoming_syn: Option<Time>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct FilteringTable {
-    #[serde(default)]
-    tcp: FilteringName,
-    #[serde(default)]
-    udp: FilteringName,
-    #[serde(default)]
-    icmp: FilteringName,
-}
-
-#[derive(Debug, Default, Clone, Copy, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum FilteringName {
-    #[default]
-    EndpointIndependent,
-    AddressDependent,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Clocks {
-    device: Option<Time>,
-    servers: Option<Time>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct NatTable {
-    #[serde(default)]
-    exempt: Vec<Ipv4Net>,
-    #[serde(default)]
-    inbound_refresh: bool,
-    tcp_pick_up: Option<bool>,
-    #[serde(default)]
-    icmp_refusal: IcmpRefusalName,
-    icmp_rate: Option<u32>,
-    own_address: Option<Ipv4Addr>,
-    inside_mtu: Option<u16>,
-    outside_mtu: Option<u16>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(rename_all = "kebab-case")]
-enum IcmpRefusalName {
-    #[default]
-    HostUnreachable,
-    AdministrativelyProhibited,
-    Silent,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct StaticTable {
-    #[serde(default = "default_realm")]
-    realm: String,
-    internal: SocketAddr,
-    /// The B4 behind which the internal address is.
-    softwire: Option<Ipv6Addr>,
-    external: SocketAddrV4,
-    transport: TransportName,
-}
-
-#[derive(Debug, Clone, Copy, Deserialize)]
-#[serde(rename_all = "lowercase")]
-enum TransportName {
-    Tcp,
-    Udp,
-    Icmp,
-}
-
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct DeterministicTable {
-    inside: Ipv4Net,
-    compression: u32,
-    #[serde(default)]
-    dynamic: u32,
 }
 
 /// The TUN device of `nat run`.
@@ -360,9 +231,9 @@ impl Ledger {
     }
 }
 
-fn default_realm() -> String {
-    "default".into()
-}
+/// How far a device's clock is off where nothing is said: as [`portledger_ports::Config::new`] has
+/// it.
+const CLOCK_ERROR: Duration = Duration::from_millis(100);
 
 fn default_tun() -> String {
     "portledger0".into()
@@ -373,11 +244,83 @@ const fn default_queues() -> u16 {
 }
 
 impl File {
-    fn checked(self) -> Result<NatConfig, ValueError> {
-        let mut ports = portledger_ports::Config::new(Pool::parse(&self.pool.addresses)?);
-        if let Some(thresholds) = self.pool.thresholds {
-            ports.thresholds = thresholds;
+    fn checked(mut self) -> Result<NatConfig, ValueError> {
+        self.refuse_other_modes()?;
+        let (tun, ledger) = (
+            std::mem::take(&mut self.tun),
+            std::mem::take(&mut self.ledger),
+        );
+        let exports = export::checked(std::mem::take(&mut self.exports))
+            .map_err(|(name, error)| ValueError::Export { name, error })?;
+        Ok(NatConfig {
+            device: Device::new(&self.device)?,
+            tun,
+            ledger: ledger.checked()?,
+            exports,
+            seed: self.seed.map(|seed| seed.0),
+            translation: match self.mode {
+                Mode::Nat44 | Mode::Nat64 | Mode::Aftr => self.with_ports()?,
+                Mode::MapE | Mode::MapT | Mode::Lw4o6 => self.without_ports()?,
+            },
+        })
+    }
+
+    /// A key that would be read and do nothing is a mistake.
+    fn refuse_other_modes(&self) -> Result<(), ModeError> {
+        use Mode::{Aftr, Lw4o6, MapE, MapT, Nat44, Nat64};
+        const POOL: &[Mode] = &[Nat44, Nat64, Aftr];
+        const MAP: &[Mode] = &[MapE, MapT];
+        const RELAY: &[Mode] = &[MapE, MapT, Lw4o6];
+        let inside_mtu = (self.nat.as_ref()).is_some_and(|nat| nat.inside_mtu.is_some());
+        for (given, key, modes) in [
+            (self.pool.is_some(), "pool", POOL),
+            (!self.realms.is_empty(), "realm", POOL),
+            (self.ports.is_some(), "ports", POOL),
+            (self.blocks.is_some(), "blocks", POOL),
+            (self.limits.is_some(), "limits", POOL),
+            (self.timers.is_some(), "timers", POOL),
+            (self.filtering.is_some(), "filtering", POOL),
+            (self.nat.is_some(), "nat", POOL),
+            (!self.statics.is_empty(), "static", POOL),
+            (self.deterministic.is_some(), "deterministic", &[Nat44]),
+            (inside_mtu, "nat.inside_mtu", &[Nat44]),
+            (self.nat64.is_some(), "nat64", &[Nat64]),
+            (self.aftr.is_some(), "aftr", &[Aftr]),
+            (self.relay.is_some(), "relay", RELAY),
+            (!self.rules.is_empty(), "rule", MAP),
+            (!self.bindings.is_empty(), "binding", &[Lw4o6]),
+        ] {
+            if given && !modes.contains(&self.mode) {
+                let mode = self.mode;
+                return Err(ModeError::OtherMode { key, mode, modes });
+            }
         }
+        Ok(())
+    }
+
+    fn without_ports(self) -> Result<Translation, ValueError> {
+        let given = relay::Given {
+            mode: self.mode,
+            table: self.relay.ok_or(ModeError::Missing {
+                key: "relay",
+                mode: self.mode,
+            })?,
+            rules: self.rules,
+            bindings: self.bindings,
+        };
+        Ok(Translation::Relay {
+            config: Box::new(given.checked()?),
+            clock_error: time(self.clocks.device).unwrap_or(CLOCK_ERROR),
+        })
+    }
+
+    fn with_ports(self) -> Result<Translation, ValueError> {
+        let pool = self.pool.ok_or(ModeError::Missing {
+            key: "pool",
+            mode: self.mode,
+        })?;
+        let mut ports = portledger_ports::Config::new(Pool::parse(&pool.addresses)?);
+        set(&mut ports.thresholds, pool.thresholds);
         ports.realms = Vec::new();
         let mut inside = Vec::new();
         for (number, realm) in (0_u16..).zip(&self.realms) {
@@ -388,19 +331,12 @@ impl File {
         for mapping in &self.statics {
             ports.static_mappings.push(mapping.checked(&ports.realms)?);
         }
-        set(&mut ports.port_range, self.ports.range.map(|range| range.0));
-        ports.preserve_parity = self.ports.preserve_parity;
-        set(&mut ports.block_size, self.blocks.size);
-        set(&mut ports.guard_time, time(self.blocks.guard_time));
-        set(&mut ports.block_idle, time(self.blocks.idle));
-        ports.pooling = match self.blocks.pooling {
-            PoolingName::Paired => Pooling::Paired,
-            PoolingName::PairedStrict => Pooling::PairedStrict,
-            PoolingName::Arbitrary => Pooling::Arbitrary,
-        };
+        let limits = self.limits.unwrap_or_default();
+        self.ports.unwrap_or_default().apply(&mut ports);
+        self.blocks.unwrap_or_default().apply(&mut ports);
         set(&mut ports.device_clock_error, time(self.clocks.device));
         set(&mut ports.server_clock_error, time(self.clocks.servers));
-        ports.limits = self.limits.of_a_subscriber();
+        ports.limits = limits.of_a_subscriber();
         ports.deterministic = self.deterministic.map(|rule| DeterministicConfig {
             inside: rule.inside,
             compression: rule.compression,
@@ -408,112 +344,22 @@ impl File {
         });
 
         let mut nat = portledger_nat::Config::new(ports, &[]);
-        nat.timers = self.timers.checked()?;
-        let Limits {
-            mappings,
-            sessions,
-            sessions_per_mapping,
-            ..
-        } = self.limits;
-        set(&mut nat.limits.mappings, mappings);
-        set(&mut nat.limits.sessions, sessions);
-        set(&mut nat.limits.sessions_per_mapping, sessions_per_mapping);
-        let FilteringTable { tcp, udp, icmp } = self.filtering;
-        nat.filtering = [tcp, udp, icmp].map(|name| match name {
-            FilteringName::EndpointIndependent => Filtering::EndpointIndependent,
-            FilteringName::AddressDependent => Filtering::AddressDependent,
-        });
-        let translation = mode::Given {
+        nat.timers = self.timers.unwrap_or_default().checked()?;
+        set(&mut nat.limits.mappings, limits.mappings);
+        set(&mut nat.limits.sessions, limits.sessions);
+        set(
+            &mut nat.limits.sessions_per_mapping,
+            limits.sessions_per_mapping,
+        );
+        nat.filtering = self.filtering.unwrap_or_default().checked();
+        let given = mode::Given {
             mode: self.mode,
             nat,
-            table: self.nat,
+            table: self.nat.unwrap_or_default(),
             inside,
+            nat64: self.nat64,
             aftr: self.aftr,
         };
-        Ok(NatConfig {
-            device: Device::new(&self.device)?,
-            translation: translation.checked()?,
-            tun: self.tun,
-            ledger: self.ledger.checked()?,
-            exports: export::checked(self.exports)
-                .map_err(|(name, error)| ValueError::Export { name, error })?,
-            seed: self.seed.map(|seed| seed.0),
-        })
-    }
-}
-
-impl Limits {
-    fn of_a_subscriber(&self) -> PortLimits {
-        PortLimits {
-            blocks: self.blocks.unwrap_or(PortLimits::default().blocks),
-            ports: [self.tcp_ports, self.udp_ports, self.icmp_identifiers],
-            rate: self.rate,
-        }
-    }
-}
-
-impl TimersTable {
-    fn checked(self) -> Result<Timers, ValueError> {
-        let mut timers = Timers::default();
-        set(&mut timers.udp, time(self.udp));
-        set(&mut timers.tcp_established, time(self.tcp_established));
-        set(&mut timers.tcp_opening, time(self.tcp_opening));
-        set(&mut timers.tcp_closing, time(self.tcp_closing));
-        set(&mut timers.icmp, time(self.icmp));
-        set(&mut timers.fragment, time(self.fragment));
-        set(&mut timers.incoming_syn, time(self.incoming_syn));
-        for (port, time) in self.udp_by_port {
-            let number = port.parse().map_err(|_| ValueError::UdpPort(port))?;
-            timers.udp_by_port.push((number, time.0));
-        }
-        Ok(timers)
-    }
-}
-
-impl NatTable {
-    fn apply(self, nat: &mut portledger_nat::Config) {
-        nat.exempt = self.exempt;
-        nat.inbound_refresh = self.inbound_refresh;
-        set(&mut nat.tcp_pick_up, self.tcp_pick_up);
-        nat.icmp_refusal = match self.icmp_refusal {
-            IcmpRefusalName::HostUnreachable => IcmpRefusal::HostUnreachable,
-            IcmpRefusalName::AdministrativelyProhibited => IcmpRefusal::AdministrativelyProhibited,
-            IcmpRefusalName::Silent => IcmpRefusal::Silent,
-        };
-        set(&mut nat.icmp_rate, self.icmp_rate);
-        set(&mut nat.own_address, self.own_address);
-        let Mtu { inside, outside } = Mtu::default();
-        nat.mtu = Mtu {
-            inside: self.inside_mtu.unwrap_or(inside),
-            outside: self.outside_mtu.unwrap_or(outside),
-        };
-    }
-}
-
-impl StaticTable {
-    fn checked(&self, realms: &[Realm]) -> Result<StaticMapping, ValueError> {
-        let realm = realms
-            .iter()
-            .position(|realm| realm.as_str() == self.realm)
-            .and_then(|number| u16::try_from(number).ok())
-            .ok_or_else(|| ValueError::StaticRealm(self.realm.clone()))?;
-        // The engine says what does not fit its subscribers.
-        let (internal, behind) = match (self.internal.ip(), self.softwire) {
-            (IpAddr::V4(behind), Some(softwire)) => (softwire.into(), Some(behind)),
-            (internal, _) => (internal, None),
-        };
-        Ok(StaticMapping {
-            realm: RealmIndex(realm),
-            internal,
-            behind,
-            internal_port: self.internal.port(),
-            external: *self.external.ip(),
-            external_port: self.external.port(),
-            transport: match self.transport {
-                TransportName::Tcp => Transport::Tcp,
-                TransportName::Udp => Transport::Udp,
-                TransportName::Icmp => Transport::Icmp,
-            },
-        })
+        Ok(given.checked()?)
     }
 }

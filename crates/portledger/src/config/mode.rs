@@ -1,30 +1,47 @@
 //! The modes: how the inside speaks, and what each mode is told besides.
 
-use std::{fmt, net::Ipv6Addr};
+use std::{fmt, net::Ipv6Addr, time::Duration};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use portledger_dataplane::engine::Engine;
-use portledger_nat::{Aftr, AftrConfig, AftrConfigError, Config, Nat, RealmIndex};
+use portledger_dataplane::{engine::Engine, start::Declared};
+use portledger_model::{Device, Durability};
+use portledger_nat::{
+    Aftr, AftrConfig, AftrConfigError, Config, Nat, Nat64, Nat64Config, Nat64ConfigError,
+    RealmIndex, Relay, RelayConfig,
+    translate::{Prefix, PrefixError, UdpWithoutChecksum},
+};
 use portledger_ports::SubscriberKind;
 use serde::Deserialize;
 use thiserror::Error;
 
-use super::{NatTable, set};
+use super::{
+    relay::{self, RuleError},
+    tables::NatTable,
+    value::set,
+};
 
 /// What is between the inside and the outside.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "kebab-case")]
-pub(super) enum Mode {
+pub(crate) enum Mode {
     #[default]
     Nat44,
+    Nat64,
     Aftr,
+    MapE,
+    MapT,
+    Lw4o6,
 }
 
 impl fmt::Display for Mode {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Nat44 => "nat44",
+            Self::Nat64 => "nat64",
             Self::Aftr => "aftr",
+            Self::MapE => "map-e",
+            Self::MapT => "map-t",
+            Self::Lw4o6 => "lw4o6",
         })
     }
 }
@@ -32,26 +49,68 @@ impl fmt::Display for Mode {
 /// Keys that do not go together with the mode.
 #[derive(Debug, Error)]
 pub(crate) enum ModeError {
-    #[error("{table}: mode = \"{table}\" needs this table")]
-    Missing { table: &'static str },
-    #[error("{key}: means nothing where mode is \"{mode}\"; it is for {instead}")]
+    #[error("{key}: missing; mode = \"{mode}\" needs it")]
+    Missing { key: &'static str, mode: Mode },
+    #[error("{key}: means nothing where mode = \"{mode}\"; it is for {}", listed(.modes))]
     OtherMode {
         key: &'static str,
-        mode: String,
-        instead: &'static str,
+        mode: Mode,
+        modes: &'static [Mode],
     },
-    #[error(
-        "realm.inside: {prefix} is of the other family; where mode is \"{mode}\", the inside is {family}"
-    )]
+    #[error("realm.inside: {prefix}; where mode = \"{mode}\", the inside is {family}")]
     Family {
         prefix: IpNet,
-        mode: String,
+        mode: Mode,
         family: &'static str,
     },
     #[error("realm.inside: no prefix; name those in which subscribers are")]
     NoInside,
     #[error("{table}.subscriber_prefix: {given}; an IPv6 prefix has 1 to 128 bits")]
     SubscriberPrefix { table: &'static str, given: u8 },
+    #[error("{table}.prefix: {error}")]
+    Prefix {
+        table: &'static str,
+        error: PrefixError,
+    },
+    #[error(transparent)]
+    Rule(#[from] RuleError),
+}
+
+fn listed(modes: &[Mode]) -> String {
+    let names: Vec<String> = modes.iter().map(Mode::to_string).collect();
+    names.join(", ")
+}
+
+/// `[nat64]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Nat64Table {
+    #[serde(default = "well_known")]
+    prefix: Ipv6Net,
+    own_address: Ipv6Addr,
+    subscriber_prefix: Option<u8>,
+    ipv6_mtu: Option<u16>,
+    udp_without_checksum: Option<UdpWithoutChecksumName>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum UdpWithoutChecksumName {
+    Compute,
+    Drop,
+}
+
+/// RFC 6052 §2.1.
+fn well_known() -> Ipv6Net {
+    Ipv6Net::new_assert(Prefix::WELL_KNOWN.embed([0; 4].into()), 96)
+}
+
+pub(super) fn translation_prefix(
+    table: &'static str,
+    prefix: Ipv6Net,
+) -> Result<Prefix, ModeError> {
+    Prefix::new(prefix.addr(), prefix.prefix_len())
+        .map_err(|error| ModeError::Prefix { table, error })
 }
 
 /// `[aftr]`.
@@ -70,29 +129,59 @@ pub(super) struct AftrTable {
 /// An engine's configuration, by its mode.
 #[derive(Debug)]
 pub(crate) enum Translation {
-    Nat44(Config),
-    Aftr(AftrConfig),
+    Nat44(Box<Config>),
+    Nat64(Box<Nat64Config>),
+    Aftr(Box<AftrConfig>),
+    Relay {
+        config: Box<RelayConfig>,
+        clock_error: Duration,
+    },
 }
 
 impl Translation {
-    /// The translation of addresses and ports.
-    pub(crate) const fn nat(&self) -> &Config {
+    /// The ports, where any are handed out.
+    const fn nat(&self) -> Option<&Config> {
         match self {
-            Self::Nat44(config) => config,
-            Self::Aftr(config) => &config.nat,
+            Self::Nat44(config) => Some(config),
+            Self::Nat64(config) => Some(&config.nat),
+            Self::Aftr(config) => Some(&config.nat),
+            Self::Relay { .. } => None,
+        }
+    }
+
+    /// How far the device's clock may be off.
+    pub(crate) fn clock_error(&self) -> Duration {
+        match self {
+            Self::Relay { clock_error, .. } => *clock_error,
+            others => (others.nat()).map_or(Duration::ZERO, |nat| nat.ports.device_clock_error),
+        }
+    }
+
+    /// What a device of this name declares.
+    pub(crate) fn declared(&self, device: Device, durability: Durability) -> Declared {
+        match self.nat() {
+            Some(nat) => Declared::new(device, nat, durability),
+            None => Declared::without_ports(device, self.clock_error(), durability),
         }
     }
 
     /// The engine, or what of the configuration cannot work, and where.
     pub(crate) fn engine(self, seed: [u8; 32]) -> Result<Engine, String> {
         match self {
-            Self::Nat44(config) => made(Nat::new(config, seed), |error| error.to_string()),
-            Self::Aftr(config) => made(Aftr::new(config, seed), |error| match error {
+            Self::Nat44(config) => made(Nat::new(*config, seed), |error| error.to_string()),
+            Self::Nat64(config) => made(Nat64::new(*config, seed), |error| match error {
+                Nat64ConfigError::Nat(error) => error.to_string(),
+                Nat64ConfigError::InsidePrefix(_) => format!("realm.{error}"),
+                Nat64ConfigError::Ipv4Inside => error.to_string(),
+                error => format!("nat64.{error}"),
+            }),
+            Self::Aftr(config) => made(Aftr::new(*config, seed), |error| match error {
                 AftrConfigError::Nat(error) => error.to_string(),
                 AftrConfigError::Exempt => format!("nat.{error}"),
                 AftrConfigError::Mtu(_) => format!("aftr.ipv6_{error}"),
                 error => format!("aftr.{error}"),
             }),
+            Self::Relay { config, .. } => made(Relay::new(*config, seed), relay::told),
         }
     }
 }
@@ -104,50 +193,26 @@ fn made<N: Into<Engine>, E>(
     engine.map(Into::into).map_err(told)
 }
 
-/// What a file says of the translation, its mode not yet heeded.
+/// What a file says of a translation that hands out ports, its mode not yet heeded.
 pub(super) struct Given {
     pub(super) mode: Mode,
     pub(super) nat: Config,
     pub(super) table: NatTable,
     pub(super) inside: Vec<(RealmIndex, IpNet)>,
+    pub(super) nat64: Option<Nat64Table>,
     pub(super) aftr: Option<AftrTable>,
 }
 
 impl Given {
     pub(super) fn checked(self) -> Result<Translation, ModeError> {
-        self.refuse_other_tables()?;
         if self.inside.is_empty() {
             return Err(ModeError::NoInside);
         }
         match self.mode {
-            Mode::Nat44 => self.nat44(),
+            Mode::Nat64 => self.nat64(),
             Mode::Aftr => self.aftr(),
+            _ => self.nat44(),
         }
-    }
-
-    /// A key that would be read and do nothing is a mistake.
-    fn refuse_other_tables(&self) -> Result<(), ModeError> {
-        let is = |mode| self.mode == mode;
-        for (given, fits, key, instead) in [
-            (
-                self.aftr.is_some(),
-                is(Mode::Aftr),
-                "aftr",
-                "mode = \"aftr\"",
-            ),
-            (
-                self.table.inside_mtu.is_some(),
-                is(Mode::Nat44),
-                "nat.inside_mtu",
-                "mode = \"nat44\"; the others have an ipv6_mtu in a table of their own",
-            ),
-        ] {
-            if given && !fits {
-                let mode = self.mode.to_string();
-                return Err(ModeError::OtherMode { key, mode, instead });
-            }
-        }
-        Ok(())
     }
 
     fn nat44(self) -> Result<Translation, ModeError> {
@@ -159,11 +224,38 @@ impl Given {
             nat.inside.push((realm, prefix));
         }
         self.table.apply(&mut nat);
-        Ok(Translation::Nat44(nat))
+        Ok(Translation::Nat44(Box::new(nat)))
+    }
+
+    fn nat64(self) -> Result<Translation, ModeError> {
+        let given = self.nat64.ok_or(ModeError::Missing {
+            key: "nat64",
+            mode: self.mode,
+        })?;
+        let prefix = translation_prefix("nat64", given.prefix)?;
+        let ports = self.nat.ports.clone();
+        let mut config = Nat64Config::new(ports, prefix, &[], given.own_address);
+        let kind = config.nat.ports.subscribers;
+        config.nat = self.nat;
+        config.nat.ports.subscribers = match given.subscriber_prefix {
+            None => kind,
+            Some(length) => SubscriberKind::Prefix(prefix_length("nat64", length)?),
+        };
+        self.table.apply(&mut config.nat);
+        config.inside = of_ipv6(&self.inside, self.mode)?;
+        let translation = &mut config.translation;
+        set(&mut translation.ipv6_mtu, given.ipv6_mtu);
+        if let Some(UdpWithoutChecksumName::Drop) = given.udp_without_checksum {
+            translation.udp_without_checksum = UdpWithoutChecksum::Drop;
+        }
+        Ok(Translation::Nat64(Box::new(config)))
     }
 
     fn aftr(self) -> Result<Translation, ModeError> {
-        let given = self.aftr.ok_or(ModeError::Missing { table: "aftr" })?;
+        let given = self.aftr.ok_or(ModeError::Missing {
+            key: "aftr",
+            mode: self.mode,
+        })?;
         let mut config = AftrConfig::new(self.nat.ports.clone(), given.address, &[]);
         let usual: Vec<Ipv4Net> = config.nat.inside.iter().map(|(_, net)| *net).collect();
         let own_address = config.nat.own_address;
@@ -186,7 +278,7 @@ impl Given {
         set(&mut config.learn_mtu, given.learn_mtu);
         set(&mut config.hop_limit, given.hop_limit);
         config.mss = given.mss;
-        Ok(Translation::Aftr(config))
+        Ok(Translation::Aftr(Box::new(config)))
     }
 }
 
@@ -202,7 +294,6 @@ fn of_ipv6(
 }
 
 fn other_family(prefix: IpNet, mode: Mode, family: &'static str) -> ModeError {
-    let mode = mode.to_string();
     ModeError::Family {
         prefix,
         mode,

@@ -19,7 +19,7 @@ pub(super) fn targets(config: &NatConfig, file: &Path) -> Result<Vec<Target>, Fa
     let quality = TimeQuality {
         zone_known: Some(true),
         synced: Some(true),
-        accuracy: Some(config.translation.nat().ports.device_clock_error),
+        accuracy: Some(config.translation.clock_error()),
     };
     let made = config.exports.iter().map(|export| {
         target(export, &config.device, quality).map_err(|error| {

@@ -10,7 +10,6 @@ use std::{
 use portledger_dataplane::{
     capture::{self, Merge, Writer as CaptureWriter},
     replay::{self, Replay, ReplayError, Report, Written},
-    start::Declared,
 };
 use portledger_ledger::Options;
 use portledger_model::Durability;
@@ -35,11 +34,9 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
         readers.push(capture::open(outside)?);
         sides.push(Side::Outside);
     }
-    let declared = Declared::new(
-        config.device,
-        config.translation.nat(),
-        Durability::LogBeforeUse,
-    );
+    let declared = config
+        .translation
+        .declared(config.device, Durability::LogBeforeUse);
     // The same captures give the same ports, unless a seed says otherwise: nobody attacks a replay.
     let seed = config.seed.unwrap_or(*b"portledger: the seed of a replay");
     let nat = engine(config.translation, seed, &args.config)?;
@@ -77,7 +74,7 @@ pub(crate) fn run(args: &NatReplayArgs) -> Ended {
         let mut object = report_json(&report);
         object["events"] = events.into();
         object["nat"] = counters_json(nat.counters());
-        object["held"] = size_json(&nat.size());
+        object["held"] = nat.size().as_ref().map(size_json).into();
         println!("{object}");
     } else {
         print!("{}", report_text(&report));

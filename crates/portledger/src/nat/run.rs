@@ -6,7 +6,6 @@ use portledger_dataplane::{
     clock::Step,
     privilege,
     run::{self, Control, Notice, Report, Settings},
-    start::Declared,
     tun::Device,
 };
 use portledger_ledger::{CommitOptions, Committer, Options, State};
@@ -38,11 +37,9 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
         )));
     };
     let targets = export::targets(&config, &args.config)?;
-    let declared = Declared::new(
-        config.device,
-        config.translation.nat(),
-        config.ledger.durability(),
-    );
+    let declared = config
+        .translation
+        .declared(config.device, config.ledger.durability());
     let mut seed = [0; 32];
     getrandom::fill(&mut seed)
         .map_err(|error| Failure::usage(format!("no randomness: {error}")))?;

@@ -1,0 +1,176 @@
+//! Border relays without sessions: MAP-E, MAP-T and lightweight 4over6.
+
+use std::net::{Ipv4Addr, Ipv6Addr};
+
+use ipnet::{Ipv4Net, Ipv6Net};
+use portledger_model::{
+    MapRule, MapRuleError, PortParameters, PortParametersError, PortSet, SoftwireBinding,
+};
+use portledger_nat::{RelayConfig, RelayConfigError};
+use serde::Deserialize;
+use thiserror::Error;
+
+use super::{
+    mode::{Mode, ModeError, translation_prefix},
+    value::set,
+};
+
+/// A rule or a binding that cannot be one.
+#[derive(Debug, Error)]
+pub(crate) enum RuleError {
+    #[error("rule {ipv6}: {error}")]
+    Map { ipv6: Ipv6Net, error: MapRuleError },
+    #[error("rule {ipv6}: psid and psid_length go together, and with an ea_length of 0")]
+    Told { ipv6: Ipv6Net },
+    #[error("binding {b4}: {error}")]
+    Ports {
+        b4: Ipv6Addr,
+        error: PortParametersError,
+    },
+    #[error("binding {b4}: psid: {psid} does not fit in {length} bits; raise psid_length")]
+    Psid { b4: Ipv6Addr, psid: u16, length: u8 },
+}
+
+/// `[relay]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RelayTable {
+    address: Ipv6Addr,
+    prefix: Option<Ipv6Net>,
+    ipv6_mtu: Option<u16>,
+    ipv4_mtu: Option<u16>,
+    own_address: Option<Ipv4Addr>,
+    icmp_rate: Option<u32>,
+    mss: Option<u16>,
+    hop_limit: Option<u8>,
+    hairpinning: Option<bool>,
+    honour_dont_fragment: Option<bool>,
+}
+
+/// `[[rule]]`: a MAP rule.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RuleTable {
+    ipv6: Ipv6Net,
+    ipv4: Ipv4Net,
+    ea_length: u8,
+    #[serde(default = "default_offset")]
+    psid_offset: u8,
+    psid_length: Option<u8>,
+    psid: Option<u16>,
+}
+
+const fn default_offset() -> u8 {
+    PortParameters::DEFAULT_OFFSET
+}
+
+/// `[[binding]]`: one softwire of a lwAFTR.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct BindingTable {
+    b4: Ipv6Addr,
+    ipv4: Ipv4Addr,
+    #[serde(default)]
+    psid_offset: u8,
+    #[serde(default)]
+    psid_length: u8,
+    #[serde(default)]
+    psid: u16,
+}
+
+/// What a file says of a relay.
+pub(super) struct Given {
+    pub(super) mode: Mode,
+    pub(super) table: RelayTable,
+    pub(super) rules: Vec<RuleTable>,
+    pub(super) bindings: Vec<BindingTable>,
+}
+
+impl Given {
+    pub(super) fn checked(self) -> Result<RelayConfig, ModeError> {
+        let Self { mode, table, .. } = self;
+        let prefix = match (mode, table.prefix) {
+            (Mode::MapT, Some(prefix)) => Some(translation_prefix("relay", prefix)?),
+            (Mode::MapT, None) => {
+                let key = "relay.prefix";
+                return Err(ModeError::Missing { key, mode });
+            }
+            (_, Some(_)) => {
+                return Err(ModeError::OtherMode {
+                    key: "relay.prefix",
+                    mode,
+                    modes: &[Mode::MapT],
+                });
+            }
+            (_, None) => None,
+        };
+        let rules: Result<Vec<_>, _> = self.rules.iter().map(RuleTable::checked).collect();
+        let bindings: Result<Vec<_>, _> = self.bindings.iter().map(BindingTable::checked).collect();
+        let (rules, bindings) = (rules?, bindings?);
+        let (key, none) = match mode {
+            Mode::Lw4o6 => ("binding", bindings.is_empty()),
+            _ => ("rule", rules.is_empty()),
+        };
+        if none {
+            return Err(ModeError::Missing { key, mode });
+        }
+        let mut config = match (mode, prefix) {
+            (Mode::Lw4o6, _) => RelayConfig::lw4o6(bindings, table.address),
+            (_, Some(prefix)) => RelayConfig::map_t(rules, prefix, table.address),
+            (_, None) => RelayConfig::map_e(rules, table.address),
+        };
+        set(&mut config.mtu.inside, table.ipv6_mtu);
+        set(&mut config.mtu.outside, table.ipv4_mtu);
+        set(&mut config.own_address, table.own_address);
+        set(&mut config.icmp_rate, table.icmp_rate);
+        set(&mut config.hop_limit, table.hop_limit);
+        set(&mut config.hairpinning, table.hairpinning);
+        set(&mut config.honour_dont_fragment, table.honour_dont_fragment);
+        config.mss = table.mss;
+        Ok(config)
+    }
+}
+
+impl RuleTable {
+    fn checked(&self) -> Result<MapRule, RuleError> {
+        let &Self { ipv6, ipv4, .. } = self;
+        let refused = |error| RuleError::Map { ipv6, error };
+        match (self.psid, self.psid_length) {
+            (None, None) => {
+                MapRule::new(ipv6, ipv4, self.ea_length, self.psid_offset).map_err(refused)
+            }
+            (Some(psid), Some(length)) if self.ea_length == 0 => {
+                let parameters = PortParameters::new(self.psid_offset, length);
+                let parameters = parameters.map_err(|error| refused(error.into()))?;
+                MapRule::with_psid(ipv6, ipv4, parameters, psid).map_err(refused)
+            }
+            _ => Err(RuleError::Told { ipv6 }),
+        }
+    }
+}
+
+impl BindingTable {
+    fn checked(&self) -> Result<SoftwireBinding, RuleError> {
+        let &Self { b4, psid, .. } = self;
+        let parameters = PortParameters::new(self.psid_offset, self.psid_length)
+            .map_err(|error| RuleError::Ports { b4, error })?;
+        if !parameters.has(psid) {
+            let length = self.psid_length;
+            return Err(RuleError::Psid { b4, psid, length });
+        }
+        Ok(SoftwireBinding {
+            b4,
+            ipv4: self.ipv4,
+            ports: PortSet::Psid(parameters, psid),
+        })
+    }
+}
+
+/// What of a relay's configuration cannot work, and where.
+pub(super) fn told(error: RelayConfigError) -> String {
+    match error {
+        RelayConfigError::InsideMtu(_) => format!("relay.ipv6_mtu ({error})"),
+        RelayConfigError::OutsideMtu(_) => format!("relay.ipv4_mtu ({error})"),
+        error => format!("relay: {error}"),
+    }
+}
