@@ -1,6 +1,6 @@
 //! An inside host and the real clients it runs.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::process::Command;
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ pub struct Request {
     /// The path asked for, which no other host and no other request uses.
     pub path: String,
     /// The host's end of the connection.
-    pub local: (Ipv4Addr, u16),
+    pub local: (IpAddr, u16),
     /// The status of the answer; 0 when there was none.
     pub status: u16,
 }
@@ -40,7 +40,9 @@ pub struct Host {
     /// Unique within the topology; its user name at the SSH server and the start of its paths.
     pub name: String,
     /// Its internal address.
-    pub address: Ipv4Addr,
+    pub address: IpAddr,
+    /// What a ledger names where this host is meant: its address, or the network of its prefix.
+    pub subscriber: IpAddr,
     pub(crate) namespace: Namespace,
 }
 
@@ -113,6 +115,14 @@ impl Host {
     /// # Errors
     /// When that fails.
     pub fn ssh(&self, server: &SshServer) -> Result<(), Failure> {
+        self.ssh_to(server, SshServer::ADDRESS)
+    }
+
+    /// The same, by another name or address of the server.
+    ///
+    /// # Errors
+    /// The same.
+    pub fn ssh_to(&self, server: &SshServer, address: &str) -> Result<(), Failure> {
         let mut command = self.command("ssh");
         command.args([
             "-F",
@@ -129,9 +139,7 @@ impl Host {
             "StrictHostKeyChecking=no",
         ]);
         command.arg("-i").arg(&server.user_key);
-        command
-            .arg(format!("{}@{}", self.name, SshServer::ADDRESS))
-            .arg("true");
+        command.arg(format!("{}@{address}", self.name)).arg("true");
         finish(&mut command, LIMIT)?.succeeded().map(drop)
     }
 
@@ -218,7 +226,7 @@ fn parse_request(line: &str) -> Option<Request> {
     // Without a connection curl leaves the address empty.
     let address = words
         .next()
-        .map(|word| word.parse().unwrap_or(Ipv4Addr::UNSPECIFIED))?;
+        .map(|word| word.parse().unwrap_or(Ipv4Addr::UNSPECIFIED.into()))?;
     let port = words.next()?.parse().ok()?;
     let status = words.next()?.parse().ok()?;
     let (_, rest) = words.next()?.split_once("://")?;
@@ -252,7 +260,10 @@ mod tests {
         let text = "100.64.0.10 40000 200 http://198.51.100.10/host0/a/1\n 0 000 http://198.51.100.10/host0/a/2\n";
         let requests = parse_requests(text).unwrap();
         assert_eq!(requests[0].path, "/host0/a/1");
-        assert_eq!(requests[0].local, (Ipv4Addr::new(100, 64, 0, 10), 40000));
+        assert_eq!(
+            requests[0].local,
+            (Ipv4Addr::new(100, 64, 0, 10).into(), 40000)
+        );
         assert_eq!(
             (requests[1].path.as_str(), requests[1].status),
             ("/host0/a/2", 0)

@@ -29,11 +29,13 @@
 
 pub mod client;
 mod failure;
+pub mod modes;
 pub mod namespace;
 pub mod nat;
 pub mod prerequisite;
 pub mod process;
 pub mod servers;
+pub mod softwire;
 pub mod survey;
 pub mod topology;
 pub mod trace;

@@ -24,6 +24,10 @@ pub struct Configuration {
     pub pool: &'static str,
     /// The ledger's folder; one in the topology's folder where there is none.
     pub ledger: Option<PathBuf>,
+    /// Lines before the first table, such as the mode.
+    pub mode: String,
+    /// The tables that say who is translated and to what, where NAT44's defaults are not meant.
+    pub tables: Option<String>,
     /// More lines for `[ledger]`, and whole tables after it.
     pub more: String,
     /// Words before the program's name, such as `setpriv` and its options.
@@ -38,6 +42,8 @@ impl Default for Configuration {
             queues: 2,
             pool: "203.0.113.0/29",
             ledger: None,
+            mode: String::new(),
+            tables: None,
             more: String::new(),
             wrapper: Vec::new(),
             program: None,
@@ -182,27 +188,28 @@ impl<'topology> Nat<'topology> {
 }
 
 impl Configuration {
-    /// The file's text. Small blocks, so that a few hundred connections need several.
+    /// The file's text.
     fn text(&self, ledger: &Path) -> String {
         let Self {
-            queues, pool, more, ..
+            queues,
+            pool,
+            mode,
+            more,
+            ..
         } = self;
+        let tables = self
+            .tables
+            .clone()
+            .unwrap_or_else(|| with_pool(INSIDE_PREFIX, pool));
         format!(
             r#"device = "cgn1"
+{mode}
 
 [tun]
 name = "{DEVICE}"
 queues = {queues}
 
-[[realm]]
-name = "default"
-inside = ["{INSIDE_PREFIX}"]
-
-[pool]
-addresses = ["{pool}"]
-
-[blocks]
-size = 256
+{tables}
 
 [ledger]
 path = "{ledger}"
@@ -210,6 +217,23 @@ path = "{ledger}"
             ledger = ledger.display(),
         )
     }
+}
+
+/// The tables of a translator with a pool. Small blocks, so that a few hundred connections need several.
+#[must_use]
+pub fn with_pool(inside: &str, pool: &str) -> String {
+    format!(
+        r#"[[realm]]
+name = "default"
+inside = ["{inside}"]
+
+[pool]
+addresses = ["{pool}"]
+
+[blocks]
+size = 256
+"#
+    )
 }
 
 fn run(topology: &Topology, words: &[String], start: u32) -> Result<Running, Failure> {

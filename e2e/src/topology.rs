@@ -16,6 +16,7 @@ use tempfile::TempDir;
 
 use crate::Failure;
 use crate::client::Host;
+use crate::modes::End;
 use crate::namespace::Namespace;
 use crate::truth::Names;
 
@@ -40,6 +41,10 @@ pub struct Topology {
     pub cgn: Namespace,
     /// Where the servers run.
     pub outside: Namespace,
+    /// Prefixes besides the pool's that lead to the NAT's device.
+    pub(crate) to_device: Vec<String>,
+    /// What the hosts are behind, where that is not the cgn itself.
+    pub(crate) ends: Vec<End>,
     folder: TempDir,
 }
 
@@ -74,7 +79,7 @@ impl Topology {
         Ok(network)
     }
 
-    fn without_hosts() -> Result<Self, Failure> {
+    pub(crate) fn without_hosts() -> Result<Self, Failure> {
         let io = |source| Failure::File {
             path: std::env::temp_dir(),
             source,
@@ -92,16 +97,18 @@ impl Topology {
             hosts: Vec::new(),
             cgn,
             outside,
+            to_device: Vec::new(),
+            ends: Vec::new(),
             folder,
         })
     }
 
-    /// Which internal address each host's name stands for.
+    /// Which subscriber each host's name stands for.
     #[must_use]
     pub fn names(&self) -> Names {
         self.hosts
             .iter()
-            .map(|host| (host.name.clone(), host.address))
+            .map(|host| (host.name.clone(), host.subscriber))
             .collect()
     }
 
@@ -137,8 +144,9 @@ impl Topology {
         self.cgn.ip(&format!(
             "route replace default dev {device} table {INSIDE_TABLE}"
         ))?;
-        self.cgn
-            .ip(&format!("route replace {POOL_PREFIX} dev {device}"))
+        let pool = [POOL_PREFIX.to_owned()];
+        let mut prefixes = pool.iter().chain(&self.to_device);
+        prefixes.try_for_each(|prefix| self.cgn.ip(&format!("route replace {prefix} dev {device}")))
     }
 
     /// Lets the kernel translate to [`KERNEL_EXTERNAL`], to try the topology itself. With `per_destination`,
@@ -212,7 +220,7 @@ fn join_outside(cgn: &Namespace, outside: &Namespace) -> Result<(), Failure> {
 /// Makes a host and its link; `port` is the link's name at the cgn.
 fn join_host(cgn: &Namespace, number: u8, port: &str) -> Result<Host, Failure> {
     let name = format!("host{number}");
-    let address = Ipv4Addr::new(100, 64, 0, number.saturating_add(10));
+    let address = Ipv4Addr::new(100, 64, 0, number.saturating_add(10)).into();
     let namespace = Namespace::create(&name)?;
     cgn.ip(&format!(
         "link add name {port} type veth peer name uplink netns {}",
@@ -224,6 +232,7 @@ fn join_host(cgn: &Namespace, number: u8, port: &str) -> Result<Host, Failure> {
     Ok(Host {
         name,
         address,
+        subscriber: address,
         namespace,
     })
 }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::path::Path;
 use std::process::Command;
 use std::time::{Duration, Instant};
@@ -25,8 +25,8 @@ pub struct Answer {
     pub line: u64,
     /// `unique`, `ambiguous`, `none` or `unknown`; or `refused`, when the line does not say enough to ask.
     pub verdict: String,
-    /// The internal addresses it names.
-    pub named: BTreeSet<Ipv4Addr>,
+    /// The subscribers it names: their addresses, or the networks of their prefixes.
+    pub named: BTreeSet<IpAddr>,
 }
 
 /// A log's answers against the truth, as line numbers.
@@ -152,6 +152,8 @@ fn parse_answer(line: &str) -> Option<Answer> {
             allocation
                 .pointer("/subscriber/internal")
                 .and_then(Value::as_str)?
+                .split('/')
+                .next()?
                 .parse()
                 .ok()
         });
@@ -164,12 +166,14 @@ fn parse_answer(line: &str) -> Option<Answer> {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
+
     use super::*;
 
-    const FIRST: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 10);
-    const SECOND: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 11);
+    const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 10));
+    const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 11));
 
-    fn answer(line: u64, verdict: &str, named: &[Ipv4Addr]) -> Answer {
+    fn answer(line: u64, verdict: &str, named: &[IpAddr]) -> Answer {
         Answer {
             line,
             verdict: verdict.to_owned(),

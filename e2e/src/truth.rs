@@ -2,13 +2,13 @@
 //! logs in as a user that are its own.
 
 use std::collections::BTreeMap;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 
-/// The internal address behind each line (counted from 1) that names a remote endpoint.
-pub type Truth = BTreeMap<u64, Ipv4Addr>;
+/// The subscriber behind each line (counted from 1) that names a remote endpoint.
+pub type Truth = BTreeMap<u64, IpAddr>;
 
-/// The hosts' names and internal addresses: [`crate::topology::Topology::names`].
-pub type Names = BTreeMap<String, Ipv4Addr>;
+/// The hosts' names and subscribers: [`crate::topology::Topology::names`].
+pub type Names = BTreeMap<String, IpAddr>;
 
 /// Of an access log: the path starts with the host's name.
 #[must_use]
@@ -67,8 +67,8 @@ fn numbered(log: &str) -> impl Iterator<Item = (u64, &str)> {
 mod tests {
     use super::*;
 
-    const FIRST: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 10);
-    const SECOND: Ipv4Addr = Ipv4Addr::new(100, 64, 0, 11);
+    const FIRST: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 10));
+    const SECOND: IpAddr = IpAddr::V4(Ipv4Addr::new(100, 64, 0, 11));
 
     fn names() -> Names {
         Names::from([("host0".to_owned(), FIRST), ("host1".to_owned(), SECOND)])

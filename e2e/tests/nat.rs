@@ -2,7 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::net::Ipv4Addr;
+use std::net::IpAddr;
 use std::panic::resume_unwind;
 
 use portledger_e2e::client::{Host, Mapping, Request};
@@ -247,7 +247,7 @@ fn all_right(answers: &[trace::Answer], behind: &Truth) {
     assert_eq!(comparison, expected);
 }
 
-fn external_addresses(log: &str, names: &Names) -> BTreeMap<Ipv4Addr, BTreeSet<String>> {
+fn external_addresses(log: &str, names: &Names) -> BTreeMap<IpAddr, BTreeSet<String>> {
     let behind = truth::of_access_log(log, names);
     let mut addresses: BTreeMap<_, BTreeSet<String>> = BTreeMap::new();
     for (number, line) in (1..).zip(log.lines()) {

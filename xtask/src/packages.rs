@@ -56,6 +56,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("sshd", "openssh-server"),
     ("sysctl", "procps"),
     ("systemd-analyze", "systemd"),
+    ("tayga", "tayga"),
     ("tcpdump", "tcpdump"),
     (TOMCAT, "tomcat10-common"),
     ("tshark", "tshark"),

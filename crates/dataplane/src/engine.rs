@@ -1,11 +1,11 @@
 //! The engine behind a driver, whatever its mode: one way in, one way out.
 
-use std::{array, net::Ipv4Addr};
+use std::net::Ipv4Addr;
 
 use portledger_model::{Block, Event, Timestamp};
 use portledger_nat::{
     Aftr, Counters, EventNumber, Nat, Nat64, Output, Packet, Past, RealmIndex, Relay, Side, Size,
-    Slot, Told,
+    Slot, Told, Verdict,
 };
 
 /// An engine, by its mode.
@@ -176,9 +176,6 @@ impl From<Aftr> for Engine {
     }
 }
 
-/// Packets at once: two of the engine's stages, and what a driver reads at once.
-const RUN: usize = 64;
-
 /// NAT44 knows nothing of the room around a packet.
 fn in_place(
     nat: &mut Nat,
@@ -187,21 +184,18 @@ fn in_place(
     slots: &mut [Slot<'_>],
     output: &mut Output,
 ) {
-    for slots in slots.chunks_mut(RUN) {
-        let count = slots.len();
-        let mut packets: [Packet<'_>; RUN] = array::from_fn(|_| Packet::new(&mut []));
-        for (packet, slot) in packets.iter_mut().zip(slots.iter_mut()) {
-            *packet = Packet {
-                data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
-                realm: slot.realm,
-                offload: slot.offload,
-                verdict: slot.verdict,
-            };
-        }
-        nat.batch(now, from, &mut packets[..count], output);
-        let verdicts = packets.map(|packet| packet.verdict);
-        for (slot, verdict) in slots.iter_mut().zip(verdicts) {
-            slot.verdict = verdict;
-        }
+    let mut packets: Vec<Packet<'_>> = slots
+        .iter_mut()
+        .map(|slot| Packet {
+            data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
+            realm: slot.realm,
+            offload: slot.offload,
+            verdict: slot.verdict,
+        })
+        .collect();
+    nat.batch(now, from, &mut packets, output);
+    let verdicts: Vec<Verdict> = packets.iter().map(|packet| packet.verdict).collect();
+    for (slot, verdict) in slots.iter_mut().zip(verdicts) {
+        slot.verdict = verdict;
     }
 }

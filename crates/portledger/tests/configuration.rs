@@ -17,7 +17,7 @@ inside = ["100.64.0.0/16"]
 fn every_example_works() {
     let shipped = [text("packaging/nat.toml")];
     let written = ["README.md", "docs/configuration.md", "docs/nat-run.md"].map(examples);
-    assert_eq!(written[1].len(), 3, "examples in docs/configuration.md");
+    assert_eq!(written[1].len(), 8, "examples in docs/configuration.md");
     for example in written.into_iter().flatten().chain(shipped) {
         assert_eq!(replayed(&example).unwrap_err_or_empty(), "", "{example}");
     }
@@ -153,6 +153,115 @@ fn what_cannot_work_is_refused_with_its_place() {
     }
 }
 
+/// What is needed, and what belongs to another mode.
+#[test]
+fn modes_and_keys_that_do_not_go_together_are_refused() {
+    let stateful = |mode: &str, inside: &str, rest: &str| {
+        let pool = "[pool]\naddresses = ['203.0.113.0/28']";
+        let realm = format!("[[realm]]\nname = 'default'\ninside = ['{inside}']");
+        format!("device = 'a'\nmode = '{mode}'\n{pool}\n{realm}\n{rest}\n")
+    };
+    let (v4, v6) = ("100.64.0.0/16", "2001:db8:100::/40");
+    let nat64 = |rest: &str| {
+        let own = "[nat64]\nown_address = '2001:db8::64'";
+        stateful("nat64", v6, &format!("{own}\n{rest}"))
+    };
+    let aftr = |rest: &str| {
+        let address = "[aftr]\naddress = '2001:db8::1'";
+        stateful("aftr", v6, &format!("{address}\n{rest}"))
+    };
+    let relay = |mode: &str, rest: &str| {
+        let table = "[relay]\naddress = '2001:db8::1'";
+        format!("device = 'a'\nmode = '{mode}'\n{table}\n{rest}\n")
+    };
+    let rule = "[[rule]]\nipv6 = '2001:db8::/44'\nipv4 = '192.0.2.0/24'\nea_length = 12";
+    let binding = "[[binding]]\nb4 = '2001:db8::5'\nipv4 = '192.0.2.1'";
+    for (file, told) in [
+        (stateful("nat46", v4, ""), "line 2, column 8"),
+        (
+            stateful("nat44", v6, ""),
+            "realm.inside: 2001:db8:100::/40; where mode = \"nat44\", the inside is IPv4",
+        ),
+        (
+            stateful("nat64", v6, ""),
+            "nat64: missing; mode = \"nat64\" needs it",
+        ),
+        (
+            stateful("nat44", v4, "[nat64]\nown_address = '2001:db8::64'"),
+            "nat64: means nothing where mode = \"nat44\"; it is for nat64",
+        ),
+        (nat64("prefix = '64:ff9b::/95'"), "nat64.prefix: /95"),
+        (
+            nat64("prefix = '2001:db8:100::/96'"),
+            "realm.inside: 2001:db8:100::/40 meets",
+        ),
+        (nat64("subscriber_prefix = 0"), "nat64.subscriber_prefix: 0"),
+        (nat64("ipv6_mtu = 1279"), "nat64.ipv6_mtu: 1279"),
+        (
+            nat64("[nat]\ninside_mtu = 1500"),
+            "nat.inside_mtu: means nothing where mode = \"nat64\"; it is for nat44",
+        ),
+        (
+            nat64(
+                "[[static]]\ninternal = '10.0.0.1:80'\nexternal = '203.0.113.1:80'\ntransport = 'tcp'",
+            ),
+            "static mapping to 203.0.113.1:80",
+        ),
+        (aftr("ipv6_mtu = 1000"), "aftr.ipv6_mtu: 1000"),
+        (aftr("hop_limit = 0"), "aftr.hop_limit: 0"),
+        (aftr("mss = 3"), "aftr.mss: 3"),
+        (aftr("[nat]\nexempt = ['10.0.0.0/8']"), "nat.exempt: "),
+        (
+            stateful("map-e", v6, ""),
+            "pool: means nothing where mode = \"map-e\"; it is for nat44, nat64, aftr",
+        ),
+        (
+            relay("map-e", ""),
+            "rule: missing; mode = \"map-e\" needs it",
+        ),
+        (
+            relay("lw4o6", ""),
+            "binding: missing; mode = \"lw4o6\" needs it",
+        ),
+        (
+            relay("lw4o6", rule),
+            "rule: means nothing where mode = \"lw4o6\"",
+        ),
+        (relay("map-t", rule), "relay.prefix: missing"),
+        (
+            relay("map-e", &format!("prefix = '64:ff9b::/96'\n{rule}")),
+            "relay.prefix: means nothing where mode = \"map-e\"; it is for map-t",
+        ),
+        (
+            relay("map-e", &format!("ipv6_mtu = 1000\n{rule}")),
+            "relay.ipv6_mtu: 1000;",
+        ),
+        (
+            relay("map-e", &rule.replace("12", "49")),
+            "rule 2001:db8::/44: 49 EA bits",
+        ),
+        (
+            relay("map-e", &format!("{rule}\npsid = 3")),
+            "rule 2001:db8::/44: psid and psid_length go together",
+        ),
+        (
+            relay("lw4o6", &format!("{binding}\npsid_length = 2\npsid = 4")),
+            "binding 2001:db8::5: psid: 4 does not fit in 2 bits",
+        ),
+        (
+            relay(
+                "lw4o6",
+                &format!("{binding}\n{}", binding.replace("::5", "::6")),
+            ),
+            "relay: ",
+        ),
+    ] {
+        let message = replayed(&file).unwrap_err_or_empty();
+        assert!(message.contains("nat.toml: "), "{file}: {message}");
+        assert!(message.contains(told), "{file}: {message}");
+    }
+}
+
 #[test]
 fn the_examples_of_exports_work() {
     let text = text("docs/export.md");
@@ -266,7 +375,7 @@ fn examples(document: &str) -> Vec<String> {
     let text = text(document);
     let blocks = text.split("\n```toml\n").skip(1);
     let blocks = blocks.filter_map(|rest| rest.split("\n```").next());
-    let whole = blocks.filter(|block| block.contains("[pool]"));
+    let whole = blocks.filter(|block| block.contains("device = "));
     whole.map(str::to_owned).collect()
 }
 

@@ -169,8 +169,12 @@ impl BindingTable {
 /// What of a relay's configuration cannot work, and where.
 pub(super) fn told(error: RelayConfigError) -> String {
     match error {
-        RelayConfigError::InsideMtu(_) => format!("relay.ipv6_mtu ({error})"),
-        RelayConfigError::OutsideMtu(_) => format!("relay.ipv4_mtu ({error})"),
+        RelayConfigError::InsideMtu(given) => {
+            format!("relay.ipv6_mtu: {given}; IPv6 has links of at least 1280 bytes (RFC 8200 §5)")
+        }
+        RelayConfigError::OutsideMtu(given) => {
+            format!("relay.ipv4_mtu: {given}; IPv4 has links of at least 68 bytes (RFC 791 §3.2)")
+        }
         error => format!("relay: {error}"),
     }
 }

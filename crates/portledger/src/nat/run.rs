@@ -60,6 +60,9 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
         facts.name,
         queues.len()
     );
+    if facts.offload.is_none() {
+        eprintln!("portledger: packets come one by one: this mode takes no segmentation offload");
+    }
 
     let settings = Settings {
         declared,

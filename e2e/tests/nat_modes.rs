@@ -1,0 +1,274 @@
+//! Real clients and servers with `portledger nat run` between them where the inside speaks IPv6.
+#![forbid(unsafe_code)]
+
+use std::net::Ipv4Addr;
+
+use portledger_e2e::client::Host;
+use portledger_e2e::modes::{self, Carriage, Customer, Dns64, RELAY, embedded};
+use portledger_e2e::nat::{Configuration, Nat};
+use portledger_e2e::process::finish;
+use portledger_e2e::servers::{Iperf3, Nginx, SshServer};
+use portledger_e2e::topology::Topology;
+use portledger_e2e::{Failure, prerequisite, read, trace, truth};
+
+/// More than a window, and than what fits without a packet of full size.
+const BIG: usize = 3_000_000;
+
+#[test]
+fn hosts_without_ipv4_reach_servers_without_ipv6() -> Result<(), Failure> {
+    let programs = [
+        "nginx", "sshd", "rsyslogd", "ssh", "curl", "ping", "iperf3", "named",
+    ];
+    if !prerequisite::met_with_nat(&programs)? {
+        return Ok(());
+    }
+    let network = Topology::without_ipv4(2)?;
+    let (nginx, ssh) = (Nginx::start(&network)?, SshServer::start(&network)?);
+    let _iperf3 = Iperf3::start(&network)?;
+    let _dns64 = Dns64::start(&network)?;
+    let nat = Nat::start_with(
+        &network,
+        &Configuration {
+            mode: "mode = \"nat64\"".to_owned(),
+            tables: Some(modes::nat64()),
+            ..Configuration::default()
+        },
+    )?;
+
+    for host in &network.hosts {
+        // More connections than a block has ports.
+        let requests = host.get("www.example.org", "a", 300)?;
+        assert_eq!(requests.len(), 300);
+        for request in &requests {
+            assert_eq!(
+                (request.status, request.local.0),
+                (200, host.address),
+                "{request:?}"
+            );
+        }
+        host.ssh_to(&ssh, "ssh.example.org")?;
+        host.ping(&embedded(Nginx::ADDRESS), 3)?;
+        for options in [
+            &[][..],
+            &["--reverse"],
+            &["--udp", "--bitrate", "20M", "--length", "1200"],
+        ] {
+            let bits = host.iperf3("iperf.example.org", options)?;
+            assert!(bits > 1e6, "{options:?}: {bits} bit/s");
+        }
+        fetch_big(host, &nginx, "www.example.org")?;
+    }
+    every_line_is_traced(&network, &nginx, &ssh, &nat)?;
+    nat.stop()
+}
+
+#[test]
+fn hosts_of_one_address_behind_two_softwires_are_told_apart() -> Result<(), Failure> {
+    let programs = ["nginx", "sshd", "rsyslogd", "ssh", "curl", "ping", "iperf3"];
+    if !prerequisite::met_with_nat(&programs)? {
+        return Ok(());
+    }
+    let customers = ["2001:db8:200:100::", "2001:db8:200:200::"].map(|prefix| Customer {
+        address: format!("{prefix}b4").parse().unwrap_or(RELAY),
+        subscriber: prefix.parse().unwrap_or(RELAY.into()),
+        external: None,
+    });
+    let network = Topology::behind_ipv6(&customers, Carriage::Wrapped)?;
+    assert_eq!(network.hosts[0].address, network.hosts[1].address);
+    let (nginx, ssh) = (Nginx::start(&network)?, SshServer::start(&network)?);
+    let _iperf3 = Iperf3::start(&network)?;
+    let nat = Nat::start_with(
+        &network,
+        &Configuration {
+            mode: "mode = \"aftr\"".to_owned(),
+            tables: Some(modes::aftr()),
+            ..Configuration::default()
+        },
+    )?;
+    for host in &network.hosts {
+        reaches_all(host, &nginx, &ssh, 300)?;
+    }
+    every_line_is_traced(&network, &nginx, &ssh, &nat)?;
+    nat.stop()
+}
+
+/// MAP-E: a /44 with 12 EA bits, of which 8 are of the IPv4 address.
+#[test]
+fn map_e_carries_what_is_the_customers_own() -> Result<(), Failure> {
+    let table = format!("[relay]\naddress = \"{RELAY}\"\n{RULE}");
+    relayed("map-e", &table, Carriage::Wrapped, &map_customers())
+}
+
+/// MAP-T, with somebody else's translator at the customers' end.
+#[test]
+fn map_t_carries_what_is_the_customers_own() -> Result<(), Failure> {
+    let prefix = modes::PREFIX;
+    let table = format!("[relay]\naddress = \"{RELAY}\"\nprefix = \"{prefix}\"\n{RULE}");
+    relayed("map-t", &table, Carriage::Translated, &map_customers())
+}
+
+#[test]
+fn lightweight_4over6_carries_what_is_the_customers_own() -> Result<(), Failure> {
+    let customers = [3_u16, 4].map(|psid| Customer {
+        address: format!("2001:db8:400:{psid}00::b4")
+            .parse()
+            .unwrap_or(RELAY),
+        subscriber: format!("2001:db8:400:{psid}00::b4")
+            .parse()
+            .unwrap_or(RELAY.into()),
+        external: Some((SHARED, psid << 12, (psid << 12) + 4_095)),
+    });
+    let bindings = [3, 4].map(|psid| {
+        format!(
+            "[[binding]]\nb4 = \"2001:db8:400:{psid}00::b4\"\nipv4 = \"{SHARED}\"\npsid_length = 4\npsid = {psid}\n"
+        )
+    });
+    let table = format!("[relay]\naddress = \"{RELAY}\"\n{}", bindings.concat());
+    relayed("lw4o6", &table, Carriage::Wrapped, &customers)
+}
+
+/// 203.0.113.18, the 0x12 of a MAP rule's EA bits.
+const SHARED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 18);
+const RULE: &str =
+    "[[rule]]\nipv6 = \"2001:db8:300::/44\"\nipv4 = \"203.0.113.0/24\"\nea_length = 12\n";
+
+/// Two customers of one address. Of its ports each uses one range, the first: 1024 + 64 × PSID.
+fn map_customers() -> [Customer; 2] {
+    [3_u16, 4].map(|psid| Customer {
+        address: format!("2001:db8:301:2{psid}00:0:cb00:7112:{psid}")
+            .parse()
+            .unwrap_or(RELAY),
+        subscriber: format!("2001:db8:301:2{psid}00::")
+            .parse()
+            .unwrap_or(RELAY.into()),
+        external: Some((SHARED, 1_024 + 64 * psid, 1_024 + 64 * psid + 63)),
+    })
+}
+
+fn relayed(
+    mode: &str,
+    table: &str,
+    carriage: Carriage,
+    customers: &[Customer],
+) -> Result<(), Failure> {
+    let mut programs = vec![
+        "nginx", "sshd", "rsyslogd", "ssh", "curl", "ping", "iperf3", "nft",
+    ];
+    if carriage == Carriage::Translated {
+        programs.push("tayga");
+    }
+    if !prerequisite::met_with_nat(&programs)? {
+        return Ok(());
+    }
+    let network = Topology::behind_ipv6(customers, carriage)?;
+    let (nginx, ssh) = (Nginx::start(&network)?, SshServer::start(&network)?);
+    let _iperf3 = Iperf3::start(&network)?;
+    let mut nat = Nat::start_with(
+        &network,
+        &Configuration {
+            mode: format!("mode = \"{mode}\""),
+            tables: Some(table.to_owned()),
+            ..Configuration::default()
+        },
+    )?;
+    for host in &network.hosts {
+        reaches_all(host, &nginx, &ssh, 40)?;
+    }
+    // Each line's port is its host's own.
+    let log = read(&nginx.log)?;
+    let behind = truth::of_access_log(&log, &network.names());
+    assert_eq!(behind.len(), network.hosts.len() * 40);
+    for (number, line) in (1..)
+        .zip(log.lines())
+        .filter(|(_, line)| line.contains("/host"))
+    {
+        let port = line.rsplit(' ').next().and_then(|word| word.parse().ok());
+        let own = customers
+            .iter()
+            .find(|customer| customer.subscriber == behind[&number])
+            .and_then(|customer| customer.external);
+        let (Some(port), Some((address, first, last))) = (port, own) else {
+            return Err(Failure::Unexpected {
+                what: "a customer's port".to_owned(),
+                text: line.to_owned(),
+            });
+        };
+        assert!(line.starts_with(&address.to_string()), "{line}");
+        assert!((first..=last).contains(&port), "{line}");
+    }
+    let report = nat.report()?;
+    assert!(report["held"].is_null(), "{report}");
+    nat.stop()
+}
+
+fn reaches_all(host: &Host, nginx: &Nginx, ssh: &SshServer, count: u32) -> Result<(), Failure> {
+    let requests = host.get(Nginx::ADDRESS, "a", count)?;
+    assert_eq!(requests.len(), count as usize);
+    assert!(
+        requests.iter().all(|request| request.status == 200),
+        "{requests:?}"
+    );
+    host.ssh(ssh)?;
+    host.ping(Nginx::ADDRESS, 3)?;
+    for options in [
+        &[][..],
+        &["--reverse"],
+        &["--udp", "--bitrate", "20M", "--length", "1400"],
+    ] {
+        let bits = host.iperf3(Iperf3::ADDRESS, options)?;
+        assert!(bits > 1e6, "{options:?}: {bits} bit/s");
+    }
+    fetch_big(host, nginx, Nginx::ADDRESS)
+}
+
+/// A file whose packets are as long as they can be, both ways over the path MTU.
+fn fetch_big(host: &Host, nginx: &Nginx, server: &str) -> Result<(), Failure> {
+    let content: Vec<u8> = (0..BIG).map(|at| (at * 31 % 251) as u8).collect();
+    portledger_e2e::file(&nginx.files.join("big"), |path| {
+        std::fs::create_dir_all(&nginx.files)?;
+        std::fs::write(path, &content)
+    })?;
+    let name = format!("fetched-{}", host.name);
+    let to = nginx.files.join(name);
+    let mut command = host.command("curl");
+    command.args(["--silent", "--fail", "--max-time", "20", "--output"]);
+    command.arg(&to).arg(format!("http://{server}/files/big"));
+    finish(&mut command, std::time::Duration::from_secs(30))?.succeeded()?;
+    let fetched = portledger_e2e::file(&to, |path| std::fs::read(path))?;
+    assert!(fetched == content, "{} bytes of {BIG}", fetched.len());
+    Ok(())
+}
+
+/// Every line of nginx's and sshd's logs that a host caused is answered with that host's prefix.
+fn every_line_is_traced(
+    network: &Topology,
+    nginx: &Nginx,
+    ssh: &SshServer,
+    nat: &Nat<'_>,
+) -> Result<(), Failure> {
+    let names = network.names();
+    let format = format!("nginx:{}", Nginx::FORMAT);
+    let behind = truth::of_access_log(&read(&nginx.log)?, &names);
+    let answers = trace::settled(&nginx.log, Some(&format), nat.ledger())?;
+    let comparison = trace::compare(&of_hosts(answers, &behind), &behind);
+    assert_eq!(comparison.right.len(), behind.len(), "{comparison:?}");
+    let behind = truth::of_ssh_log(&read(&ssh.log)?, &names);
+    assert!(behind.len() >= network.hosts.len(), "{behind:?}");
+    let answers = trace::settled(&ssh.log, None, nat.ledger())?;
+    let comparison = trace::compare(&of_hosts(answers, &behind), &behind);
+    assert!(
+        comparison.wrong.is_empty() && comparison.open.is_empty(),
+        "{comparison:?}"
+    );
+    assert!(
+        comparison.right.len() >= network.hosts.len(),
+        "{comparison:?}"
+    );
+    Ok(())
+}
+
+/// The answers to lines that tell who it was: the big file's do not.
+fn of_hosts(mut answers: Vec<trace::Answer>, behind: &truth::Truth) -> Vec<trace::Answer> {
+    answers.retain(|answer| behind.contains_key(&answer.line));
+    answers
+}
