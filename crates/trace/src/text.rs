@@ -242,8 +242,6 @@ mod tests {
     use portledger_model::{PortParameters, Realm, RuleName, Subscriber};
 
     use super::*;
-    use portledger_model::{Realm, Subscriber};
-
     use crate::{
         ask,
         testing::{ADDRESS, Memory, at, held, sighting, subscriber},
