@@ -84,7 +84,7 @@ fn modes() -> impl Strategy<Value = Mode> {
     prop::sample::select(vec![Mode::Plain, Mode::Softwires, Mode::Six])
 }
 
-/// Harmed IPv4 has no form in IPv6: that has bytes of its own, in `bytes.rs`.
+/// Harmed IPv4 has no form in IPv6: the fuzz targets have harmed IPv6.
 fn modes_of_ipv4() -> impl Strategy<Value = Mode> {
     prop::sample::select(vec![Mode::Plain, Mode::Softwires])
 }
