@@ -315,7 +315,7 @@ requirements! {
         "Section 8.3" May "The TCP segment size is lowered." Configurable("`mss`"), [rfc7597::section_8_3_the_segment_size_can_be_lowered];
         "Section 8.3.1" Must "What is too large for the domain is answered with DF, and cut in IPv6 without (RFC 2473 section 7.2)." Met("`honour_dont_fragment` off cuts it in any case"), [rfc7597::section_8_3_1_what_is_too_large_is_answered_or_cut_outside, rfc7597::section_8_3_1_what_was_cut_in_ipv6_is_put_together];
         "Section 8.3.1: path MTU" ShouldNot "A relay at an anycast address learns the path's MTU by default." Met("it never does: `mtu.inside` is configured"), [rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
-        "Section 8.3.2" Must "Fragments from the outside are put together, or forwarded by what their first one showed." Met("the latter; `followed` bounds them"), [rfc7597::section_8_3_2_later_fragments_follow_their_first, rfc7597::section_8_3_2_waiting_fragments_are_bounded, rfc7597::section_10_no_customer_takes_all_that_fragments_may_take];
+        "Section 8.3.2" Must "Fragments from the outside are put together, or forwarded by what their first one showed." Met("the latter; `followed` bounds them"), [rfc7597::section_8_3_2_later_fragments_follow_their_first, rfc7597::section_8_3_2_waiting_fragments_are_bounded, rfc7597::section_10_no_customer_takes_all_that_fragments_may_take, rfc7597::section_10_nothing_waits_for_strangers];
         "Section 8.3.3" May "A customer edge gives fragments an identification of its port set." NotApplicable("the customer edge's; the relay leaves it alone"), [rfc7597::section_8_3_3_what_leaves_is_cut_to_the_next_link];
     }
     7599 {

@@ -717,3 +717,34 @@ pub fn section_8_2_errors_in_pieces_are_dropped() {
     let first = &fragments(&packet, &[64])[0];
     assert_eq!(lab.reason(Side::Outside, first), DropReason::Malformed);
 }
+
+#[test]
+pub fn section_10_nothing_waits_for_strangers() {
+    let mut lab = RelayLab::new(map_e());
+    let whole = udp(customer().1, remote(53))
+        .payload_of(900)
+        .identified(9)
+        .bytes();
+    let later = &fragments(&whole, &[304])[1];
+    let lies = [
+        ("2001:db9::1", DropReason::UnknownSoftwire),
+        (
+            "2001:db8:12:3400:0:c000:212:35",
+            DropReason::SoftwireAddress,
+        ),
+        ("2001:db8:13:3400:0:c000:213:34", DropReason::SoftwireSource),
+    ];
+    for (from, reason) in lies {
+        let packet = wrapped(from.parse().unwrap(), later);
+        assert_eq!(lab.reason(Side::Inside, &packet), reason);
+    }
+    let piece = with_headers(
+        &wrapped("2001:db9::1".parse().unwrap(), &whole[..64]),
+        &[(44, &fragment_header(0, true, 5))],
+    );
+    assert_eq!(
+        lab.reason(Side::Inside, &piece),
+        DropReason::UnknownSoftwire
+    );
+    assert!(!lab.relay.is_waiting());
+}
