@@ -266,9 +266,12 @@ impl Relay {
                 decided.map(Some)
             }
             Fragment::Later => {
-                // Whoever has all ports of an address needs none.
-                if let Ok(fate) = decide(&self.holders, None) {
-                    return Ok(Some(fate));
+                match decide(&self.holders, None) {
+                    // Whoever has all ports of an address needs none.
+                    Ok(fate) => return Ok(Some(fate)),
+                    // But for the port, nothing is wrong.
+                    Err(DropReason::SoftwirePort | DropReason::NoMapping) => {}
+                    Err(reason) => return Err(reason),
                 }
                 let key = key();
                 match self.followed.fate(&key) {

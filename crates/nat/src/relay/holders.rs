@@ -76,6 +76,12 @@ impl Holders {
         }
     }
 
+    /// Whether anybody is at `end`, of customers whose packets are wrapped.
+    pub(super) fn know(&self, end: Ipv6Addr) -> bool {
+        let by_rule = || self.rule_at(end)?.rule.of_map_address(end);
+        self.bindings.address_of(end).is_some() || by_rule().is_some()
+    }
+
     /// Whether an IPv4 address is customers'.
     #[inline]
     pub(super) fn cover(&self, address: Ipv4Addr) -> bool {

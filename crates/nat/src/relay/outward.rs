@@ -63,7 +63,11 @@ impl Relay {
                 identification,
                 payload,
             } => {
-                // RFC 2473 §7: what was cut in IPv6 is put together before it is looked at.
+                // RFC 2473 §7: what was cut in IPv6 is put together before it is looked at, though
+                // not for strangers.
+                if !self.holders.know(source) {
+                    return Err(spoofed(DropReason::UnknownSoftwire));
+                }
                 let key = reassembly::Key {
                     realm: 0,
                     source: source.to_bits(),

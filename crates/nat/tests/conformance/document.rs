@@ -66,6 +66,7 @@ fn whatever_is_tried_is_in_the_list() {
         ("rfc7422", include_str!("rfc7422.rs")),
         ("rfc7596", include_str!("rfc7596.rs")),
         ("rfc7597", include_str!("rfc7597.rs")),
+        ("rfc7597_fragments", include_str!("rfc7597_fragments.rs")),
         ("rfc7599", include_str!("rfc7599.rs")),
         ("rfc7768", include_str!("rfc7768.rs")),
         ("rfc7857", include_str!("rfc7857.rs")),

@@ -28,6 +28,7 @@ mod rfc6888;
 mod rfc7422;
 mod rfc7596;
 mod rfc7597;
+mod rfc7597_fragments;
 mod rfc7599;
 mod rfc7768;
 mod rfc7857;
