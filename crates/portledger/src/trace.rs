@@ -195,9 +195,8 @@ fn write(
         Outcome::Answered(answer) => writeln!(output, "{}", identities.of(answer).text())?,
         Outcome::Refused(refusal) => writeln!(output, "{refusal}\n")?,
     }
-    match asked {
-        Some(asked) => writeln!(output, "{}", asked.text(identities))?,
-        None => {}
+    if let Some(asked) = asked {
+        writeln!(output, "{}", asked.text(identities))?;
     }
     Ok(())
 }

@@ -196,9 +196,10 @@ fn recent(machine: &dyn Machine, log: &Log, all: &[Log]) -> Option<(Recent, Samp
     for (line, number) in newest.lines().zip(1..) {
         let reading = reader.line(line, number);
         // Each reads every line: some know by earlier ones.
-        let is_others = others.iter_mut().fold(false, |is_read, other| {
-            !matches!(other.line(line, number), Reading::Rejected(_)) || is_read
-        });
+        let mut is_others = false;
+        for other in &mut others {
+            is_others |= !matches!(other.line(line, number), Reading::Rejected(_));
+        }
         match reading {
             Reading::Sighting(sighting) => {
                 recent.sightings += 1;

@@ -3,7 +3,7 @@
 use std::{fmt::Write as _, time::Duration};
 
 use portledger_ledger::Ledger;
-use portledger_model::{Moment, Sighting, Source, Subscriber};
+use portledger_model::{Moment, Sighting, Subscriber};
 use portledger_trace::{Answer, Joined as WithIdentities, Options, Outcome, trace_all};
 use portledger_watch::join::{Because, Candidate, Joined, Verdict};
 use serde::Serialize;
@@ -157,6 +157,6 @@ impl Asked {
 
 fn placeless(answer: &Answer) -> Answer {
     let mut answer = answer.clone();
-    answer.source = None::<Source>;
+    answer.source = None;
     answer
 }

@@ -133,7 +133,7 @@ pub(super) fn analog(
     let words = text(machine, CONFIG).ok()?;
     let commands: Vec<&str> = words.lines().map(str::trim).collect();
     let is_log = |line: &&str| line.strip_prefix("LOGFILE ").map(str::trim) == Some(&*log.path);
-    let at = commands.iter().position(|line| is_log(line))?;
+    let at = commands.iter().position(is_log)?;
     // Those above the log are its own.
     let above = commands.get(..at).unwrap_or_default();
     let formats: Vec<&str> = above
