@@ -212,8 +212,8 @@ struct Hub {
     told: EventNumber,
     heartbeat_at: Timestamp,
     interim_at: Timestamp,
-    /// Since when the rule is in force, where there is one.
-    rule_since: Timestamp,
+    /// Since when each of the declared rules is in force.
+    rules_since: Vec<Timestamp>,
     ledger_state: State,
 }
 
@@ -300,14 +300,11 @@ impl Hub {
         let since = declared.resting_since(now);
         let ledger = writer.ledger()?;
         let past = declared.past(ledger.resume(&declared.device, since)?, now)?;
-        let rule = declared.rules(&ledger.rules_in_force(&declared.device));
-        let rule_since = match &rule {
-            Some(Event::RuleHeld { since, .. }) => *since,
-            _ => now,
-        };
+        let in_force = ledger.rules_in_force(&declared.device);
+        let (rules, rules_since) = declared.rules(&in_force, now);
         let mut output = Output::default();
         nat.tell(now, declared.started(), &mut output);
-        if let Some(rule) = rule {
+        for rule in rules {
             nat.tell(now, rule, &mut output);
         }
         nat.start(now, past, &mut output);
@@ -322,7 +319,7 @@ impl Hub {
             told: EventNumber(0),
             heartbeat_at: now,
             interim_at: now,
-            rule_since,
+            rules_since,
             ledger_state: State::Running,
         };
         hub.take_events();
@@ -348,7 +345,7 @@ impl Hub {
                 self.nat
                     .tell(now, Event::Held { block, since }, &mut self.output);
             }
-            if let Some(held) = self.declared.held_since(self.rule_since) {
+            for held in self.declared.held_since(&self.rules_since) {
                 self.nat.tell(now, held, &mut self.output);
             }
         }

@@ -1,10 +1,14 @@
 //! How a device begins: what its ledger says of the time before, and what it says of itself.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::Duration,
+};
 
 use portledger_ledger::{InForce, Resume};
 use portledger_model::{
-    DETERMINISTIC_RULE, Device, Durability, Event, Record, Rule, Start, Timestamp,
+    DETERMINISTIC_RULE, Device, Durability, Event, Record, Rule, RuleName, Start, Timestamp,
 };
 use portledger_nat::{Config, Past, Restored, Told};
 use thiserror::Error;
@@ -20,8 +24,12 @@ pub struct Declared {
     pub guard_time: Duration,
     /// What a crash may cost its log.
     pub durability: Durability,
-    /// Who has which ports without a record of each, where it is deterministic (RFC 7422).
-    pub rule: Option<Arc<Rule>>,
+    /// Who has which ports without a record of each: of a deterministic NAT (RFC 7422) one rule, of
+    /// a border relay all that it has.
+    pub rules: Vec<Arc<Rule>>,
+    /// Whether it hands out ports, so that of the rules in force under its name only that of RFC
+    /// 7422 is its own.
+    pub has_ports: bool,
 }
 
 /// Why a device must not begin.
@@ -49,38 +57,67 @@ impl Declared {
             clock_error: config.ports.device_clock_error.max(TICK),
             guard_time: config.ports.guard_time,
             durability,
-            rule: config.ports.rule().map(Arc::new),
+            rules: config.ports.rule().map(Arc::new).into_iter().collect(),
+            has_ports: true,
         }
     }
 
     /// What a device declares that hands out no ports: who has which follows from its rules.
-    pub fn without_ports(device: Device, clock_error: Duration, durability: Durability) -> Self {
+    pub fn without_ports(
+        device: Device,
+        clock_error: Duration,
+        durability: Durability,
+        rules: Vec<Arc<Rule>>,
+    ) -> Self {
         Self {
             device,
             clock_error: clock_error.max(TICK),
             guard_time: Duration::ZERO,
             durability,
-            rule: None,
+            rules,
+            has_ports: false,
         }
     }
 
-    /// What the ledger is told of the rule at a start, where `in_force` is what it knows: that it
-    /// began, or is still in force, or that the last start's no longer is.
-    pub fn rules(&self, in_force: &[InForce]) -> Option<Event> {
-        let own = |known: &&InForce| known.rule.name.as_str() == DETERMINISTIC_RULE;
-        let known = in_force.iter().find(own);
-        match (&self.rule, known) {
-            (Some(rule), Some(known)) if *rule == known.rule => self.held_since(known.since),
-            (Some(rule), _) => Some(Event::RuleBegan(Arc::clone(rule))),
-            (None, Some(known)) => Some(Event::RuleEnded(known.rule.name.clone())),
-            (None, None) => None,
+    /// What the ledger is told of the rules at a start, where `in_force` is what it knows: what of
+    /// the last start's no longer is, what began, and what still is in force. And since when each of
+    /// [`Declared::rules`] is, in their order.
+    pub fn rules(&self, in_force: &[InForce], now: Timestamp) -> (Vec<Event>, Vec<Timestamp>) {
+        let own: HashSet<_> = self.rules.iter().map(|rule| &rule.name).collect();
+        let known: HashMap<_, _> = in_force
+            .iter()
+            .map(|known| (&known.rule.name, known))
+            .collect();
+        let is_of_device = |name: &RuleName| !self.has_ports || name.as_str() == DETERMINISTIC_RULE;
+        let mut events: Vec<Event> = in_force
+            .iter()
+            .map(|known| &known.rule.name)
+            .filter(|name| is_of_device(name) && !own.contains(name))
+            .map(|name| Event::RuleEnded(name.clone()))
+            .collect();
+        let mut since = Vec::with_capacity(self.rules.len());
+        for rule in &self.rules {
+            let held = known
+                .get(&rule.name)
+                .filter(|known| known.rule == *rule)
+                .map(|known| known.since);
+            since.push(held.unwrap_or(now));
+            let rule = Arc::clone(rule);
+            events.push(match held {
+                Some(since) => Event::RuleHeld { rule, since },
+                None => Event::RuleBegan(rule),
+            });
         }
+        (events, since)
     }
 
-    /// The interim record of the rule, in force since a time.
-    pub fn held_since(&self, since: Timestamp) -> Option<Event> {
-        let rule = Arc::clone(self.rule.as_ref()?);
-        Some(Event::RuleHeld { rule, since })
+    /// The interim records of the rules, in force since these times.
+    pub fn held_since(&self, since: &[Timestamp]) -> impl Iterator<Item = Event> {
+        let rules = self.rules.iter().zip(since);
+        rules.map(|(rule, &since)| Event::RuleHeld {
+            rule: Arc::clone(rule),
+            since,
+        })
     }
 
     /// From when on releases still matter to a device that begins at `now`: the guard time, and
@@ -267,42 +304,78 @@ mod tests {
         assert_eq!(declared.clock_error, TICK);
     }
 
+    fn deterministic(compression: u32) -> Declared {
+        let pool = Pool::parse(&["203.0.113.1"]).unwrap();
+        let mut ports = portledger_ports::Config::new(pool);
+        ports.deterministic = Some(portledger_ports::DeterministicConfig {
+            inside: "100.64.0.0/30".parse().unwrap(),
+            compression,
+            dynamic: 0,
+        });
+        let config = Config::new(ports, &["100.64.0.0/30".parse().unwrap()]);
+        let device = Device::new("cgn1").unwrap();
+        Declared::new(device, &config, Durability::LogBeforeUse)
+    }
+
     /// A rule that stays is told of again, with its beginning; another ends it.
     #[test]
     fn a_rule_begins_is_held_and_ends() {
-        let deterministic = |compression| {
-            let pool = Pool::parse(&["203.0.113.1"]).unwrap();
-            let mut ports = portledger_ports::Config::new(pool);
-            ports.deterministic = Some(portledger_ports::DeterministicConfig {
-                inside: "100.64.0.0/30".parse().unwrap(),
-                compression,
-                dynamic: 0,
-            });
-            let config = Config::new(ports, &["100.64.0.0/30".parse().unwrap()]);
-            Declared::new(
-                Device::new("cgn1").unwrap(),
-                &config,
-                Durability::LogBeforeUse,
-            )
-        };
         let (sixteen, eight) = (deterministic(16), deterministic(8));
-        let rule = sixteen.rule.clone().unwrap();
-        let began = Some(Event::RuleBegan(Arc::clone(&rule)));
-        assert_eq!(sixteen.rules(&[]), began);
+        let rule = Arc::clone(&sixteen.rules[0]);
+        let now = Timestamp::from_secs(2_000);
+        let began = vec![Event::RuleBegan(Arc::clone(&rule))];
+        assert_eq!(sixteen.rules(&[], now), (began, vec![now]));
         let since = Timestamp::from_secs(1_000);
         let known = [InForce {
             rule: Arc::clone(&rule),
             since,
         }];
-        assert_eq!(sixteen.rules(&known), Some(Event::RuleHeld { rule, since }));
-        assert_eq!(
-            eight.rules(&known),
-            Some(Event::RuleBegan(eight.rule.clone().unwrap()))
-        );
+        let held = vec![Event::RuleHeld { rule, since }];
+        assert_eq!(sixteen.rules(&known, now), (held, vec![since]));
+        let other = vec![Event::RuleBegan(Arc::clone(&eight.rules[0]))];
+        assert_eq!(eight.rules(&known, now), (other, vec![now]));
         let drawn = declared(Durability::LogBeforeUse);
-        let name = known[0].rule.name.clone();
-        assert_eq!(drawn.rules(&known), Some(Event::RuleEnded(name)));
-        assert_eq!(drawn.rules(&[]), None);
+        let ended = vec![Event::RuleEnded(known[0].rule.name.clone())];
+        assert_eq!(drawn.rules(&known, now), (ended, Vec::new()));
+        assert_eq!(drawn.rules(&[], now), (Vec::new(), Vec::new()));
+    }
+
+    /// Rules of other names that somebody has brought in stay where ports are handed out; of a
+    /// relay nothing is in force but what it has.
+    #[test]
+    fn a_relay_ends_what_it_has_no_more() {
+        let named = |name| {
+            let rule = Rule {
+                name: RuleName::new(name).unwrap(),
+                ..Rule::clone(&deterministic(16).rules[0])
+            };
+            Arc::new(rule)
+        };
+        let (since, now) = (Timestamp::from_secs(1_000), Timestamp::from_secs(2_000));
+        let known = ["a", "b"].map(|name| InForce {
+            rule: named(name),
+            since,
+        });
+        let device = Device::new("br1").unwrap();
+        let durability = Durability::LogBeforeUse;
+        let rules = vec![named("b"), named("c")];
+        let relay = Declared::without_ports(device, Duration::ZERO, durability, rules);
+        let (events, held) = relay.rules(&known, now);
+        assert_eq!(
+            events,
+            [
+                Event::RuleEnded(RuleName::new("a").unwrap()),
+                Event::RuleHeld {
+                    rule: named("b"),
+                    since,
+                },
+                Event::RuleBegan(named("c")),
+            ]
+        );
+        assert_eq!(held, [since, now]);
+        assert_eq!(relay.held_since(&held).count(), 2);
+        let drawn = declared(durability);
+        assert_eq!(drawn.rules(&known, now).0, []);
     }
 
     #[test]

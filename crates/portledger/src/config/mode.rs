@@ -1,10 +1,10 @@
 //! The modes: how the inside speaks, and what each mode is told besides.
 
-use std::{fmt, net::Ipv6Addr, time::Duration};
+use std::{fmt, net::Ipv6Addr, sync::Arc, time::Duration};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
 use portledger_dataplane::{engine::Engine, start::Declared};
-use portledger_model::{Device, Durability};
+use portledger_model::{Device, Durability, Rule};
 use portledger_nat::{
     Aftr, AftrConfig, AftrConfigError, Config, Nat, Nat64, Nat64Config, Nat64ConfigError,
     RealmIndex, Relay, RelayConfig,
@@ -161,7 +161,18 @@ impl Translation {
     pub(crate) fn declared(&self, device: Device, durability: Durability) -> Declared {
         match self.nat() {
             Some(nat) => Declared::new(device, nat, durability),
-            None => Declared::without_ports(device, self.clock_error(), durability),
+            None => {
+                let rules = self.rules();
+                Declared::without_ports(device, self.clock_error(), durability, rules)
+            }
+        }
+    }
+
+    /// The rules of a relay, by names that follow from them.
+    fn rules(&self) -> Vec<Arc<Rule>> {
+        match self {
+            Self::Relay { config, .. } => relay::rules(&config.customers),
+            _ => Vec::new(),
         }
     }
 
