@@ -2,6 +2,7 @@
 #![forbid(unsafe_code)]
 
 use std::net::Ipv4Addr;
+use std::time::Duration;
 
 use portledger_e2e::client::Host;
 use portledger_e2e::modes::{self, Carriage, Customer, Dns64, RELAY, embedded};
@@ -11,6 +12,8 @@ use portledger_e2e::servers::{Iperf3, Nginx, SshServer};
 use portledger_e2e::topology::Topology;
 use portledger_e2e::{Failure, prerequisite, read, trace, truth};
 
+/// Longer than the window of a line of nginx's log, in whole seconds and 2 s to either side.
+const SETTLED: Duration = Duration::from_secs(5);
 /// More than a window, and than what fits without a packet of full size.
 const BIG: usize = 3_000_000;
 
@@ -171,6 +174,8 @@ fn relayed(
             ..Configuration::default()
         },
     )?;
+    // A ledger claims nothing of the time before its first record, and a line's window reaches back.
+    std::thread::sleep(SETTLED);
     for host in &network.hosts {
         reaches_all(host, &nginx, &ssh, 40)?;
     }
@@ -198,6 +203,7 @@ fn relayed(
     }
     let report = nat.report()?;
     assert!(report["held"].is_null(), "{report}");
+    every_line_is_traced(&network, &nginx, &ssh, &nat)?;
     nat.stop()
 }
 
@@ -233,7 +239,7 @@ fn fetch_big(host: &Host, nginx: &Nginx, server: &str) -> Result<(), Failure> {
     let mut command = host.command("curl");
     command.args(["--silent", "--fail", "--max-time", "20", "--output"]);
     command.arg(&to).arg(format!("http://{server}/files/big"));
-    finish(&mut command, std::time::Duration::from_secs(30))?.succeeded()?;
+    finish(&mut command, Duration::from_secs(30))?.succeeded()?;
     let fetched = portledger_e2e::file(&to, |path| std::fs::read(path))?;
     assert!(fetched == content, "{} bytes of {BIG}", fetched.len());
     Ok(())

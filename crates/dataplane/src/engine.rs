@@ -35,6 +35,8 @@ pub enum Engine {
 pub struct Carrying {
     relay: Relay,
     told: EventNumber,
+    /// The last event that a packet waits for: that a rule began.
+    after: EventNumber,
 }
 
 /// The same call on whichever engine it is, and another on a relay.
@@ -88,7 +90,7 @@ impl Engine {
             Self::Nat44(nat) => in_place(nat, now, from, slots, output),
             Self::Nat64(nat) => nat.batch(now, from, slots, output),
             Self::Aftr(nat) => nat.batch(now, from, slots, output),
-            Self::Relay(carrying) => carrying.relay.batch(now, from, slots, output),
+            Self::Relay(carrying) => carrying.batch(now, from, slots, output),
         }
     }
 
@@ -138,8 +140,25 @@ impl Carrying {
         side.map(|side| (side, RealmIndex(0)))
     }
 
+    /// What a customer has by a rule goes out when the rule is durable: log before use.
+    fn batch(&mut self, now: Timestamp, from: Side, slots: &mut [Slot<'_>], output: &mut Output) {
+        let mark = output.packets.len();
+        self.relay.batch(now, from, slots, output);
+        for slot in slots {
+            if let Verdict::Forward { after, .. } = &mut slot.verdict {
+                *after = self.after;
+            }
+        }
+        for emitted in &mut output.packets[mark..] {
+            emitted.after = self.after;
+        }
+    }
+
     fn tell(&mut self, at: Timestamp, event: Event, output: &mut Output) -> EventNumber {
         self.told = EventNumber(self.told.0 + 1);
+        if let Event::RuleBegan(_) = event {
+            self.after = self.told;
+        }
         output.events.push(Told {
             number: self.told,
             at,
@@ -166,6 +185,7 @@ impl From<Relay> for Engine {
         Self::Relay(Box::new(Carrying {
             relay,
             told: EventNumber(0),
+            after: EventNumber(0),
         }))
     }
 }

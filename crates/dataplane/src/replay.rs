@@ -176,7 +176,7 @@ impl<'a> Replay<'a> {
             };
             let past = self.declared.past(resume, at)?;
             self.nat.tell(at, self.declared.started(), &mut self.output);
-            for rule in self.declared.tell_rules(&in_force) {
+            for rule in self.declared.rules(&in_force, at).0 {
                 self.nat.tell(at, rule, &mut self.output);
             }
             self.nat.start(at, past, &mut self.output);

@@ -24,7 +24,7 @@ use std::{
 };
 
 use portledger_ledger::{Committer, State, SubmitError, Writer};
-use portledger_model::{Event, Record, Rule, Timestamp};
+use portledger_model::{Event, Record, Timestamp};
 use portledger_nat::{Counters, EventNumber, Output, Size};
 use thiserror::Error;
 
@@ -212,8 +212,8 @@ struct Hub {
     told: EventNumber,
     heartbeat_at: Timestamp,
     interim_at: Timestamp,
-    /// The rules in force, and since when.
-    in_force: Vec<(Arc<Rule>, Timestamp)>,
+    /// Since when each of the declared rules is in force.
+    rules_since: Vec<Timestamp>,
     ledger_state: State,
 }
 
@@ -300,13 +300,8 @@ impl Hub {
         let since = declared.resting_since(now);
         let ledger = writer.ledger()?;
         let past = declared.past(ledger.resume(&declared.device, since)?, now)?;
-        let rules = declared.tell_rules(&ledger.rules_in_force(&declared.device));
-        let in_force = rules.iter().filter_map(|told| match told {
-            Event::RuleBegan(rule) => Some((Arc::clone(rule), now)),
-            Event::RuleHeld { rule, since } => Some((Arc::clone(rule), *since)),
-            _ => None,
-        });
-        let in_force = in_force.collect();
+        let in_force = ledger.rules_in_force(&declared.device);
+        let (rules, rules_since) = declared.rules(&in_force, now);
         let mut output = Output::default();
         nat.tell(now, declared.started(), &mut output);
         for rule in rules {
@@ -324,7 +319,7 @@ impl Hub {
             told: EventNumber(0),
             heartbeat_at: now,
             interim_at: now,
-            in_force,
+            rules_since,
             ledger_state: State::Running,
         };
         hub.take_events();
@@ -350,9 +345,7 @@ impl Hub {
                 self.nat
                     .tell(now, Event::Held { block, since }, &mut self.output);
             }
-            for (rule, since) in &self.in_force {
-                let (rule, since) = (Arc::clone(rule), *since);
-                let held = Event::RuleHeld { rule, since };
+            for held in self.declared.held_since(&self.rules_since) {
                 self.nat.tell(now, held, &mut self.output);
             }
         }

@@ -8,10 +8,9 @@ use std::{
 
 use portledger_ledger::{InForce, Resume};
 use portledger_model::{
-    DETERMINISTIC_RULE, Device, Durability, Event, Realm, Record, Rule, RuleName, Sharing, Start,
-    Timestamp,
+    DETERMINISTIC_RULE, Device, Durability, Event, Record, Rule, RuleName, Start, Timestamp,
 };
-use portledger_nat::{Config, Customers, Past, Restored, Told};
+use portledger_nat::{Config, Past, Restored, Told};
 use thiserror::Error;
 
 /// What a device promises and declares.
@@ -25,48 +24,12 @@ pub struct Declared {
     pub guard_time: Duration,
     /// What a crash may cost its log.
     pub durability: Durability,
-    /// Who has which ports without a record of each: of a deterministic NAT (RFC 7422), or of a
-    /// border relay ([`customer_rules`]).
+    /// Who has which ports without a record of each: of a deterministic NAT (RFC 7422) one rule, of
+    /// a border relay all that it has.
     pub rules: Vec<Arc<Rule>>,
-}
-
-/// What the names of a border relay's rules begin with; a number follows.
-const MAP_RULE: &str = "map-";
-const BINDING_RULE: &str = "binding-";
-
-/// Whether a rule of this name is written by the device itself, and not by who imports rules.
-fn is_own(name: &RuleName) -> bool {
-    let name = name.as_str();
-    name == DETERMINISTIC_RULE
-        || [MAP_RULE, BINDING_RULE].iter().any(|kind| {
-            name.strip_prefix(kind)
-                .is_some_and(|number| number.bytes().all(|digit| digit.is_ascii_digit()))
-        })
-}
-
-/// A border relay's customers as rules for the ledger, named by their places in the configuration:
-/// where one moves, both places begin a rule anew, which says the same.
-pub fn customer_rules(customers: &Customers) -> Vec<Arc<Rule>> {
-    let sharings: Vec<(&str, Sharing)> = match customers {
-        Customers::Rules(rules) => rules
-            .iter()
-            .map(|rule| (MAP_RULE, Sharing::Map(*rule)))
-            .collect(),
-        Customers::Bindings(bindings) => bindings
-            .iter()
-            .map(|binding| (BINDING_RULE, Sharing::Softwire(binding.clone())))
-            .collect(),
-    };
-    let numbered = (1..).zip(sharings);
-    numbered
-        .filter_map(|(number, (kind, sharing))| {
-            Some(Arc::new(Rule {
-                name: RuleName::new(&format!("{kind}{number}")).ok()?,
-                realm: Realm::default(),
-                sharing,
-            }))
-        })
-        .collect()
+    /// Whether it hands out ports, so that of the rules in force under its name only that of RFC
+    /// 7422 is its own.
+    pub has_ports: bool,
 }
 
 /// Why a device must not begin.
@@ -94,11 +57,12 @@ impl Declared {
             clock_error: config.ports.device_clock_error.max(TICK),
             guard_time: config.ports.guard_time,
             durability,
-            rules: config.ports.rule().into_iter().map(Arc::new).collect(),
+            rules: config.ports.rule().map(Arc::new).into_iter().collect(),
+            has_ports: true,
         }
     }
 
-    /// What a device declares that hands out no ports: who has which follows from `rules`.
+    /// What a device declares that hands out no ports: who has which follows from its rules.
     pub fn without_ports(
         device: Device,
         clock_error: Duration,
@@ -111,34 +75,49 @@ impl Declared {
             guard_time: Duration::ZERO,
             durability,
             rules,
+            has_ports: false,
         }
     }
 
-    /// What the ledger is told of the rules at a start, where `known` is what it says is in force:
-    /// which began, which still are in force, and which of an earlier start no longer are.
-    pub fn tell_rules(&self, known: &[InForce]) -> Vec<Event> {
-        let known: HashMap<_, _> = known
+    /// What the ledger is told of the rules at a start, where `in_force` is what it knows: what of
+    /// the last start's no longer is, what began, and what still is in force. And since when each of
+    /// [`Declared::rules`] is, in their order.
+    pub fn rules(&self, in_force: &[InForce], now: Timestamp) -> (Vec<Event>, Vec<Timestamp>) {
+        let own: HashSet<_> = self.rules.iter().map(|rule| &rule.name).collect();
+        let known: HashMap<_, _> = in_force
             .iter()
             .map(|known| (&known.rule.name, known))
             .collect();
-        let mut told = Vec::with_capacity(self.rules.len());
+        let is_of_device = |name: &RuleName| !self.has_ports || name.as_str() == DETERMINISTIC_RULE;
+        let mut events: Vec<Event> = in_force
+            .iter()
+            .map(|known| &known.rule.name)
+            .filter(|name| is_of_device(name) && !own.contains(name))
+            .map(|name| Event::RuleEnded(name.clone()))
+            .collect();
+        let mut since = Vec::with_capacity(self.rules.len());
         for rule in &self.rules {
-            told.push(match known.get(&rule.name) {
-                Some(known) if *rule == known.rule => Event::RuleHeld {
-                    rule: Arc::clone(rule),
-                    since: known.since,
-                },
-                _ => Event::RuleBegan(Arc::clone(rule)),
+            let held = known
+                .get(&rule.name)
+                .filter(|known| known.rule == *rule)
+                .map(|known| known.since);
+            since.push(held.unwrap_or(now));
+            let rule = Arc::clone(rule);
+            events.push(match held {
+                Some(since) => Event::RuleHeld { rule, since },
+                None => Event::RuleBegan(rule),
             });
         }
-        let own: HashSet<_> = self.rules.iter().map(|rule| &rule.name).collect();
-        let gone = known
-            .keys()
-            .filter(|name| is_own(name) && !own.contains(*name));
-        let mut gone: Vec<RuleName> = gone.map(|name| (*name).clone()).collect();
-        gone.sort();
-        told.extend(gone.into_iter().map(Event::RuleEnded));
-        told
+        (events, since)
+    }
+
+    /// The interim records of the rules, in force since these times.
+    pub fn held_since(&self, since: &[Timestamp]) -> impl Iterator<Item = Event> {
+        let rules = self.rules.iter().zip(since);
+        rules.map(|(rule, &since)| Event::RuleHeld {
+            rule: Arc::clone(rule),
+            since,
+        })
     }
 
     /// From when on releases still matter to a device that begins at `now`: the guard time, and
@@ -232,9 +211,7 @@ fn rounded(at: Timestamp) -> Timestamp {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use portledger_model::{PortParameters, PortSet, SoftwireBinding};
     use portledger_ports::Pool;
-    use std::net::Ipv6Addr;
 
     fn declared(durability: Durability) -> Declared {
         let ports = portledger_ports::Config::new(Pool::parse(&["203.0.113.1"]).unwrap());
@@ -282,7 +259,7 @@ mod tests {
         assert!(device.clock_error >= TICK);
         let block = portledger_model::Block {
             subscriber: portledger_model::Subscriber::new(
-                Realm::default(),
+                portledger_model::Realm::default(),
                 "100.64.3.9".parse().unwrap(),
             ),
             external: "203.0.113.1".parse().unwrap(),
@@ -327,85 +304,78 @@ mod tests {
         assert_eq!(declared.clock_error, TICK);
     }
 
+    fn deterministic(compression: u32) -> Declared {
+        let pool = Pool::parse(&["203.0.113.1"]).unwrap();
+        let mut ports = portledger_ports::Config::new(pool);
+        ports.deterministic = Some(portledger_ports::DeterministicConfig {
+            inside: "100.64.0.0/30".parse().unwrap(),
+            compression,
+            dynamic: 0,
+        });
+        let config = Config::new(ports, &["100.64.0.0/30".parse().unwrap()]);
+        let device = Device::new("cgn1").unwrap();
+        Declared::new(device, &config, Durability::LogBeforeUse)
+    }
+
     /// A rule that stays is told of again, with its beginning; another ends it.
     #[test]
     fn a_rule_begins_is_held_and_ends() {
-        let deterministic = |compression| {
-            let pool = Pool::parse(&["203.0.113.1"]).unwrap();
-            let mut ports = portledger_ports::Config::new(pool);
-            ports.deterministic = Some(portledger_ports::DeterministicConfig {
-                inside: "100.64.0.0/30".parse().unwrap(),
-                compression,
-                dynamic: 0,
-            });
-            let config = Config::new(ports, &["100.64.0.0/30".parse().unwrap()]);
-            Declared::new(
-                Device::new("cgn1").unwrap(),
-                &config,
-                Durability::LogBeforeUse,
-            )
-        };
         let (sixteen, eight) = (deterministic(16), deterministic(8));
         let rule = Arc::clone(&sixteen.rules[0]);
-        let began = Event::RuleBegan(Arc::clone(&rule));
-        assert_eq!(sixteen.tell_rules(&[]), [began]);
+        let now = Timestamp::from_secs(2_000);
+        let began = vec![Event::RuleBegan(Arc::clone(&rule))];
+        assert_eq!(sixteen.rules(&[], now), (began, vec![now]));
         let since = Timestamp::from_secs(1_000);
         let known = [InForce {
             rule: Arc::clone(&rule),
             since,
         }];
-        assert_eq!(
-            sixteen.tell_rules(&known),
-            [Event::RuleHeld { rule, since }]
-        );
-        let other = Event::RuleBegan(Arc::clone(&eight.rules[0]));
-        assert_eq!(eight.tell_rules(&known), [other]);
+        let held = vec![Event::RuleHeld { rule, since }];
+        assert_eq!(sixteen.rules(&known, now), (held, vec![since]));
+        let other = vec![Event::RuleBegan(Arc::clone(&eight.rules[0]))];
+        assert_eq!(eight.rules(&known, now), (other, vec![now]));
         let drawn = declared(Durability::LogBeforeUse);
-        let name = known[0].rule.name.clone();
-        assert_eq!(drawn.tell_rules(&known), [Event::RuleEnded(name)]);
-        assert_eq!(drawn.tell_rules(&[]), []);
+        let ended = vec![Event::RuleEnded(known[0].rule.name.clone())];
+        assert_eq!(drawn.rules(&known, now), (ended, Vec::new()));
+        assert_eq!(drawn.rules(&[], now), (Vec::new(), Vec::new()));
     }
 
-    /// A binding that is gone ends; what somebody imported for the device is not ours to end.
+    /// Rules of other names that somebody has brought in stay where ports are handed out; of a
+    /// relay nothing is in force but what it has.
     #[test]
-    fn a_relay_tells_of_each_binding_and_of_those_that_are_gone() {
-        let bindings = [1, 2].map(|number: u16| SoftwireBinding {
-            b4: Ipv6Addr::from([0x2001, 0xdb8, 0, 0, 0, 0, 0, number]),
-            ipv4: "203.0.113.1".parse().unwrap(),
-            ports: PortSet::Psid(PortParameters::new(0, 8).unwrap(), number),
-        });
-        let rules =
-            |bindings: &[SoftwireBinding]| customer_rules(&Customers::Bindings(bindings.to_vec()));
-        let relay = |bindings| {
-            Declared::without_ports(
-                Device::new("br1").unwrap(),
-                Duration::from_millis(50),
-                Durability::LogBeforeUse,
-                rules(bindings),
-            )
+    fn a_relay_ends_what_it_has_no_more() {
+        let named = |name| {
+            let rule = Rule {
+                name: RuleName::new(name).unwrap(),
+                ..Rule::clone(&deterministic(16).rules[0])
+            };
+            Arc::new(rule)
         };
-        let since = Timestamp::from_secs(1_000);
-        let mut known: Vec<InForce> = (rules(&bindings).into_iter())
-            .map(|rule| InForce { rule, since })
-            .collect();
-        let imported = Rule {
-            name: RuleName::new("binding-by-hand").unwrap(),
-            ..Rule::clone(&known[1].rule)
-        };
-        known.push(InForce {
-            rule: Arc::new(imported),
+        let (since, now) = (Timestamp::from_secs(1_000), Timestamp::from_secs(2_000));
+        let known = ["a", "b"].map(|name| InForce {
+            rule: named(name),
             since,
         });
-        let told = relay(&bindings[..1]).tell_rules(&known);
-        let first = Arc::clone(&known[0].rule);
-        let second = known[1].rule.name.clone();
+        let device = Device::new("br1").unwrap();
+        let durability = Durability::LogBeforeUse;
+        let rules = vec![named("b"), named("c")];
+        let relay = Declared::without_ports(device, Duration::ZERO, durability, rules);
+        let (events, held) = relay.rules(&known, now);
         assert_eq!(
-            told,
+            events,
             [
-                Event::RuleHeld { rule: first, since },
-                Event::RuleEnded(second)
+                Event::RuleEnded(RuleName::new("a").unwrap()),
+                Event::RuleHeld {
+                    rule: named("b"),
+                    since,
+                },
+                Event::RuleBegan(named("c")),
             ]
         );
+        assert_eq!(held, [since, now]);
+        assert_eq!(relay.held_since(&held).count(), 2);
+        let drawn = declared(durability);
+        assert_eq!(drawn.rules(&known, now).0, []);
     }
 
     #[test]

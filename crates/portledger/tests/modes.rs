@@ -207,7 +207,10 @@ fn map_e_carries_to_the_customer_and_back() {
             packet[24..40] == to.octets() && has_ports(packet, 60, [443, 1_216])
         },
     };
-    assert_eq!(through(&Place::new(), &mode).to_string(), OWN);
+    let place = Place::new();
+    let external = through(&place, &mode);
+    assert_eq!(external.to_string(), OWN);
+    assert!(named(&place, external).starts_with("2001:db8:301:2300::"));
 }
 
 #[test]
@@ -225,7 +228,10 @@ fn map_t_carries_to_the_customer_and_back() {
             packet[24..40] == to.octets() && has_ports(packet, 40, [443, 1_216])
         },
     };
-    assert_eq!(through(&Place::new(), &mode).to_string(), OWN);
+    let place = Place::new();
+    let external = through(&place, &mode);
+    assert_eq!(external.to_string(), OWN);
+    assert!(named(&place, external).starts_with("2001:db8:301:2300::"));
 }
 
 #[test]
@@ -249,10 +255,10 @@ psid = 3
             packet[24..40] == to.octets() && has_ports(packet, 60, [443, 12_288])
         },
     };
-    assert_eq!(
-        through(&Place::new(), &mode).to_string(),
-        "203.0.113.20:12288"
-    );
+    let place = Place::new();
+    let external = through(&place, &mode);
+    assert_eq!(external.to_string(), "203.0.113.20:12288");
+    assert_eq!(named(&place, external), "2001:db8:400:300::b4");
 }
 
 /// A port that is another customer's does not get out, and is counted by its reason.

@@ -1,13 +1,10 @@
 //! The modes: how the inside speaks, and what each mode is told besides.
 
-use std::{fmt, net::Ipv6Addr, time::Duration};
+use std::{fmt, net::Ipv6Addr, sync::Arc, time::Duration};
 
 use ipnet::{IpNet, Ipv4Net, Ipv6Net};
-use portledger_dataplane::{
-    engine::Engine,
-    start::{Declared, customer_rules},
-};
-use portledger_model::{Device, Durability};
+use portledger_dataplane::{engine::Engine, start::Declared};
+use portledger_model::{Device, Durability, Rule};
 use portledger_nat::{
     Aftr, AftrConfig, AftrConfigError, Config, Nat, Nat64, Nat64Config, Nat64ConfigError,
     RealmIndex, Relay, RelayConfig,
@@ -162,16 +159,20 @@ impl Translation {
 
     /// What a device of this name declares.
     pub(crate) fn declared(&self, device: Device, durability: Durability) -> Declared {
+        match self.nat() {
+            Some(nat) => Declared::new(device, nat, durability),
+            None => {
+                let rules = self.rules();
+                Declared::without_ports(device, self.clock_error(), durability, rules)
+            }
+        }
+    }
+
+    /// The rules of a relay, by names that follow from them.
+    fn rules(&self) -> Vec<Arc<Rule>> {
         match self {
-            Self::Nat44(nat) => Declared::new(device, nat, durability),
-            Self::Nat64(config) => Declared::new(device, &config.nat, durability),
-            Self::Aftr(config) => Declared::new(device, &config.nat, durability),
-            Self::Relay { config, .. } => Declared::without_ports(
-                device,
-                self.clock_error(),
-                durability,
-                customer_rules(&config.customers),
-            ),
+            Self::Relay { config, .. } => relay::rules(&config.customers),
+            _ => Vec::new(),
         }
     }
 

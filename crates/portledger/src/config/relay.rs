@@ -1,12 +1,16 @@
 //! Border relays without sessions: MAP-E, MAP-T and lightweight 4over6.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::{
+    net::{Ipv4Addr, Ipv6Addr},
+    sync::Arc,
+};
 
 use ipnet::{Ipv4Net, Ipv6Net};
 use portledger_model::{
-    MapRule, MapRuleError, PortParameters, PortParametersError, PortSet, SoftwireBinding,
+    MapRule, MapRuleError, PortParameters, PortParametersError, PortSet, Realm, Rule, RuleName,
+    Sharing, SoftwireBinding,
 };
-use portledger_nat::{RelayConfig, RelayConfigError};
+use portledger_nat::{Customers, RelayConfig, RelayConfigError};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -163,6 +167,45 @@ impl BindingTable {
             ipv4: self.ipv4,
             ports: PortSet::Psid(parameters, psid),
         })
+    }
+}
+
+/// What the ledger is told of who has which ports. The names follow from what the rules give away,
+/// which no two do: so a rule that stays is known again.
+pub(super) fn rules(customers: &Customers) -> Vec<Arc<Rule>> {
+    let rule = |name: String, sharing| {
+        let rule = Rule {
+            name: RuleName::new(&name).ok()?,
+            realm: Realm::default(),
+            sharing,
+        };
+        Some(Arc::new(rule))
+    };
+    let of_map = |map: &MapRule| {
+        let ipv4 = map.ipv4();
+        let read = map.parameters();
+        let (offset, parts) = (read.offset(), read.psid_length());
+        let told = map.told_psid();
+        let told = told.map(|psid| format!("-{offset}-{parts}-{psid}"));
+        let (network, length) = (ipv4.network(), ipv4.prefix_len());
+        let name = format!("map-{network}-{length}{}", told.unwrap_or_default());
+        rule(name, Sharing::Map(*map))
+    };
+    let of_binding = |binding: &SoftwireBinding| {
+        let SoftwireBinding { b4, ipv4, ports } = binding;
+        let name = match ports {
+            PortSet::Psid(read, psid) => {
+                let (offset, length) = (read.offset(), read.psid_length());
+                format!("softwire-{ipv4}-{offset}-{length}-{psid}")
+            }
+            // Not from a file.
+            _ => format!("softwire-{ipv4}-{:x}", b4.to_bits()),
+        };
+        rule(name, Sharing::Softwire(binding.clone()))
+    };
+    match customers {
+        Customers::Rules(rules) => rules.iter().filter_map(of_map).collect(),
+        Customers::Bindings(bindings) => bindings.iter().filter_map(of_binding).collect(),
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{fs::File, path::Path};
 
-use portledger_dataplane::capture::{self, CaptureError, NotIp, Writer, ip_packet};
+use portledger_dataplane::capture::{self, CaptureError, NotIp, Writer, packet_of_either};
 use portledger_model::Timestamp;
 
 /// A packet as it lies in a capture.
@@ -49,7 +49,7 @@ pub fn read(path: &Path) -> Result<Read, CaptureError> {
                 return Ok(read);
             }
         };
-        match ip_packet(frame.link, frame.data) {
+        match packet_of_either(frame.link, frame.data) {
             Ok(packet) => read.packets.push(Recorded {
                 at: frame.at,
                 bytes: packet.bytes.to_vec(),
