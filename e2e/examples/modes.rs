@@ -100,8 +100,8 @@ fn with_tayga(network: &Topology, host: &Host, number: usize) -> Result<Round, F
     cgn.ip(&format!("route replace {PREFIX} dev tayga"))?;
     cgn.ip("route replace 203.0.113.128/25 dev tayga")?;
     let round = measured(host)?;
+    // Its device goes with it.
     tayga.kill();
-    cgn.ip("link del tayga")?;
     Ok(round)
 }
 
