@@ -6,6 +6,9 @@
 //! ratio to NAT44 is what can be compared.
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::{hint::black_box, net::Ipv4Addr};
 
 use ipnet::{Ipv4Net, Ipv6Net};
@@ -15,6 +18,7 @@ use portledger_nat::{
     translate::Prefix,
 };
 use portledger_ports::{Config as PortsConfig, Pool};
+use support::{Draw, processor_time, segment, tcp};
 
 const BATCH: usize = 256;
 /// Packets of a side and a mode; the environment variable PACKETS asks for another number.
@@ -190,18 +194,18 @@ impl RelayBench {
         let Customer { end, address, port } = customer;
         match (from, self.is_translated) {
             (Side::Outside, _) => {
-                fill(&mut packet[..60], SERVER, address, 443, port, ACK);
+                segment(&mut packet[..60], SERVER, address, 443, port, ACK);
                 60
             }
             (Side::Inside, false) => {
                 ipv6(packet, 60, 4, end, RELAY);
-                fill(&mut packet[40..], address, SERVER, port, 443, ACK);
+                segment(&mut packet[40..], address, SERVER, port, 443, ACK);
                 100
             }
             (Side::Inside, true) => {
                 let server = internet().embed(SERVER.into()).to_bits();
                 ipv6(packet, 40, 6, end, server);
-                segment(&mut packet[40..80], port, 443, ACK);
+                tcp(&mut packet[40..80], port, 443, ACK);
                 80
             }
         }
@@ -280,11 +284,11 @@ impl Nat44 {
             Side::Inside => {
                 let source = INSIDE + flow / PER_SUBSCRIBER;
                 let port = 10_000 + (flow % PER_SUBSCRIBER) as u16;
-                fill(packet, source, SERVER, port, 443, flags);
+                segment(packet, source, SERVER, port, 443, flags);
             }
             Side::Outside => {
                 let (address, port) = self.external[flow as usize];
-                fill(packet, SERVER, address, 443, port, flags);
+                segment(packet, SERVER, address, 443, port, flags);
             }
         }
     }
@@ -327,29 +331,6 @@ impl Nat44 {
     }
 }
 
-/// Numbers below a bound, by xorshift.
-struct Draw {
-    state: u64,
-    below: u32,
-}
-
-impl Draw {
-    const fn new(below: u32) -> Self {
-        Self {
-            state: 0x9E37_79B9_7F4A_7C15,
-            below,
-        }
-    }
-
-    fn next(&mut self) -> u32 {
-        self.state ^= self.state << 13;
-        self.state ^= self.state >> 7;
-        self.state ^= self.state << 17;
-        let drawn = u64::from(self.state as u32) * u64::from(self.below);
-        u32::try_from(drawn >> 32).unwrap()
-    }
-}
-
 /// Packets of a pass.
 fn packets() -> usize {
     let given = std::env::var("PACKETS").ok();
@@ -363,41 +344,4 @@ fn ipv6(packet: &mut [u8], length: u16, next: u8, source: u128, destination: u12
     (packet[6], packet[7]) = (next, 64);
     packet[8..24].copy_from_slice(&source.to_be_bytes());
     packet[24..40].copy_from_slice(&destination.to_be_bytes());
-}
-
-/// A TCP segment of 20 bytes and as many of payload, in IPv4, don't fragment.
-fn fill(packet: &mut [u8], source: u32, destination: u32, from: u16, to: u16, flags: u8) {
-    packet[..12].copy_from_slice(&[0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0]);
-    packet[12..16].copy_from_slice(&source.to_be_bytes());
-    packet[16..20].copy_from_slice(&destination.to_be_bytes());
-    // 0x4500 + 60 + 0x4000 + 0x4006 of the fields before.
-    let words = [
-        source >> 16,
-        source & 0xFFFF,
-        destination >> 16,
-        destination & 0xFFFF,
-    ];
-    let sum = 0xC542 + words.iter().sum::<u32>();
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    packet[10..12].copy_from_slice(&(!sum as u16).to_be_bytes());
-    segment(&mut packet[20..60], from, to, flags);
-}
-
-fn segment(tcp: &mut [u8], from: u16, to: u16, flags: u8) {
-    tcp[..2].copy_from_slice(&from.to_be_bytes());
-    tcp[2..4].copy_from_slice(&to.to_be_bytes());
-    (tcp[12], tcp[13]) = (0x50, flags);
-}
-
-/// Seconds that this thread has had a processor: what others do on the machine does not count,
-/// but for the caches.
-fn processor_time() -> f64 {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds: f64 = statistics
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0.0);
-    nanoseconds * 1e-9
 }

@@ -6,6 +6,9 @@
 //! all: the ratio to NAT44 is what can be compared.
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
+#[path = "../support/mod.rs"]
+mod support;
+
 use std::hint::black_box;
 
 use portledger_model::Timestamp;
@@ -14,6 +17,7 @@ use portledger_nat::{
     Slot, Verdict, translate::Prefix,
 };
 use portledger_ports::{Config as PortsConfig, Pool};
+use support::{Draw, processor_time, segment, tcp};
 
 /// Mappings of one subscriber, in one block of 256.
 const PER_SUBSCRIBER: u32 = 100;
@@ -116,7 +120,7 @@ struct Bench {
     external: Vec<(u32, u16)>,
     buffers: Vec<Buffer>,
     output: Output,
-    random: u64,
+    draw: Draw,
     packets: usize,
 }
 
@@ -159,7 +163,7 @@ impl Bench {
             external: vec![(0, 0); mappings as usize],
             buffers: vec![[0; HEADROOM + 112]; BATCH],
             output: Output::default(),
-            random: 0x9E37_79B9_7F4A_7C15,
+            draw: Draw::new(mappings),
             packets: std::env::var("PACKETS")
                 .ok()
                 .and_then(|text| text.parse().ok())
@@ -215,7 +219,7 @@ impl Bench {
         let started = processor_time();
         for _ in 0..self.packets / ROUNDS / BATCH {
             for at in 0..BATCH {
-                let flow = self.draw();
+                let flow = self.draw.next();
                 match from {
                     Side::Inside => outbound(self.mode, &mut self.buffers[at], flow, ACK),
                     Side::Outside => {
@@ -272,13 +276,6 @@ impl Bench {
         }
         self.output.events.clear();
     }
-
-    fn draw(&mut self) -> u32 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        u32::try_from((u64::from(self.random as u32) * u64::from(self.mappings)) >> 32).unwrap()
-    }
 }
 
 fn slots<'a>(buffers: &'a mut [Buffer], range: &std::ops::Range<usize>) -> Vec<Slot<'a>> {
@@ -322,42 +319,4 @@ fn header(packet: &mut [u8], next: u8, length: u8, source: [u8; 16], destination
     packet[..8].copy_from_slice(&[0x60, 0, 0, 0, 0, length, next, 64]);
     packet[8..24].copy_from_slice(&source);
     packet[24..40].copy_from_slice(&destination);
-}
-
-/// A TCP segment of 20 bytes in IPv4, don't fragment.
-fn segment(packet: &mut [u8], source: u32, destination: u32, from: u16, to: u16, flags: u8) {
-    packet[..12].copy_from_slice(&[0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0]);
-    packet[12..16].copy_from_slice(&source.to_be_bytes());
-    packet[16..20].copy_from_slice(&destination.to_be_bytes());
-    let words = [
-        source >> 16,
-        source & 0xFFFF,
-        destination >> 16,
-        destination & 0xFFFF,
-    ];
-    // 0x4500 + 60 + 0x4000 + 0x4006 of the rest.
-    let sum = 0xC542 + words.iter().sum::<u32>();
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    packet[10..12].copy_from_slice(&(!sum as u16).to_be_bytes());
-    tcp(&mut packet[20..], from, to, flags);
-}
-
-fn tcp(segment: &mut [u8], from: u16, to: u16, flags: u8) {
-    segment[..20].fill(0);
-    segment[..2].copy_from_slice(&from.to_be_bytes());
-    segment[2..4].copy_from_slice(&to.to_be_bytes());
-    (segment[12], segment[13]) = (0x50, flags);
-}
-
-/// Seconds that this thread has had a processor: what others do on the machine does not count,
-/// but for the caches.
-fn processor_time() -> f64 {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds: f64 = statistics
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0.0);
-    nanoseconds * 1e-9
 }
