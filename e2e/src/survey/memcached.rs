@@ -14,9 +14,9 @@ use crate::process::Running;
 pub(super) struct Memcached;
 
 /// Starts the server and the client that watches, which is told up to a second later. `$0` is the folder, `$1` the
-/// port.
+/// port, `$2` who it runs as: were it to change that itself, it would outlive the script.
 const SCRIPT: &str = r#"
-setpriv --pdeathsig KILL memcached -u "$2" -p "$1" -l 127.0.0.1,::1 -m 16 &
+setpriv --reuid "$2" --clear-groups --pdeathsig KILL memcached -p "$1" -l 127.0.0.1,::1 -m 16 &
 until { exec 3<> "/dev/tcp/127.0.0.1/$1"; } 2>/dev/null; do sleep 0.05; done
 echo watch connevents >&3
 setpriv --pdeathsig KILL cat <&3 >> "$0/connections.log" &
