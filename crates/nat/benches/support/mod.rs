@@ -1,20 +1,20 @@
 //! What the benches of the engine's modes share: packets, draws and the clock.
 
 /// Numbers below a bound, by xorshift.
-pub struct Draw {
+pub(crate) struct Draw {
     state: u64,
     below: u32,
 }
 
 impl Draw {
-    pub const fn new(below: u32) -> Self {
+    pub(crate) const fn new(below: u32) -> Self {
         Self {
             state: 0x9E37_79B9_7F4A_7C15,
             below,
         }
     }
 
-    pub fn next(&mut self) -> u32 {
+    pub(crate) fn next(&mut self) -> u32 {
         self.state ^= self.state << 13;
         self.state ^= self.state >> 7;
         self.state ^= self.state << 17;
@@ -24,7 +24,14 @@ impl Draw {
 }
 
 /// A TCP segment with 20 bytes behind its header, in IPv4, don't fragment.
-pub fn segment(packet: &mut [u8], source: u32, destination: u32, from: u16, to: u16, flags: u8) {
+pub(crate) fn segment(
+    packet: &mut [u8],
+    source: u32,
+    destination: u32,
+    from: u16,
+    to: u16,
+    flags: u8,
+) {
     packet[..12].copy_from_slice(&[0x45, 0, 0, 60, 0, 0, 0x40, 0, 64, 6, 0, 0]);
     packet[12..16].copy_from_slice(&source.to_be_bytes());
     packet[16..20].copy_from_slice(&destination.to_be_bytes());
@@ -42,7 +49,7 @@ pub fn segment(packet: &mut [u8], source: u32, destination: u32, from: u16, to: 
     tcp(&mut packet[20..], from, to, flags);
 }
 
-pub fn tcp(segment: &mut [u8], from: u16, to: u16, flags: u8) {
+pub(crate) fn tcp(segment: &mut [u8], from: u16, to: u16, flags: u8) {
     segment[..20].fill(0);
     segment[..2].copy_from_slice(&from.to_be_bytes());
     segment[2..4].copy_from_slice(&to.to_be_bytes());
@@ -51,7 +58,7 @@ pub fn tcp(segment: &mut [u8], from: u16, to: u16, flags: u8) {
 
 /// Seconds that this thread has had a processor: what others do on the machine does not count,
 /// but for the caches.
-pub fn processor_time() -> f64 {
+pub(crate) fn processor_time() -> f64 {
     let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
     let nanoseconds: f64 = statistics
         .split(' ')
