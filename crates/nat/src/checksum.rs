@@ -37,16 +37,30 @@ const fn fold(sum: u32) -> u16 {
 }
 
 /// Whether an IPv4 header without options holds a right checksum: the usual case, without a loop.
+#[inline]
 pub(crate) fn is_right(header: &[u8; 20]) -> bool {
+    sum_of_header(header) == 0xFFFF
+}
+
+/// The checksum of an IPv4 header without options, whose field for it is 0.
+#[inline]
+pub(crate) fn of_header(header: &[u8; 20]) -> u16 {
+    // RFC 1071 §2 (B): the sum of swapped words is the sum, swapped.
+    !u16::from_be(sum_of_header(header))
+}
+
+/// The sum of the header's words as the processor reads them.
+#[inline]
+fn sum_of_header(header: &[u8; 20]) -> u16 {
     let (words, _) = header.as_chunks::<4>();
     let total: u64 = words
         .iter()
         .map(|&word| u64::from(u32::from_ne_bytes(word)))
         .sum();
-    // RFC 1071 §2 (B): the sum does not depend on the order of bytes, when only asked for -0.
     let total = (total & 0xFFFF_FFFF) + (total >> 32);
     let total = (total & 0xFFFF) + ((total >> 16) & 0xFFFF) + (total >> 32);
-    (total & 0xFFFF) + (total >> 16) == 0xFFFF
+    let total = (total & 0xFFFF) + (total >> 16);
+    ((total & 0xFFFF) + (total >> 16)) as u16
 }
 
 /// The checksum over `bytes`: 0 where they hold a right checksum already.
@@ -102,6 +116,7 @@ mod tests {
                 header[10..12].copy_from_slice(&sum.to_be_bytes());
             }
             prop_assert_eq!(is_right(&header), plain(&header) == 0);
+            prop_assert_eq!(of_header(&header), plain(&header));
         }
 
         #[test]

@@ -10,8 +10,7 @@ use super::{
     transport::{readdress, sum_v4, sum_v6},
 };
 use crate::{
-    Offload, Slot,
-    checksum::checksum,
+    Offload, Slot, checksum,
     header::{TCP, UDP, set_long, set_word, word},
 };
 
@@ -129,7 +128,7 @@ fn header_v4(
     (header[8], header[9]) = (hops, protocol);
     set_long(&mut header, 12, pair.source.to_bits());
     set_long(&mut header, 16, pair.destination.to_bits());
-    let sum = checksum(&header);
+    let sum = checksum::of_header(&header);
     set_word(&mut header, 10, sum);
     header
 }
@@ -198,7 +197,7 @@ mod tests {
             let bits = bits.to_be_bytes();
             let head = [0x45, class, 0, 0, 1, 2, bits[0], bits[1], 9, protocol, 0, 0, 192, 0, 2, 1, 10, 1, 2, 3];
             let mut bytes = packet(&head, 9, body, true);
-            let sum = checksum(&bytes[..20]);
+            let sum = checksum::checksum(&bytes[..20]);
             set_word(&mut bytes, 10, sum);
             let pair = Pair { source: pair.0.to_be_bytes().into(), destination: pair.1.to_be_bytes().into() };
             let mut short = [&[0; HEADROOM][..], &bytes].concat();
