@@ -1,4 +1,4 @@
-//! NAT44: packets in, packets and events out.
+//! NAT44, and the other sharings around it: packets in, packets and events out.
 //!
 //! [`Nat`] is one shard: its memory and its work are its own, so that shards can run on cores of
 //! their own. It does no I/O, reads no clock and draws from the seed it was given. A driver

@@ -7,6 +7,8 @@
 #![expect(clippy::print_stdout, clippy::unwrap_used, clippy::cast_precision_loss)]
 
 mod bare;
+#[path = "../support/mod.rs"]
+mod support;
 
 use std::hint::black_box;
 
@@ -14,6 +16,7 @@ use bare::Bare;
 use portledger_model::Timestamp;
 use portledger_nat::{Config, Limits, Nat, Output, Packet, Side, Verdict};
 use portledger_ports::{Config as PortsConfig, Pool};
+use support::{Draw, processor_time, segment};
 
 /// Mappings of one subscriber, in one block of 256.
 const PER_SUBSCRIBER: u32 = 100;
@@ -78,7 +81,7 @@ struct Bench {
     external: Vec<(u32, u16)>,
     buffers: Vec<[u8; 60]>,
     output: Output,
-    random: u64,
+    draw: Draw,
     packets: usize,
     bare: Option<Bare>,
 }
@@ -110,9 +113,9 @@ impl Bench {
             nat: Nat::new(config, [9; 32]).unwrap(),
             mappings,
             external: vec![(0, 0); mappings as usize],
-            buffers: vec![template(); BATCH],
+            buffers: vec![[0; 60]; BATCH],
             output: Output::default(),
-            random: 0x9E37_79B9_7F4A_7C15,
+            draw: Draw::new(mappings),
             packets: std::env::var("PACKETS")
                 .ok()
                 .and_then(|text| text.parse().ok())
@@ -155,7 +158,7 @@ impl Bench {
     fn time(&mut self) -> [f64; 3] {
         let mut bare = Bare::new(self.mappings);
         for flow in 0..self.mappings {
-            let mut packet = template();
+            let mut packet = [0; 60];
             outbound(&mut packet, flow, ACK);
             bare.open(&packet);
         }
@@ -182,7 +185,7 @@ impl Bench {
         let started = processor_time();
         for _ in 0..self.packets / ROUNDS / BATCH {
             for at in 0..BATCH {
-                let flow = self.draw();
+                let flow = self.draw.next();
                 match from {
                     Side::Inside => outbound(&mut self.buffers[at], flow, ACK),
                     Side::Outside => {
@@ -232,66 +235,16 @@ impl Bench {
         }
         self.output.events.clear();
     }
-
-    fn draw(&mut self) -> u32 {
-        self.random ^= self.random << 13;
-        self.random ^= self.random >> 7;
-        self.random ^= self.random << 17;
-        u32::try_from((u64::from(self.random as u32) * u64::from(self.mappings)) >> 32).unwrap()
-    }
-}
-
-/// A TCP segment of 20 bytes, don't fragment, with no payload.
-fn template() -> [u8; 60] {
-    let mut packet = [0; 60];
-    packet[0] = 0x45;
-    packet[3] = 60;
-    packet[6] = 0x40;
-    packet[8] = 64;
-    packet[9] = 6;
-    packet[32] = 0x50;
-    packet
 }
 
 fn outbound(packet: &mut [u8; 60], flow: u32, flags: u8) {
     let source = INSIDE + flow / PER_SUBSCRIBER;
     let port = 10_000 + (flow % PER_SUBSCRIBER) as u16;
-    fill(packet, source, SERVER, port, 443, flags);
+    segment(packet, source, SERVER, port, 443, flags);
 }
 
 fn inbound(packet: &mut [u8; 60], (address, port): (u32, u16), flags: u8) {
-    fill(packet, SERVER, address, 443, port, flags);
-}
-
-fn fill(packet: &mut [u8; 60], source: u32, destination: u32, from: u16, to: u16, flags: u8) {
-    packet[12..16].copy_from_slice(&source.to_be_bytes());
-    packet[16..20].copy_from_slice(&destination.to_be_bytes());
-    packet[20..22].copy_from_slice(&from.to_be_bytes());
-    packet[22..24].copy_from_slice(&to.to_be_bytes());
-    packet[33] = flags;
-    // 0x4500 + 60 + 0x4000 + 0x4006 of the template.
-    let words = [
-        source >> 16,
-        source & 0xFFFF,
-        destination >> 16,
-        destination & 0xFFFF,
-    ];
-    let sum = 0xC542 + words.iter().sum::<u32>();
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    packet[10..12].copy_from_slice(&(!sum as u16).to_be_bytes());
-}
-
-/// Seconds that this thread has had a processor: what others do on the machine does not count,
-/// but for the caches.
-fn processor_time() -> f64 {
-    let statistics = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap_or_default();
-    let nanoseconds: f64 = statistics
-        .split(' ')
-        .next()
-        .and_then(|text| text.parse().ok())
-        .unwrap_or(0.0);
-    nanoseconds * 1e-9
+    segment(packet, SERVER, address, 443, port, flags);
 }
 
 /// Bytes of memory that the system has given to this process.
