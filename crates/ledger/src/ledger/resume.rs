@@ -47,7 +47,8 @@ pub struct Rested {
 
 impl Ledger {
     /// What `device` needs to go on: what it held, and what it took back at `released_since` or
-    /// later (now less the guard time). `None` where the log has no record of it.
+    /// later (now less the guard time). `None` where the log has no record of it, or of its rules
+    /// alone: those say nothing of what it did.
     ///
     /// # Errors
     /// When a segment cannot be read.
