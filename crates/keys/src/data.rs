@@ -5,7 +5,7 @@ use std::fmt;
 use ring::rand::{SecureRandom, SystemRandom};
 use zeroize::Zeroize;
 
-use crate::{Error, Sealing, derive};
+use crate::{Error, Sealing, Stream, derive};
 
 /// The key of one partition: 32 bytes that never encrypt anything themselves. What encrypts is
 /// derived from them, one key for each purpose.
@@ -44,6 +44,11 @@ impl DataKey {
         let sealing = Sealing::new(&key);
         key.zeroize();
         sealing
+    }
+
+    /// What gives bytes for `purpose` by number, always the same ones. Keep it, as a [`Sealing`].
+    pub fn stream(&self, purpose: &str) -> Stream {
+        Stream::new(self.derive(purpose))
     }
 
     pub(crate) const fn bytes(&self) -> &[u8; 32] {

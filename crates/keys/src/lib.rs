@@ -58,6 +58,7 @@ mod master;
 mod name;
 mod ring;
 mod sealing;
+mod stream;
 
 pub use data::DataKey;
 pub use error::{Error, Flaw};
@@ -66,3 +67,4 @@ pub use master::{MasterId, MasterKey, MasterSource};
 pub use name::{KeyName, NameError};
 pub use ring::{Destroyed, KeyRing};
 pub use sealing::{OVERHEAD, Sealing, Unauthentic};
+pub use stream::Stream;

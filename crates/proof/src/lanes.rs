@@ -19,8 +19,8 @@ use crate::{
 /// Bytes of a block (FIPS 180-4 §1).
 const BLOCK: usize = 64;
 
-/// What SHA-256 begins with (FIPS 180-4 §5.3.3), for [`compress`].
-pub const INITIAL_STATE: [u32; 8] = [
+/// What SHA-256 begins with (FIPS 180-4 §5.3.3).
+const INITIAL_STATE: [u32; 8] = [
     0x6a09_e667,
     0xbb67_ae85,
     0x3c6e_f372,
@@ -34,9 +34,8 @@ pub const INITIAL_STATE: [u32; 8] = [
 /// Messages that take turns.
 const LANES: usize = 4;
 
-/// What SHA-256 makes of a state and one more block (FIPS 180-4 §6.2.2). For whoever hashes many
-/// short messages that begin alike, as with the key of an HMAC; everybody else takes [`Entries`].
-pub fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
+/// What SHA-256 makes of a state and one more block (FIPS 180-4 §6.2.2).
+fn compress(state: &mut [u32; 8], block: &[u8; BLOCK]) {
     sha2::block_api::compress256(state, std::slice::from_ref(block));
 }
 

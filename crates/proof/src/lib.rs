@@ -69,7 +69,7 @@ pub use error::{OutOfRange, ProofError};
 pub use frontier::{Frontier, FrontierError, MAX_SIZE};
 pub use hash::{Hash, HashError, leaf_hash, node_hash};
 pub use inclusion::Inclusion;
-pub use lanes::{Entries, INITIAL_STATE, compress};
+pub use lanes::Entries;
 pub use node::{BeyondLeaves, Covering, Leaves, Node, Nodes, covering, subtree_root};
 pub use note::{
     CosignerKey, KeyError, KeyId, KeyName, KeyNameError, MAX_COSIGNATURE_TIME, NoteError,

@@ -25,7 +25,7 @@ impl DayKey {
         Self {
             sealing: data.sealing("log chunk"),
             rules: data.sealing("rule"),
-            salts: Salts::new(&data.derive::<32>("leaf salt")),
+            salts: Salts::new(data.stream("leaf salt")),
             data,
         }
     }
@@ -50,10 +50,9 @@ impl DayKey {
     /// Without the day's key the salt cannot be told, so that a deleted record cannot be guessed
     /// from its hash; one record's salt tells nothing of another's.
     pub(crate) fn leaf_entry(&self, number: RecordNumber, text: &[u8], entry: &mut Vec<u8>) {
-        let mut salts = Vec::with_capacity(1);
-        self.salts.of(number, 1, &mut salts);
         entry.clear();
-        entry.extend_from_slice(salts.as_flattened());
+        let salts = self.salts.around(number);
+        entry.extend(salts.from(number).iter().take(1).flatten());
         entry.extend_from_slice(text);
     }
 
@@ -72,29 +71,29 @@ impl DayKey {
         mut text: impl FnMut(&I, &mut Vec<u8>),
         room: &mut LeafRoom,
     ) {
-        let mut first = first;
-        for items in items.chunks(AT_ONCE) {
-            self.salts.of(first, items.len(), &mut room.salts);
+        let (mut number, mut rest) = (first, items);
+        while !rest.is_empty() {
+            // As many as share their group of salts: with their texts 16 kB, which stay near.
+            let salts = self.salts.around(number);
+            let salts = salts.from(number);
+            let (now, later) = rest.split_at(salts.len().min(rest.len()));
             room.entries.clear();
-            for (item, salt) in items.iter().zip(&room.salts) {
+            for (item, salt) in now.iter().zip(salts) {
                 room.entries.push(|entry| {
                     entry.extend_from_slice(salt);
                     text(item, entry);
                 });
             }
             room.entries.hashes(&mut room.leaves);
-            first.0 = first.0.saturating_add(items.len() as u64);
+            number.0 = number.0.saturating_add(now.len() as u64);
+            rest = later;
         }
     }
 }
 
-/// Leaves whose entries are in memory at once: 16 kB, so that they stay near.
-const AT_ONCE: usize = 64;
-
 /// Room in which leaves are made, and the leaves.
 #[derive(Default)]
 pub(crate) struct LeafRoom {
-    salts: Vec<[u8; SALT]>,
     entries: Entries,
     pub(crate) leaves: Vec<Hash>,
 }

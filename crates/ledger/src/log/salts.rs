@@ -1,115 +1,79 @@
-//! The salts of a day's leaves: HMAC-SHA256 (RFC 2104) of a record's number, cut to 16 bytes.
+//! The salts of a day's leaves: 16 pseudorandom bytes for each record, by its number.
 //!
-//! Both paddings of the key are hashed once a day; what is left of a salt are two blocks, and
-//! those of many records take turns ([`portledger_proof::compress`]).
+//! Those of 64 records are made at once, since a cipher makes a thousand bytes in hardly more time
+//! than sixteen.
 
+use portledger_keys::Stream;
 use portledger_model::RecordNumber;
-use portledger_proof::{INITIAL_STATE, compress};
 
 /// Bytes of a leaf's salt.
 pub(crate) const SALT: usize = 16;
 
-const BLOCK: usize = 64;
+/// Records whose salts are made at once: those whose numbers differ in the last six bits only.
+pub(super) const GROUP: usize = 64;
 
 /// Makes the salts of one day.
-pub(super) struct Salts {
-    /// The hash's state after the key with `ipad`, and with `opad` (RFC 2104 §4).
-    inner: [u32; 8],
-    outer: [u32; 8],
-}
+pub(super) struct Salts(Stream);
+
+/// The salts of one group, by the last six bits of a record's number.
+pub(super) struct Group([u8; GROUP * SALT]);
 
 impl Salts {
-    pub(super) fn new(key: &[u8; 32]) -> Self {
-        let [inner, outer] = [0x36, 0x5c].map(|pad| {
-            let mut block = [pad; BLOCK];
-            for (byte, key) in block.iter_mut().zip(key) {
-                *byte ^= key;
-            }
-            let mut state = INITIAL_STATE;
-            compress(&mut state, &block);
-            state
-        });
-        Self { inner, outer }
+    pub(super) const fn new(stream: Stream) -> Self {
+        Self(stream)
     }
 
-    /// The salts of so many records from `first` on, in place of what `salts` held.
-    pub(super) fn of(&self, first: RecordNumber, count: usize, salts: &mut Vec<[u8; SALT]>) {
-        salts.clear();
-        let mut number = first.0;
-        let mut left = count;
-        while left > 0 {
-            let run = left.min(RUN);
-            let mut states = [self.inner; RUN];
-            for state in states.iter_mut().take(run) {
-                compress(state, &inner_block(number));
-                number = number.wrapping_add(1);
-            }
-            for inner in states.iter().take(run) {
-                let mut outer = self.outer;
-                compress(&mut outer, &outer_block(inner));
-                salts.push(salt(&outer));
-            }
-            left -= run;
-        }
+    /// Those of a record and of the others of its group.
+    pub(super) fn around(&self, number: RecordNumber) -> Group {
+        let mut salts = [0; GROUP * SALT];
+        self.0.fill(number.0 / GROUP as u64, &mut salts);
+        Group(salts)
     }
 }
 
-/// Salts whose states are held at once.
-const RUN: usize = 16;
-
-/// The number, after the block of the key.
-fn inner_block(number: u64) -> [u8; BLOCK] {
-    let mut block = padding::<8>();
-    block[..8].copy_from_slice(&number.to_be_bytes());
-    block
-}
-
-/// The inner hash, after the block of the key.
-fn outer_block(inner: &[u32; 8]) -> [u8; BLOCK] {
-    let mut block = padding::<32>();
-    let (words, _) = block.as_chunks_mut::<4>();
-    for (bytes, word) in words.iter_mut().zip(inner) {
-        *bytes = word.to_be_bytes();
+impl Group {
+    /// The salts from a record's on, to the end of its group.
+    pub(super) fn from(&self, number: RecordNumber) -> &[[u8; SALT]] {
+        let (salts, _) = self.0.as_chunks();
+        salts.get(place(number)..).unwrap_or_default()
     }
-    block
 }
 
-/// A last block that follows one of 64 bytes and holds `BYTES` (FIPS 180-4 §5.1.1).
-const fn padding<const BYTES: usize>() -> [u8; BLOCK] {
-    let mut block = [0; BLOCK];
-    block[BYTES] = 0x80;
-    let bits = ((BLOCK + BYTES) * 8) as u16;
-    [block[BLOCK - 2], block[BLOCK - 1]] = bits.to_be_bytes();
-    block
-}
-
-fn salt(state: &[u32; 8]) -> [u8; SALT] {
-    let mut salt = [0; SALT];
-    let (words, _) = salt.as_chunks_mut::<4>();
-    for (bytes, word) in words.iter_mut().zip(state) {
-        *bytes = word.to_be_bytes();
-    }
-    salt
+/// A record's place in its group.
+const fn place(number: RecordNumber) -> usize {
+    (number.0 % GROUP as u64) as usize
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use portledger_keys::DataKey;
     use proptest::prelude::*;
-    use ring::hmac;
+    use std::collections::HashSet;
+
+    fn salts() -> Salts {
+        Salts::new(DataKey::from_bytes([7; 32]).stream("leaf salt"))
+    }
+
+    fn salt(number: u64) -> [u8; SALT] {
+        salts()
+            .around(RecordNumber(number))
+            .from(RecordNumber(number))[0]
+    }
 
     proptest! {
         #[test]
-        fn a_salt_is_the_hmac_of_its_number(key: [u8; 32], first: u64, count in 0..40_usize) {
-            let mut salts = vec![[1; SALT]];
-            Salts::new(&key).of(RecordNumber(first), count, &mut salts);
-            prop_assert_eq!(salts.len(), count);
-            let key = hmac::Key::new(hmac::HMAC_SHA256, &key);
-            for (place, salt) in (0..).zip(salts) {
-                let number = first.wrapping_add(place);
-                let whole = hmac::sign(&key, &number.to_be_bytes());
-                prop_assert_eq!(&salt, &whole.as_ref()[..SALT]);
+        fn a_salt_is_the_same_from_whichever_record_one_begins(first: u64, to in 0..GROUP as u64) {
+            let group = salts().around(RecordNumber(first));
+            for (number, salt_of) in (first..).zip(group.from(RecordNumber(first))).take(to as usize) {
+                prop_assert_eq!(*salt_of, salt(number));
             }
         }
+    }
+
+    #[test]
+    fn no_two_records_share_a_salt() {
+        let salts: HashSet<_> = (0..1_000).map(salt).collect();
+        assert_eq!(salts.len(), 1_000);
     }
 }
