@@ -26,7 +26,7 @@ usage: cargo xtask test [--only STEP,STEP…] [--seconds N]
 test         installs what the tests need (Debian packages, as root; Python packages) and runs, in this order:
              install, fmt, clippy, test, e2e, demo, fuzz
   --only     runs only these steps, in the order above
-  --seconds  how long each fuzz target runs, on new inputs (default: 20 seconds, always the same ones)
+  --seconds  how long each fuzz target runs, on new inputs (default: 20,000 inputs from one seed)
 record-demo  records crates/portledger/demo/capture.pcap again (as root, five minutes)";
 
 fn main() -> ExitCode {

@@ -11,10 +11,10 @@ pub(crate) struct Plan {
     fuzz: Fuzzing,
 }
 
-/// How long each fuzz target runs, and on what.
+/// How far each fuzz target goes, and on what.
 #[derive(Debug, PartialEq, Eq)]
 enum Fuzzing {
-    /// Briefly, from the same seed on every run, so that a failure is the change's.
+    /// So many inputs drawn from the same seed on every run, so that a failure is the change's.
     Again,
     /// For this long, on inputs that nobody drew before.
     Explore(Duration),
@@ -116,6 +116,10 @@ const CASES: &str = "PROPTEST_RNG_SEED";
 
 /// What repeated runs draw from.
 const SEED: &str = "6302";
+
+/// Inputs of each fuzz target in a repeated run: counted rather than timed, since a faster machine
+/// would come to others.
+const RUNS: &str = "-runs=20000";
 
 impl Step {
     const ALL: [Self; 7] = [
@@ -247,7 +251,8 @@ fn fuzz(fuzzing: &Fuzzing) -> Result<(), String> {
         let mut run = cargo_fuzz(&["run", target, "--"]);
         match fuzzing {
             Fuzzing::Again => {
-                run.arg("-max_total_time=20").arg(format!("-seed={SEED}"));
+                run.args([RUNS, "-max_total_time=60"])
+                    .arg(format!("-seed={SEED}"));
             }
             Fuzzing::Explore(time) => {
                 run.arg(format!("-max_total_time={}", time.as_secs()));
