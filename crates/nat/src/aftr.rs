@@ -2,6 +2,7 @@
 
 mod config;
 mod errors;
+mod established;
 mod paths;
 
 pub use config::{AftrConfig, AftrConfigError, ReassemblyLimits};
@@ -13,13 +14,13 @@ use portledger_ports::RealmIndex;
 
 use crate::{
     DropReason, HEADROOM, Nat, Offload, Output, Slot, Stateful,
-    header::{Header, long, word},
+    header::{Ends, Header, long, word},
     hosts::{Host, Numbers},
     inner, mss,
     prefixes::Prefixes,
     reassembly::{Bounds, Key, Piece, Reassembly},
     rewrite::{self, End},
-    stateful::{Entered, Left, Staged, sealed},
+    stateful::{Entered, Left, Sender, Staged, sealed},
     tunnel::{self as outer, HEADER, Outer},
 };
 use paths::Paths;
@@ -71,12 +72,38 @@ impl Aftr {
 
 impl sealed::Form for Softwires {
     #[inline]
-    fn peek(&self, slot: &Slot<'_>) -> Option<Host> {
-        outer::plain(slot.bytes(), self.config.address).map(|(address, behind)| Host {
-            realm: slot.realm,
-            address,
-            behind,
+    fn peek(&self, slot: &Slot<'_>) -> Option<Sender> {
+        let (address, behind) = outer::plain(slot.bytes(), self.config.address)?;
+        let ends = slot.bytes().get(HEADER..).and_then(Ends::peek);
+        Some(Sender {
+            host: Host {
+                realm: slot.realm,
+                address,
+                behind,
+            },
+            endpoint: ends.map(|ends| (ends.transport, ends.source_port)),
         })
+    }
+
+    #[inline]
+    fn enter_established(
+        &self,
+        nat: &mut Nat,
+        slot: &mut Slot<'_>,
+        staged: &Staged,
+    ) -> Option<RealmIndex> {
+        self.established_out(nat, slot, staged)
+    }
+
+    #[inline]
+    fn leave_established(
+        &self,
+        nat: &mut Nat,
+        slot: &mut Slot<'_>,
+        ends: &Ends,
+        candidate: u32,
+    ) -> Option<RealmIndex> {
+        self.established_in(nat, slot, ends, candidate)
     }
 
     fn realm_of(&self, source: Ipv6Addr) -> Option<RealmIndex> {
@@ -88,16 +115,16 @@ impl sealed::Form for Softwires {
         &mut self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
-        staged: Option<Staged>,
+        staged: Option<&Staged>,
         _output: &mut Output,
     ) -> Result<Entered, DropReason> {
-        if let Some(Staged { host, hash }) = staged {
-            let (start, end) = (slot.packet.start, slot.packet.end);
+        if let Some(&Staged { host, hash, .. }) = staged {
+            let packet = slot.packet.clone();
             let class = outer::class(slot.bytes());
-            slot.packet = start + HEADER..end;
+            slot.packet = outer::inner(slot);
             return self
                 .admit(nat, slot, class, host, hash)
-                .inspect_err(|_| slot.packet = start..end)
+                .inspect_err(|_| slot.packet = packet)
                 .map(Entered::Packet);
         }
         self.enter_unusual(nat, slot)
@@ -190,8 +217,7 @@ impl Softwires {
         host: Host,
         hash: u32,
     ) -> Result<u32, DropReason> {
-        let staged = Staged { host, hash };
-        let known = nat.known(&staged);
+        let known = nat.known(hash, &host);
         // Who has a number has been looked at.
         if known.is_none()
             && (!self.ends.contains(host.realm, host.address)

@@ -42,25 +42,62 @@ pub(crate) fn is_right(header: &[u8; 20]) -> bool {
     sum_of_header(header) == 0xFFFF
 }
 
-/// The checksum of an IPv4 header without options, whose field for it is 0.
+/// The checksum of an IPv4 header without options, whose field for it is 0, by its words.
 #[inline]
-pub(crate) fn of_header(header: &[u8; 20]) -> u16 {
-    // RFC 1071 §2 (B): the sum of swapped words is the sum, swapped.
-    !u16::from_be(sum_of_header(header))
+pub(crate) fn of_words(header: [u32; 5]) -> u16 {
+    !fold_wide(header.into_iter().map(u64::from).sum())
 }
 
 /// The sum of the header's words as the processor reads them.
 #[inline]
 fn sum_of_header(header: &[u8; 20]) -> u16 {
-    let (words, _) = header.as_chunks::<4>();
-    let total: u64 = words
+    fold_wide(as_read(header))
+}
+
+/// The sum of bytes, a multiple of four, as the processor reads them: folded, it is the sum of
+/// their words with its bytes swapped (RFC 1071 §2 (B)).
+#[inline]
+pub(crate) fn as_read<const N: usize>(bytes: &[u8; N]) -> u64 {
+    let (words, _) = bytes.as_chunks::<4>();
+    words
         .iter()
         .map(|&word| u64::from(u32::from_ne_bytes(word)))
-        .sum();
-    let total = (total & 0xFFFF_FFFF) + (total >> 32);
-    let total = (total & 0xFFFF) + ((total >> 16) & 0xFFFF) + (total >> 32);
-    let total = (total & 0xFFFF) + (total >> 16);
-    ((total & 0xFFFF) + (total >> 16)) as u16
+        .sum()
+}
+
+/// RFC 1071 §2 (C): the sum of words twice as wide is the same.
+#[inline]
+pub(crate) const fn fold_wide(sum: u64) -> u16 {
+    let sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
+    let sum = (sum & 0xFFFF) + ((sum >> 16) & 0xFFFF) + (sum >> 32);
+    let sum = (sum & 0xFFFF) + (sum >> 16);
+    ((sum & 0xFFFF) + (sum >> 16)) as u16
+}
+
+/// The change that replacing all addresses of a packet makes, and a word: as [`Delta`], of sums as
+/// the processor reads them.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Exchange(u64);
+
+impl Exchange {
+    /// Of addresses with these sums, of at most 32 bytes each ([`as_read`]).
+    #[inline]
+    pub(crate) const fn new(old: u64, new: u64) -> Self {
+        // Eight times nought, of which the old sum is taken.
+        Self(8 * 0xFFFF_FFFF - old + new)
+    }
+
+    /// And of a word.
+    #[inline]
+    pub(crate) const fn word(self, old: u16, new: u16) -> Self {
+        Self(self.0 + (!old).to_be() as u64 + new.to_be() as u64)
+    }
+
+    /// The checksum field after the change.
+    #[inline]
+    pub(crate) const fn apply(self, field: u16) -> u16 {
+        u16::from_be(!fold_wide((!field).to_be() as u64 + self.0))
+    }
 }
 
 /// The checksum over `bytes`: 0 where they hold a right checksum already.
@@ -82,9 +119,7 @@ pub(crate) fn sum(bytes: &[u8], start: u32) -> u16 {
         [a, b, c] => total += u64::from(u32::from_be_bytes([a, b, c, 0])),
         _ => {}
     }
-    let total = (total & 0xFFFF_FFFF) + (total >> 32);
-    let total = (total & 0xFFFF) + ((total >> 16) & 0xFFFF) + (total >> 32);
-    fold(u32::try_from(total).unwrap_or(u32::MAX))
+    fold_wide(total)
 }
 
 #[cfg(test)]
@@ -116,7 +151,8 @@ mod tests {
                 header[10..12].copy_from_slice(&sum.to_be_bytes());
             }
             prop_assert_eq!(is_right(&header), plain(&header) == 0);
-            prop_assert_eq!(of_header(&header), plain(&header));
+            let words = std::array::from_fn(|at| crate::header::long(&header, 4 * at));
+            prop_assert_eq!(of_words(words), plain(&header));
         }
 
         #[test]
@@ -133,10 +169,13 @@ mod tests {
             let before = checksum(&bytes(&words));
             let old = u32::from(words[0]) << 16 | u32::from(words[1]);
             let delta = Delta::default().address(old, new).word(words[2], port);
+            let exchange = Exchange::new(as_read(&old.to_be_bytes()), as_read(&new.to_be_bytes()))
+                .word(words[2], port);
             words[0] = u16::try_from(new >> 16).unwrap();
             words[1] = u16::try_from(new & 0xFFFF).unwrap();
             words[2] = port;
             prop_assert_eq!(delta.apply(before), checksum(&bytes(&words)));
+            prop_assert_eq!(exchange.apply(before), checksum(&bytes(&words)));
         }
     }
 }

@@ -25,6 +25,7 @@ use crate::{
     mapping::{InternalKey, Kind, NewMapping, Pending, Table},
     wheel::{NONE, Tick},
 };
+pub(crate) use established::OtherEnd;
 use sessions::Seconds;
 use time::HeldSyn;
 
@@ -111,13 +112,13 @@ pub(crate) const STAGE: usize = 32;
 
 /// A packet between its stages: guesses only.
 #[derive(Debug, Clone, Copy)]
-struct Staged {
-    ends: Option<Ends>,
+pub(crate) struct Staged {
+    pub(crate) ends: Option<Ends>,
     /// Its mapping, unless a packet before it changes the tables.
-    candidate: u32,
+    pub(crate) candidate: u32,
 }
 
-const UNSTAGED: Staged = Staged {
+pub(crate) const UNSTAGED: Staged = Staged {
     ends: None,
     candidate: NONE,
 };

@@ -75,11 +75,15 @@ impl TcpFlags {
     pub(crate) const fn ack(self) -> bool {
         self.0 & 0x10 != 0
     }
+    /// Neither opens, closes nor resets anything.
+    pub(crate) const fn is_plain(self) -> bool {
+        self.0 & 0x07 == 0
+    }
 }
 
 /// The ends of a packet, read without a check: enough to bring near what its look-up will need.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Ends {
+pub struct Ends {
     pub(crate) source: u32,
     pub(crate) destination: u32,
     pub(crate) source_port: u16,

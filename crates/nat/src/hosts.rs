@@ -12,7 +12,7 @@ use crate::index::Index;
 
 /// A host of the inside, as its packets tell it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Host {
+pub(crate) struct Host {
     pub(crate) realm: RealmIndex,
     /// Its IPv6 address, or the end of the softwire it is behind.
     pub(crate) address: Ipv6Addr,
@@ -120,7 +120,7 @@ impl Numbers {
 
     /// Reads what [`Numbers::find`] will read first. A candidate only.
     pub(crate) fn approach(&self, hash: u32) -> Option<u32> {
-        self.by_host.first_candidate(hash)
+        self.by_host.candidate(hash)
     }
 
     /// Reads a host so that it is near when it is needed.

@@ -33,14 +33,15 @@ impl Index {
         u32::try_from(mixed >> 32).unwrap_or(0)
     }
 
-    /// The first slot of the run in which `hash` would be: reading it early brings its cache
-    /// line in.
-    pub(crate) fn first_candidate(&self, hash: u32) -> Option<u32> {
-        let slot = self.slots[(hash & self.mask) as usize];
-        (tag(slot) == hash).then(|| place(slot)).flatten()
+    /// The first place under `hash`, whoever's it is: reading it early brings the run's cache line
+    /// in.
+    #[inline]
+    pub(crate) fn candidate(&self, hash: u32) -> Option<u32> {
+        self.find(hash, |_| true)
     }
 
     /// The place under `hash` for which `is_it` says so.
+    #[inline]
     pub(crate) fn find(&self, hash: u32, is_it: impl Fn(u32) -> bool) -> Option<u32> {
         let mut at = hash & self.mask;
         loop {

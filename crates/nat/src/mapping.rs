@@ -210,13 +210,19 @@ impl Table {
         &mut self.mappings[number as usize]
     }
 
+    /// As [`Table::get_mut`], by a number that may be none.
+    #[inline]
+    pub(crate) fn candidate_mut(&mut self, number: u32) -> Option<&mut Mapping> {
+        self.mappings.get_mut(number as usize)
+    }
+
     pub(crate) fn hash(&self, key: InternalKey) -> u32 {
         self.by_internal.hash(key.0)
     }
 
     /// Reads what [`Table::find`] will read first, so that it is near by then. A candidate only.
     pub(crate) fn approach(&self, hash: u32) -> Option<u32> {
-        self.by_internal.first_candidate(hash)
+        self.by_internal.candidate(hash)
     }
 
     /// Reads a mapping so that it is near when it is needed.

@@ -5,25 +5,26 @@
 //! [`translate`](crate::translate)'s.
 
 mod config;
+mod established;
 mod unsummed;
 
 pub use config::{Nat64Config, Nat64ConfigError};
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
-use portledger_model::Timestamp;
+use portledger_model::{Timestamp, Transport};
 use portledger_ports::RealmIndex;
 
 use crate::{
     DropReason, Nat, Output, Side, Slot, Stateful,
-    header::{ICMP, TCP, UDP, long},
+    header::{Ends, ICMP, TCP, UDP, long, word},
     hosts::{Host, Numbers},
     prefixes::Prefixes,
     reassembly::{Bounds, Reassembly},
-    stateful::{Entered, Left, Staged, sealed},
+    stateful::{Entered, Left, Sender, Staged, sealed},
     translate::{
-        self, Answer, Done, Incoming, Mapped, Pair, Prefix, Refused, Translator, answer_v4,
-        answer_v6, read_v4, read_v6,
+        self, Answer, Done, ICMP6, Incoming, Mapped, Pair, Plain4, Plain6, Prefix, Refused,
+        Translator, answer_v4, answer_v6, read_v4, read_v6,
     },
 };
 
@@ -121,10 +122,39 @@ const LONGER: u16 = 20;
 
 impl sealed::Form for Translation {
     #[inline]
-    fn peek(&self, slot: &Slot<'_>) -> Option<Host> {
-        let head = slot.bytes().first_chunk::<40>()?;
+    fn peek(&self, slot: &Slot<'_>) -> Option<Sender> {
+        let head = slot.bytes().first_chunk::<48>()?;
         let &source = head[8..24].first_chunk::<16>()?;
-        Some(host(slot.realm, source.into()))
+        Some(Sender {
+            host: host(slot.realm, source.into()),
+            endpoint: match head[6] {
+                TCP => Some((Transport::Tcp, word(head, 40))),
+                UDP => Some((Transport::Udp, word(head, 40))),
+                ICMP6 => Some((Transport::Icmp, word(head, 44))),
+                _ => None,
+            },
+        })
+    }
+
+    #[inline]
+    fn enter_established(
+        &self,
+        nat: &mut Nat,
+        slot: &mut Slot<'_>,
+        staged: &Staged,
+    ) -> Option<RealmIndex> {
+        self.established_out(nat, slot, staged)
+    }
+
+    #[inline]
+    fn leave_established(
+        &self,
+        nat: &mut Nat,
+        slot: &mut Slot<'_>,
+        ends: &Ends,
+        candidate: u32,
+    ) -> Option<RealmIndex> {
+        self.established_in(nat, slot, ends, candidate)
     }
 
     fn realm_of(&self, source: Ipv6Addr) -> Option<RealmIndex> {
@@ -136,7 +166,7 @@ impl sealed::Form for Translation {
         &mut self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
-        staged: Option<Staged>,
+        staged: Option<&Staged>,
         output: &mut Output,
     ) -> Result<Entered, DropReason> {
         if let Some(number) = staged.and_then(|staged| self.enter_plain(nat, slot, staged)) {
@@ -202,38 +232,43 @@ impl sealed::Form for Translation {
 impl Translation {
     /// The short way of what needs nothing but another header. `None` where there is more to it.
     #[inline]
-    fn enter_plain(&self, nat: &mut Nat, slot: &mut Slot<'_>, staged: Staged) -> Option<u32> {
-        let head = slot.bytes().first_chunk::<40>()?;
-        let &to = head[24..].first_chunk::<16>()?;
-        let destination = self.prefix.extract(to.into())?;
+    fn enter_plain(&self, nat: &Nat, slot: &mut Slot<'_>, staged: &Staged) -> Option<u32> {
+        let plain = Plain6::read(slot.bytes())?;
+        let destination = self.prefix.extract(plain.destination)?;
         // Who is new goes the long way; who has a number has been looked at.
-        let number = nat.known(&staged)?;
-        if !self.prefix.allows(destination) {
+        let number = nat.known(staged.hash, &staged.host)?;
+        let takes = self.translator.takes_plain_v6(&plain, slot.offload);
+        if !takes || !self.prefix.allows(destination) {
             return None;
         }
         let pair = Pair {
             source: Ipv4Addr::from_bits(number),
             destination,
         };
-        self.translator.plain_to_v4(slot, pair).then_some(number)
+        self.translator
+            .plain_to_v4(slot, &plain, pair, plain.source_port, 0)
+            .then_some(number)
     }
 
     /// The short way back. `false` where there is more to it: then nothing was done.
     #[inline]
     fn leave_plain(&self, numbers: &Numbers, slot: &mut Slot<'_>) -> bool {
-        let (source, number) = (long(slot.bytes(), 12), long(slot.bytes(), 16));
-        let source = Ipv4Addr::from_bits(source);
-        let Some(host) = numbers.get(number) else {
+        let Some(plain) = Plain4::read(slot.bytes()) else {
             return false;
         };
-        if source == self.own_v4 || !self.prefix.allows(source) {
+        let Some(host) = numbers.get(plain.destination.to_bits()) else {
+            return false;
+        };
+        let takes = self.translator.takes_plain_v4(&plain, slot.offload);
+        if !takes || plain.source == self.own_v4 || !self.prefix.allows(plain.source) {
             return false;
         }
         let pair = Pair {
-            source: self.prefix.embed(source),
+            source: self.prefix.embed(plain.source),
             destination: host.address,
         };
-        self.translator.plain_to_v6(slot, pair)
+        let port = plain.destination_port;
+        self.translator.plain_to_v6(slot, &plain, pair, port)
     }
 
     /// RFC 6146 §3.5: which packets are translated at all, and the IPv4 ends of one that is.
@@ -242,7 +277,7 @@ impl Translation {
         nat: &mut Nat,
         realm: RealmIndex,
         incoming: &Incoming<Ipv6Addr>,
-        staged: Option<Staged>,
+        staged: Option<&Staged>,
     ) -> Result<Mapped<Ipv4Addr>, Refused> {
         let outer = &incoming.outer;
         // RFC 6146 §3.5, §5.4: no packet of ours, or of another NAT64's, comes in once more.
@@ -288,16 +323,13 @@ impl Translation {
             let told = Refused::telling(DropReason::Protocol, Answer::PortUnreachable);
             return Err(told.unless(outer.fragment == translate::Fragment::Later));
         }
-        let staged = staged.filter(|staged| staged.host.address == outer.source);
-        let staged = staged.unwrap_or_else(|| {
-            let host = host(realm, outer.source);
-            Staged {
-                host,
-                hash: nat.hash_host(&host),
-            }
-        });
+        let host = host(realm, outer.source);
+        let hash = match staged {
+            Some(staged) if staged.host == host => staged.hash,
+            _ => nat.hash_host(&host),
+        };
         let number = nat
-            .number(staged.hash, staged.host)
+            .number(hash, host)
             .ok_or(Refused::silently(DropReason::MappingLimit))?;
         Ok(Mapped {
             outer: Pair {
@@ -401,7 +433,7 @@ const fn host(realm: RealmIndex, address: Ipv6Addr) -> Host {
 /// RFC 6146 §3.5.1.1: who gets no mapping is told "address unreachable", where RFC 7915 would make
 /// "no route" of the engine's "host unreachable".
 fn no_mapping_is_no_address(slot: &mut Slot<'_>) {
-    use crate::{checksum::Delta, header};
+    use crate::{checksum::Delta, header::set_word};
     let Some(message) = slot
         .buffer
         .get_mut(slot.packet.clone())
@@ -412,8 +444,8 @@ fn no_mapping_is_no_address(slot: &mut Slot<'_>) {
     if let [1, 0, ..] = message {
         let sum = Delta::default()
             .word(0x0100, 0x0103)
-            .apply(header::word(message, 2));
+            .apply(word(message, 2));
         message[1] = 3;
-        header::set_word(message, 2, sum);
+        set_word(message, 2, sum);
     }
 }

@@ -2,20 +2,23 @@
 //!
 //! ```text
 //!   from the inside    Form::enter   IPv6 off, a host number in the place of the inside address
-//!                      Nat::batch    the engine, which knows nothing of all this
+//!                      Nat           the engine, which knows nothing of all this
 //!   to the inside      Form::leave   the number out again, IPv6 on: packets, and what it emitted
+//!
+//!   established        a plain segment of a known connection goes from one form to the other in
+//!                      one step, by what the engine's tables say
 //! ```
 
 use std::{fmt::Debug, hint::black_box};
 
-use portledger_model::{Block, Event, Timestamp};
+use portledger_model::{Block, Event, Timestamp, Transport};
 use portledger_ports::{EventNumber, RealmIndex};
 
 use crate::{
     Counters, DropReason, Emitted, HEADROOM, Nat, Output, Past, Side, Size, Slot, Verdict,
-    engine::STAGE,
-    header::long,
-    hosts::{Host, Numbers},
+    engine::{self, STAGE, UNSTAGED},
+    header::{Ends, long},
+    hosts::Host,
     translate::ICMP6,
     wheel::NONE,
 };
@@ -39,15 +42,32 @@ pub(crate) mod sealed {
 
     use portledger_ports::RealmIndex;
 
-    use super::{Debug, Host, Left, Nat, Output, Slot, Timestamp};
+    use super::{Debug, Ends, Entered, Left, Nat, Output, Sender, Slot, Staged, Timestamp};
     use crate::{DropReason, hosts::Numbers};
-
-    use super::{Entered, Staged};
 
     /// What is done to packets on their way from the inside and to it.
     pub trait Form: Debug {
-        /// The host that a plain packet is from: enough to bring the memory near.
-        fn peek(&self, slot: &Slot<'_>) -> Option<Host>;
+        /// Who a plain packet is from: enough to bring the memory near.
+        fn peek(&self, slot: &Slot<'_>) -> Option<Sender>;
+
+        /// Makes of a plain segment of an established connection what goes to the outside, and
+        /// says in whose realm it began. `None` where it is none: then nothing was done.
+        fn enter_established(
+            &self,
+            nat: &mut Nat,
+            slot: &mut Slot<'_>,
+            staged: &Staged,
+        ) -> Option<RealmIndex>;
+
+        /// Makes of a plain segment of an established connection what goes to the inside, and
+        /// says into which realm. `None` where it is none: then nothing was done.
+        fn leave_established(
+            &self,
+            nat: &mut Nat,
+            slot: &mut Slot<'_>,
+            ends: &Ends,
+            candidate: u32,
+        ) -> Option<RealmIndex>;
 
         /// The realm in which an IPv6 address of the inside is.
         fn realm_of(&self, address: Ipv6Addr) -> Option<RealmIndex>;
@@ -57,7 +77,7 @@ pub(crate) mod sealed {
             &mut self,
             nat: &mut Nat,
             slot: &mut Slot<'_>,
-            staged: Option<Staged>,
+            staged: Option<&Staged>,
             output: &mut Output,
         ) -> Result<Entered, DropReason>;
 
@@ -83,11 +103,24 @@ pub(crate) mod sealed {
     }
 }
 
-/// The host of a packet, and its hash.
+/// Who a packet is from, as it shows at first sight.
+#[derive(Debug, Clone, Copy)]
+pub struct Sender {
+    pub(crate) host: Host,
+    /// Its transport, and its port or identifier, where these are where they usually are.
+    pub(crate) endpoint: Option<(Transport, u16)>,
+}
+
+/// The sender of a packet, and guesses of where it is in the tables.
 #[derive(Debug, Clone, Copy)]
 pub struct Staged {
     pub(crate) host: Host,
     pub(crate) hash: u32,
+    /// Its number, or [`NONE`].
+    pub(crate) number: u32,
+    /// Its mapping, or [`NONE`].
+    pub(crate) candidate: u32,
+    endpoint: Option<(Transport, u16)>,
 }
 
 /// What became of a packet that came from the inside.
@@ -135,13 +168,9 @@ impl<F: Form> Stateful<F> {
         for slots in slots.chunks_mut(STAGE) {
             match from {
                 Side::Inside => self.enter(slots, output),
-                Side::Outside => {
-                    for slot in &*slots {
-                        self.form.arrive(&mut self.nat, slot, output);
-                    }
-                    self.through(from, slots, &[true; STAGE], output);
-                }
+                Side::Outside => self.arrive(slots, output),
             }
+            self.nat.tell_events(output);
         }
     }
 
@@ -219,98 +248,133 @@ impl<F: Form> Stateful<F> {
 
     fn enter(&mut self, slots: &mut [Slot<'_>], output: &mut Output) {
         let staged = self.approach(slots);
-        let mut hosts = [NONE; STAGE];
-        let mut goes = [false; STAGE];
-        for (place, slot) in slots.iter_mut().enumerate() {
-            match self.form.enter(&mut self.nat, slot, staged[place], output) {
-                Ok(Entered::Packet(host)) => {
-                    // No number changes hands while a packet that has it is under way.
-                    self.nat.hold_host(host);
-                    (hosts[place], goes[place]) = (host, true);
-                }
-                Ok(Entered::Whole(buffer, host)) => {
-                    self.nat.hold_host(host);
-                    hosts[place] = host;
-                    slot.verdict = Verdict::Kept;
-                    self.whole(slot.realm, buffer, output);
-                }
-                Ok(Entered::Taken) => {
-                    self.nat.count_taken();
-                    slot.verdict = Verdict::Kept;
-                }
-                Err(reason) => {
-                    self.nat.count_taken();
-                    self.nat.count_drop(reason);
-                    slot.verdict = Verdict::Drop(reason);
-                }
+        for (slot, staged) in slots.iter_mut().zip(&staged) {
+            let staged = staged.as_ref();
+            let established =
+                staged.and_then(|staged| self.form.enter_established(&mut self.nat, slot, staged));
+            match established {
+                Some(realm) => self.nat.send_segment(Side::Inside, slot, realm),
+                None => self.enter_one(slot, staged, output),
             }
         }
-        self.through(Side::Inside, slots, &goes, output);
-        for host in hosts.into_iter().filter(|&host| host != NONE) {
-            self.nat.release_host(host);
+    }
+
+    fn enter_one(&mut self, slot: &mut Slot<'_>, staged: Option<&Staged>, output: &mut Output) {
+        match self.form.enter(&mut self.nat, slot, staged, output) {
+            Ok(Entered::Packet(host)) => {
+                let staged = engine::Staged {
+                    candidate: staged.map_or(NONE, |staged| staged.candidate),
+                    ..UNSTAGED
+                };
+                self.through_of(host, slot, &staged, output);
+            }
+            Ok(Entered::Whole(buffer, host)) => {
+                slot.verdict = Verdict::Kept;
+                self.whole(slot.realm, buffer, host, output);
+            }
+            Ok(Entered::Taken) => {
+                self.nat.count_taken();
+                slot.verdict = Verdict::Kept;
+            }
+            Err(reason) => {
+                self.nat.count_taken();
+                self.nat.count_drop(reason);
+                slot.verdict = Verdict::Drop(reason);
+            }
         }
     }
 
-    /// Reads the memory that the packets' hosts are in, so that the waits overlap.
+    /// Reads the memory that the packets' hosts and mappings are in, so that the waits overlap.
     fn approach(&self, slots: &[Slot<'_>]) -> [Option<Staged>; STAGE] {
-        let mut staged = [None; STAGE];
+        let mut stage = [None; STAGE];
         let Some(numbers) = self.nat.numbers() else {
-            return staged;
+            return stage;
         };
-        for (staged, slot) in staged.iter_mut().zip(slots) {
-            *staged = self.form.peek(slot).map(|host| Staged {
-                host,
-                hash: numbers.hash(&host),
+        for (staged, slot) in stage.iter_mut().zip(slots) {
+            *staged = self.form.peek(slot).map(|sender| Staged {
+                host: sender.host,
+                hash: numbers.hash(&sender.host),
+                number: NONE,
+                candidate: NONE,
+                endpoint: sender.endpoint,
             });
         }
-        let mut candidates = [NONE; STAGE];
-        for (candidate, staged) in candidates.iter_mut().zip(&staged) {
-            let found = staged.and_then(|staged| numbers.approach(staged.hash));
-            *candidate = found.unwrap_or(NONE);
+        for staged in stage.iter_mut().flatten() {
+            staged.number = numbers.approach(staged.hash).unwrap_or(NONE);
         }
-        black_box(glance(numbers, &candidates));
-        staged
+        let mut read = 0;
+        for staged in stage.iter_mut().flatten() {
+            read ^= numbers.glance(staged.number);
+            if let Some(endpoint) = staged.endpoint {
+                let (realm, number) = (staged.host.realm, staged.number);
+                staged.candidate = self.nat.approach_internal(realm, endpoint, number);
+            }
+        }
+        for staged in stage.iter().flatten() {
+            read ^= self.nat.glance(staged.candidate);
+        }
+        black_box(read);
+        stage
     }
 
-    /// Brings those of `slots` that go through the engine, and those that come out of it for the
-    /// inside into the inside's form.
+    /// Takes packets from the outside.
+    fn arrive(&mut self, slots: &mut [Slot<'_>], output: &mut Output) {
+        let stage = self.nat.approach_slots(slots);
+        for (slot, staged) in slots.iter_mut().zip(&stage) {
+            let established = staged.ends.as_ref().and_then(|ends| {
+                self.form
+                    .leave_established(&mut self.nat, slot, ends, staged.candidate)
+            });
+            match established {
+                Some(realm) => self.nat.send_segment(Side::Outside, slot, realm),
+                None => self.arrive_one(slot, staged, output),
+            }
+        }
+    }
+
+    fn arrive_one(&mut self, slot: &mut Slot<'_>, staged: &engine::Staged, output: &mut Output) {
+        self.form.arrive(&mut self.nat, slot, output);
+        self.through(Side::Outside, slot, staged, output);
+    }
+
+    /// Brings a packet through the engine, and what comes out of it for the inside into the
+    /// inside's form.
     fn through(
         &mut self,
         from: Side,
-        slots: &mut [Slot<'_>],
-        goes: &[bool; STAGE],
+        slot: &mut Slot<'_>,
+        staged: &engine::Staged,
         output: &mut Output,
     ) {
         let mark = output.packets.len();
-        self.nat.batch_slots(from, slots, goes, output);
+        self.nat.translate_slot(from, slot, staged, output);
         // What waited for a fragment leaves behind it.
         let emitted = output.packets.split_off(mark);
-        self.leave(slots, goes, output);
+        self.leave_one(slot, output);
         self.leave_emitted(emitted, output);
     }
 
-    fn leave(&mut self, slots: &mut [Slot<'_>], goes: &[bool; STAGE], output: &mut Output) {
-        let Some(numbers) = self.nat.numbers() else {
-            return;
-        };
-        let mut hosts = [NONE; STAGE];
-        for ((host, slot), goes) in hosts.iter_mut().zip(&*slots).zip(goes) {
-            if *goes && is_for_inside(&slot.verdict) {
-                *host = long(slot.bytes(), 16);
-            }
-        }
-        black_box(glance(numbers, &hosts));
-        for (slot, _) in slots
-            .iter_mut()
-            .zip(goes)
-            .filter(|(slot, goes)| **goes && is_for_inside(&slot.verdict))
-        {
-            self.leave_one(slot, output);
-        }
+    /// As [`Stateful::through`], from a host of the inside: no number changes hands while a packet
+    /// that has it is under way.
+    fn through_of(
+        &mut self,
+        host: u32,
+        slot: &mut Slot<'_>,
+        staged: &engine::Staged,
+        output: &mut Output,
+    ) {
+        self.nat.hold_host(host);
+        self.through(Side::Inside, slot, staged, output);
+        self.nat.release_host(host);
     }
 
     fn leave_one(&mut self, slot: &mut Slot<'_>, output: &mut Output) {
-        let Verdict::Forward { to, realm, after } = slot.verdict else {
+        let Verdict::Forward {
+            to: to @ Side::Inside,
+            realm,
+            after,
+        } = slot.verdict
+        else {
             return;
         };
         let Some(numbers) = self.nat.numbers() else {
@@ -362,13 +426,13 @@ impl<F: Form> Stateful<F> {
         }
     }
 
-    /// A packet that was put together here, behind [`HEADROOM`].
-    fn whole(&mut self, realm: RealmIndex, mut buffer: Vec<u8>, output: &mut Output) {
+    /// A packet of a host that was put together here, behind [`HEADROOM`].
+    fn whole(&mut self, realm: RealmIndex, mut buffer: Vec<u8>, host: u32, output: &mut Output) {
         let range = HEADROOM..buffer.len();
-        let mut slots = [Slot::new(&mut buffer, range)];
-        slots[0].realm = realm;
-        self.through(Side::Inside, &mut slots, &[true; STAGE], output);
-        emit(&slots[0], output);
+        let mut slot = Slot::new(&mut buffer, range);
+        slot.realm = realm;
+        self.through_of(host, &mut slot, &UNSTAGED, output);
+        emit(&slot, output);
     }
 }
 
@@ -387,18 +451,5 @@ fn emit(slot: &Slot<'_>, output: &mut Output) {
     }
 }
 
-const fn is_for_inside(verdict: &Verdict) -> bool {
-    matches!(
-        verdict,
-        Verdict::Forward {
-            to: Side::Inside,
-            ..
-        }
-    )
-}
-
-fn glance(numbers: &Numbers, candidates: &[u32; STAGE]) -> u32 {
-    candidates
-        .iter()
-        .fold(0, |read, &candidate| read ^ numbers.glance(candidate))
-}
+#[cfg(test)]
+mod tests;

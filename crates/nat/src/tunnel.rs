@@ -3,7 +3,7 @@
 use std::{net::Ipv6Addr, ops::Range};
 
 use crate::{
-    DropReason,
+    DropReason, Slot,
     header::{long, set_word, word},
 };
 
@@ -61,6 +61,14 @@ pub(super) fn plain(data: &[u8], end: Ipv6Addr) -> Option<(Ipv6Addr, u32)> {
         && (20..=inner.len()).contains(&payload)
         && inner.first()? >> 4 == 4;
     is_plain.then(|| (address(outer, 8), long(inner, 12)))
+}
+
+/// Where the IPv4 packet is in a slot that holds a plain packet of a softwire. What lies behind it
+/// is not in it.
+#[inline]
+pub(super) fn inner(slot: &Slot<'_>) -> Range<usize> {
+    let start = slot.packet.start + HEADER;
+    start..start + usize::from(word(slot.bytes(), 4))
 }
 
 /// The traffic class of an IPv6 packet.

@@ -27,10 +27,15 @@ impl Paths {
         }
     }
 
+    /// Whether no path is known to be narrower than usual.
+    pub(super) fn is_empty(&self) -> bool {
+        self.by_end.is_empty()
+    }
+
     /// The largest packet to the end of this softwire, where that is known to be less than usual.
     #[inline]
     pub(super) fn mtu(&self, host: &Host, now: Timestamp) -> Option<u16> {
-        if self.by_end.is_empty() {
+        if self.is_empty() {
             return None;
         }
         self.by_end

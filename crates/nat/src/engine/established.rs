@@ -1,7 +1,7 @@
 //! The short way: a segment of an established TCP connection.
 
 use portledger_model::Transport;
-use portledger_ports::EventNumber;
+use portledger_ports::{EventNumber, RealmIndex};
 
 use super::Nat;
 use crate::{
@@ -13,6 +13,17 @@ use crate::{
     tcp::State,
     wheel::NONE,
 };
+
+/// An address with a port.
+pub(crate) type Endpoint = (u32, u16);
+
+/// What an established connection has for its own end on the other side.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OtherEnd {
+    pub(crate) address: u32,
+    pub(crate) port: u16,
+    pub(crate) realm: RealmIndex,
+}
 
 impl Nat {
     /// Translates a whole segment that changes nothing but the time of its connection's last
@@ -31,33 +42,55 @@ impl Nat {
         let Some(head) = packet.data.first_chunk_mut::<40>() else {
             return false;
         };
-        // Hairpinned connections concern two mappings; their peer is external.
         if candidate == NONE || !self.is_plain(from, head, length, packet.offload) {
             return false;
         }
-        let (own, peer, end, to) = match from {
-            Side::Inside => (
-                (ends.source, ends.source_port),
-                (ends.destination, ends.destination_port),
-                End::Source,
-                Side::Outside,
-            ),
-            Side::Outside => (
-                (ends.destination, ends.destination_port),
-                (ends.source, ends.source_port),
-                End::Destination,
-                Side::Inside,
-            ),
+        let source = (ends.source, ends.source_port);
+        let destination = (ends.destination, ends.destination_port);
+        let (own, peer, to) = match from {
+            Side::Inside => (source, destination, Side::Outside),
+            Side::Outside => (destination, source, Side::Inside),
         };
-        if self.ports.is_external(peer.0.into()) {
+        let Some(other) = self.established_end(from, candidate, packet.realm, own, peer) else {
             return false;
+        };
+        match from {
+            Side::Inside => self.leave_segment(head, other, peer.0, packet.offload),
+            Side::Outside => {
+                let OtherEnd { address, port, .. } = other;
+                rewrite::set_segment_end(head, End::Destination, address, port, packet.offload);
+            }
+        }
+        packet.realm = other.realm;
+        packet.verdict = Verdict::Forward {
+            to,
+            realm: packet.realm,
+            after: EventNumber(0),
+        };
+        true
+    }
+
+    /// The other name of `own` in an established connection with `peer`, of which it is noted that
+    /// a packet came. `None` where `candidate` is not its mapping.
+    #[inline]
+    pub(crate) fn established_end(
+        &mut self,
+        from: Side,
+        candidate: u32,
+        realm: RealmIndex,
+        own: Endpoint,
+        peer: Endpoint,
+    ) -> Option<OtherEnd> {
+        // Hairpinned connections concern two mappings; their peer is external.
+        if self.ports.is_external(peer.0.into()) {
+            return None;
         }
         let (tick, now) = (self.tick, self.now);
-        let mapping = self.table.get_mut(candidate);
+        let mapping = self.table.candidate_mut(candidate)?;
         let internal = (mapping.internal, mapping.internal_port);
         let external = (mapping.external, mapping.external_port);
-        let (is_mine, new) = match from {
-            Side::Inside => (internal == own && mapping.realm == packet.realm, external),
+        let (is_mine, (address, port)) = match from {
+            Side::Inside => (internal == own && mapping.realm == realm, external),
             Side::Outside => (external == own, internal),
         };
         let first = &mut mapping.first;
@@ -68,31 +101,49 @@ impl Nat {
             && first.state == State::Established
             && (first.peer, first.peer_port) == peer;
         if !is_established {
-            return false;
+            return None;
         }
         first.last = tick;
+        let realm = mapping.realm;
         if mapping.touched != tick {
             mapping.touched = tick;
-            self.ports.touch(now, mapping.block);
+            let block = mapping.block;
+            self.ports.touch(now, block);
         }
-        packet.realm = mapping.realm;
-        rewrite::set_segment_end(head, end, new.0, new.1, packet.offload);
-        if from == Side::Inside && word(head, 6) & 0x4000 == 0 {
-            // An identification that means something is the NAT's to choose (RFC 6864 §5.3.1).
-            let identification = self.next_identification(new.0, peer.0, TCP);
-            rewrite::set_identification(head, identification);
-        }
-        packet.verdict = Verdict::Forward {
-            to,
-            realm: packet.realm,
-            after: EventNumber(0),
-        };
-        true
+        Some(OtherEnd {
+            address,
+            port,
+            realm,
+        })
     }
 
-    /// Whether a packet without IPv4 options is a well-formed, whole TCP segment that fits the
+    /// Gives a segment that goes out to `peer` its external end.
+    #[inline]
+    pub(crate) fn leave_segment(
+        &mut self,
+        head: &mut [u8; 40],
+        external: OtherEnd,
+        peer: u32,
+        offload: Offload,
+    ) {
+        let OtherEnd { address, port, .. } = external;
+        rewrite::set_segment_end(head, End::Source, address, port, offload);
+        if word(head, 6) & 0x4000 == 0 {
+            // An identification that means something is the NAT's to choose (RFC 6864 §5.3.1).
+            let identification = self.next_identification(address, peer, TCP);
+            rewrite::set_identification(head, identification);
+        }
+    }
+
+    /// Whether a packet whose [`Ends`] were seen is a well-formed, whole TCP segment that fits the
     /// next link and opens, closes or resets nothing.
-    fn is_plain(&self, from: Side, head: &[u8; 40], length: usize, offload: Offload) -> bool {
+    pub(crate) fn is_plain(
+        &self,
+        from: Side,
+        head: &[u8; 40],
+        length: usize,
+        offload: Offload,
+    ) -> bool {
         let total = usize::from(word(head, 2));
         let fragmentation = word(head, 6);
         let (mtu, is_whole) = match from {
@@ -107,7 +158,6 @@ impl Nat {
             Offload::None | Offload::Checksum => total <= usize::from(mtu),
             Offload::Segments(_) => mtu == u16::MAX,
         };
-        let flags = TcpFlags(head[33]);
         let (ip, _) = head
             .split_first_chunk::<20>()
             .map_or((&[0; 20], &[][..]), |split| split);
@@ -116,7 +166,7 @@ impl Nat {
             && fits
             && (40..=length).contains(&total)
             && head[32] >> 4 >= 5
-            && !(flags.syn() || flags.fin() || flags.rst())
+            && TcpFlags(head[33]).is_plain()
             && is_right(ip)
     }
 }

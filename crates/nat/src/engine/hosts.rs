@@ -1,51 +1,110 @@
 //! What is around the engine asks it: about numbers of hosts, and to count.
 
-use std::{net::Ipv4Addr, time::Duration};
+use std::{hint::black_box, net::Ipv4Addr, time::Duration};
 
 use portledger_model::{Timestamp, Transport};
 use portledger_ports::{EventNumber, RealmIndex};
 
-use super::{Nat, STAGE, UNSTAGED};
+use super::{Nat, STAGE, Staged, UNSTAGED};
 use crate::{
     DropReason, Emitted, Output, Packet, Side, Slot, Verdict,
     header::Ends,
     hosts::{Host, Hosts, Numbers},
-    stateful::Staged,
+    mapping::InternalKey,
+    wheel::NONE,
 };
 
 impl Nat {
-    /// As [`Nat::batch`] at the time it is, for at most a stage of packets that lie in slots: of
-    /// these those that go.
-    pub(crate) fn batch_slots(
+    /// Reads the memory that packets from the outside, at most a stage of them, will need: see
+    /// [`Nat::approach`].
+    pub(crate) fn approach_slots(&self, slots: &[Slot<'_>]) -> [Staged; STAGE] {
+        let mut stage = [UNSTAGED; STAGE];
+        for (staged, slot) in stage.iter_mut().zip(slots) {
+            staged.ends = Ends::peek(slot.bytes());
+        }
+        self.approach(Side::Outside, RealmIndex(0), &mut stage);
+        let hosts = stage.iter().fold(0, |read, staged| {
+            let internal = self.table.glance(staged.candidate);
+            read ^ self.numbers().map_or(0, |numbers| numbers.glance(internal))
+        });
+        black_box(hosts);
+        stage
+    }
+
+    /// The mapping that an internal endpoint may have: enough to bring the memory near.
+    pub(crate) fn approach_internal(
+        &self,
+        realm: RealmIndex,
+        (transport, port): (Transport, u16),
+        number: u32,
+    ) -> u32 {
+        let key = InternalKey::new(realm, transport, number, port);
+        self.table.approach(self.table.hash(key)).unwrap_or(NONE)
+    }
+
+    /// Reads a mapping so that it is near when it is needed.
+    pub(crate) fn glance(&self, candidate: u32) -> u32 {
+        self.table.glance(candidate)
+    }
+
+    /// As [`Nat::batch`] at the time it is, for one packet that lies in a slot. The events are
+    /// left to [`Nat::tell_events`].
+    pub(crate) fn translate_slot(
         &mut self,
         from: Side,
-        slots: &mut [Slot<'_>],
-        goes: &[bool; STAGE],
+        slot: &mut Slot<'_>,
+        staged: &Staged,
         output: &mut Output,
     ) {
-        let mut stage = [UNSTAGED; STAGE];
-        for ((staged, slot), goes) in stage.iter_mut().zip(&*slots).zip(goes) {
-            if *goes {
-                staged.ends = Ends::peek(slot.bytes());
-            }
+        let mut packet = Packet {
+            data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
+            realm: slot.realm,
+            offload: slot.offload,
+            verdict: Verdict::Drop(DropReason::NotSeen),
+        };
+        if let Err(reason) = self.translate(from, &mut packet, staged, output) {
+            packet.verdict = Verdict::Drop(reason);
         }
-        let stage = &mut stage[..slots.len()];
-        let realm = slots.first().map_or(RealmIndex(0), |slot| slot.realm);
-        self.approach(from, realm, stage);
-        let going = slots.iter_mut().zip(stage).zip(goes);
-        for ((slot, staged), _) in going.filter(|(_, goes)| **goes) {
-            let mut packet = Packet {
-                data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
-                realm: slot.realm,
-                offload: slot.offload,
-                verdict: Verdict::Drop(DropReason::NotSeen),
-            };
-            if let Err(reason) = self.translate(from, &mut packet, staged, output) {
-                packet.verdict = Verdict::Drop(reason);
+        self.count(&packet.verdict);
+        (slot.verdict, slot.realm) = (packet.verdict, packet.realm);
+    }
+
+    /// Sends a segment of an established connection on, which is in its slot as the other side
+    /// has it.
+    #[inline]
+    pub(crate) const fn send_segment(
+        &mut self,
+        from: Side,
+        slot: &mut Slot<'_>,
+        realm: RealmIndex,
+    ) {
+        let to = match from {
+            Side::Inside => {
+                self.counters.from_inside += 1;
+                self.counters.to_outside += 1;
+                Side::Outside
             }
-            self.count(&packet.verdict);
-            (slot.verdict, slot.realm) = (packet.verdict, packet.realm);
-        }
+            Side::Outside => {
+                self.counters.from_outside += 1;
+                self.counters.to_inside += 1;
+                Side::Inside
+            }
+        };
+        slot.realm = realm;
+        slot.verdict = Verdict::Forward {
+            to,
+            realm,
+            after: EventNumber(0),
+        };
+    }
+
+    /// Whether a packet of so many bytes fits the next link outside.
+    pub(crate) const fn fits_outside(&self, total: usize) -> bool {
+        total <= self.config.mtu.outside as usize
+    }
+
+    /// Hands out the events that came of packets in slots.
+    pub(crate) fn tell_events(&mut self, output: &mut Output) {
         self.collect_events(output);
     }
 
@@ -71,9 +130,16 @@ impl Nat {
         self.numbers().map_or(0, |numbers| numbers.hash(host))
     }
 
+    /// Whether a number is this host's.
+    #[inline]
+    pub(crate) fn is_of(&self, number: u32, host: &Host) -> bool {
+        self.numbers()
+            .is_some_and(|numbers| numbers.get(number).as_ref() == Some(host))
+    }
+
     /// As [`Nat::known_number`], by a hash that is known.
-    pub(crate) fn known(&self, staged: &Staged) -> Option<u32> {
-        self.numbers()?.find(staged.hash, &staged.host)
+    pub(crate) fn known(&self, hash: u32, host: &Host) -> Option<u32> {
+        self.numbers()?.find(hash, host)
     }
 
     /// The number of a host, where something names it already.

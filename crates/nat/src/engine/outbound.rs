@@ -218,7 +218,7 @@ impl Nat {
 
     /// The next identification for a datagram that may be fragmented. Two subscribers behind one
     /// address may choose the same one at the same time, so the NAT chooses (RFC 6864 §5.3.1).
-    pub(super) fn next_identification(
+    pub(crate) fn next_identification(
         &mut self,
         source: u32,
         destination: u32,

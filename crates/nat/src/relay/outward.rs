@@ -11,7 +11,7 @@ use crate::{
     translate::{
         Answer, Datagram, Incoming, Mapped, Pair, Prefix, Refused, Translator, is_host_v4, read_v6,
     },
-    tunnel::{self, Content, HEADER, Outer, Template},
+    tunnel::{self, Content, Outer, Template},
 };
 
 impl Relay {
@@ -31,9 +31,7 @@ impl Relay {
     fn unwrap(&mut self, slot: &mut Slot<'_>, output: &mut Output) -> Result<Step, Refused> {
         if let Some((end, _)) = tunnel::plain(slot.bytes(), self.config.address) {
             let class = tunnel::class(slot.bytes());
-            let payload = usize::from(word(slot.bytes(), 4));
-            let start = slot.packet.start + HEADER;
-            slot.packet = start..start + payload;
+            slot.packet = tunnel::inner(slot);
             return self.unwrapped(end, class, slot, output);
         }
         self.unwrap_unusual(slot, output)

@@ -2,102 +2,12 @@
 //! too large, and between a customer and the Internet. Whatever is unusual about a packet sends it
 //! the long way, which decides the same: a property here says so.
 
-use std::net::{Ipv4Addr, Ipv6Addr};
-
 use super::{Relay, Step};
 use crate::{
     Offload, Side, Slot,
-    checksum::is_right,
-    header::{TCP, UDP, long, word},
-    translate::{
-        Fields, IPV4_HEADER, LEAST_IPV6_MTU, Pair, Prefix, Translator, address, ipv4_header,
-        ipv6_header, is_host_v4, is_host_v6, readdress, sum_v4, sum_v6,
-    },
+    translate::{Pair, Plain4, Plain6, Prefix, Translator, is_host_v4, is_host_v6},
     tunnel::{self, HEADER, Template},
 };
-
-/// What is read of a plain IPv4 packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Plain {
-    source: Ipv4Addr,
-    destination: Ipv4Addr,
-    source_port: u16,
-    destination_port: u16,
-    total: usize,
-    class: u8,
-    hops: u8,
-    protocol: u8,
-    dont_fragment: bool,
-}
-
-impl Plain {
-    #[inline]
-    fn read(data: &[u8]) -> Option<Self> {
-        let head = data.first_chunk::<28>()?;
-        let (ip, _) = head.split_first_chunk::<20>()?;
-        let total = usize::from(word(head, 2));
-        let is_whole = word(head, 6) & 0x3FFF == 0;
-        // As many bytes as the transport's header has, and those of UDP within the packet.
-        let is_there = is_there(head[9], total.saturating_sub(20), word(head, 24));
-        let is_plain = head[0] == 0x45 && is_whole && is_there && total <= data.len();
-        if !is_plain || !is_right(ip) {
-            return None;
-        }
-        Some(Self {
-            source: long(head, 12).into(),
-            destination: long(head, 16).into(),
-            source_port: word(head, 20),
-            destination_port: word(head, 22),
-            total,
-            class: head[1],
-            hops: head[8],
-            protocol: head[9],
-            dont_fragment: head[6] & 0x40 != 0,
-        })
-    }
-}
-
-/// What is read of a plain IPv6 packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Plain6 {
-    source: Ipv6Addr,
-    destination: Ipv6Addr,
-    source_port: u16,
-    payload: usize,
-    class: u8,
-    hops: u8,
-    protocol: u8,
-}
-
-impl Plain6 {
-    #[inline]
-    fn read(data: &[u8]) -> Option<Self> {
-        let head = data.first_chunk::<48>()?;
-        let payload = usize::from(word(head, 4));
-        let is_plain = head[0] >> 4 == 6
-            && HEADER + payload <= data.len()
-            && is_there(head[6], payload, word(head, 44));
-        is_plain.then(|| Self {
-            source: address(head, 8),
-            destination: address(head, 24),
-            source_port: word(head, 40),
-            payload,
-            class: tunnel::class(head),
-            hops: head[7],
-            protocol: head[6],
-        })
-    }
-}
-
-/// Whether so many bytes have all of a transport's header; UDP says its length itself.
-#[inline]
-fn is_there(protocol: u8, bytes: usize, udp_length: u16) -> bool {
-    match protocol {
-        TCP => bytes >= 20,
-        UDP => (8..=bytes).contains(&usize::from(udp_length)),
-        _ => false,
-    }
-}
 
 impl Relay {
     #[inline]
@@ -120,8 +30,8 @@ impl Relay {
         let bytes = slot.bytes();
         let (end, _) = tunnel::plain(bytes, self.config.address)?;
         let class = tunnel::class(bytes);
-        let payload = usize::from(word(bytes, 4));
-        let plain = Plain::read(bytes.get(HEADER..HEADER + payload)?)?;
+        let inner = tunnel::inner(slot);
+        let plain = Plain4::read(slot.buffer.get(inner.clone())?)?;
         let is_own = self.holders.find(plain.source, Some(plain.source_port)) == Some(end);
         let leaves = is_host_v4(plain.destination)
             && !self.holders.cover(plain.destination)
@@ -130,15 +40,14 @@ impl Relay {
         if !is_own || !leaves || class != plain.class {
             return None;
         }
-        let start = slot.packet.start + HEADER;
-        slot.packet = start..start + plain.total;
+        slot.packet = inner.start..inner.start + plain.total;
         Some(Step::Forward(Side::Outside))
     }
 
     /// From the outside into a softwire.
     #[inline]
     fn wrap_plain(&self, slot: &mut Slot<'_>) -> Option<Step> {
-        let plain = Plain::read(slot.bytes())?;
+        let plain = Plain4::read(slot.bytes())?;
         let end = self
             .holders
             .find(plain.destination, Some(plain.destination_port))?;
@@ -177,38 +86,18 @@ impl Relay {
         let leaves = is_host_v4(destination)
             && prefix.allows(destination)
             && !self.holders.cover(destination);
-        let total = IPV4_HEADER + plain.payload;
-        let fits = total <= usize::from(self.config.mtu.outside);
-        let config = translator.config();
-        let is_plain = slot.offload == Offload::None && config.type_of_service.is_none();
-        if !is_own || !leaves || !fits || !is_plain {
+        let fits = plain.total() <= usize::from(self.config.mtu.outside);
+        if !is_own || !leaves || !fits || !translator.takes_plain_v6(&plain, slot.offload) {
             return None;
         }
-        let start = slot.packet.start + HEADER - IPV4_HEADER;
-        let end = start + total;
-        let place = slot.buffer.get_mut(start..end)?;
         let pair = Pair {
             source,
             destination,
         };
         let identification = self.identification(&pair, plain.protocol);
-        let header = ipv4_header(Fields {
-            class: plain.class,
-            total: u16::try_from(total).ok()?,
-            identification,
-            // RFC 7915 §5.1.
-            fragmentation: if total <= 1_260 { 0 } else { 0x4000 },
-            hops: plain.hops,
-            protocol: plain.protocol,
-            pair,
-        });
-        let (before, payload) = place.split_at_mut_checked(IPV4_HEADER)?;
-        before.copy_from_slice(&header);
-        let old = sum_v6(plain.source, plain.destination);
-        let new = sum_v4(source, destination);
-        readdress(payload, plain.protocol, old, new, Offload::None);
-        slot.packet = start..end;
-        Some(Step::Forward(Side::Outside))
+        translator
+            .plain_to_v4(slot, &plain, pair, plain.source_port, identification)
+            .then_some(Step::Forward(Side::Outside))
     }
 
     /// From IPv4 to IPv6.
@@ -219,49 +108,40 @@ impl Relay {
         translator: &Translator,
         slot: &mut Slot<'_>,
     ) -> Option<Step> {
-        let plain = Plain::read(slot.bytes())?;
+        let plain = Plain4::read(slot.bytes())?;
         let end = self
             .holders
             .find(plain.destination, Some(plain.destination_port))?;
         let is_stranger = is_host_v4(plain.source)
             && prefix.allows(plain.source)
             && !self.holders.cover(plain.source);
-        let size = plain.total + HEADER - IPV4_HEADER;
-        let may_be_larger = plain.dont_fragment && size <= usize::from(self.config.mtu.inside);
-        let fits = size <= usize::from(LEAST_IPV6_MTU) || may_be_larger;
-        let config = translator.config();
-        let is_plain = slot.offload == Offload::None && config.traffic_class.is_none();
-        let start = slot.packet.start;
-        let place = (start + IPV4_HEADER).checked_sub(HEADER)?;
-        let packet = slot.buffer.get_mut(place..start + plain.total)?;
-        let (before, payload) = packet.split_at_mut_checked(HEADER)?;
         // RFC 7915 §4.5: a checksum that is missing is the long way's.
-        let is_summed = plain.protocol != UDP || word(payload, 6) != 0;
-        if !is_stranger || !fits || !is_plain || !is_summed {
+        if !is_stranger || !translator.takes_plain_v4(&plain, slot.offload) {
             return None;
         }
         let pair = Pair {
             source: prefix.embed(plain.source),
             destination: end,
         };
-        let length = payload.len();
-        let header = ipv6_header(plain.class, length, plain.protocol, plain.hops, pair);
-        before.copy_from_slice(&header);
-        let old = sum_v4(plain.source, plain.destination);
-        let new = sum_v6(pair.source, pair.destination);
-        readdress(payload, plain.protocol, old, new, Offload::None);
-        slot.packet = place..place + size;
-        Some(Step::Forward(Side::Inside))
+        translator
+            .plain_to_v6(slot, &plain, pair, plain.destination_port)
+            .then_some(Step::Forward(Side::Inside))
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::net::{Ipv4Addr, Ipv6Addr};
+
     use proptest::prelude::*;
 
     use super::*;
     use crate::{
-        HEADROOM, Output, RelayConfig, checksum::checksum, header::set_word, relay::Relay,
+        HEADROOM, Output, RelayConfig,
+        checksum::checksum,
+        header::{TCP, UDP, set_word},
+        relay::Relay,
+        translate::ipv6_header,
     };
     use portledger_model::{MapRule, PortParameters, PortSet, SoftwireBinding, Timestamp};
 

@@ -4,8 +4,8 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     LEAST_IPV6_MTU, Pair,
-    read_v6::{IPV6_HEADER, address},
-    to_v6::ipv6_header,
+    headers::{IPV6_HEADER, ipv6_header},
+    read_v6::address,
     transport::{ICMP6, pseudo_header},
 };
 use crate::{

@@ -5,11 +5,9 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     Datagram, Done, LEAST_IPV6_MTU, Mapped, Pair, Refused, Translator,
+    headers::{IPV4_HEADER, IPV6_HEADER, header_to_v4, headers_to_v6, ipv6_header, length_in_v6},
     kinds::{self, Kind, Sizes},
     read_v4::ICMP_HEADER,
-    read_v6::IPV6_HEADER,
-    to_v4::{IPV4_HEADER, ipv4_header},
-    to_v6::{ipv6_header, write_headers},
     transport::{
         ICMP6, echo_to_v4, echo_to_v6, number_in_v6, pseudo_header, readdress, sum_v4, sum_v6,
     },
@@ -62,9 +60,8 @@ pub(super) fn to_v6(
             readdress(&mut payload, quoted.protocol, old, new, Offload::None);
         }
     }
-    let headers = IPV6_HEADER + if quoted.is_fragmented { 8 } else { 0 };
-    let mut translated = vec![0; headers];
-    write_headers(
+    let mut translated = vec![0; length_in_v6(quoted.is_fragmented)];
+    headers_to_v6(
         config,
         &mut translated,
         quoted,
@@ -124,7 +121,7 @@ pub(super) fn to_v4(
         }
     }
     let length = quoted.payload();
-    let mut translated = ipv4_header(config, quoted, inner, quoted.hops, length, 0).to_vec();
+    let mut translated = header_to_v4(config, quoted, inner, quoted.hops, length, 0).to_vec();
     translated.append(&mut payload);
     let room = MOST_V4.min(usize::from(config.ipv4_mtu)) - IPV4_HEADER - ICMP_HEADER;
     let extension = extension.filter(|_| kinds::may_be_extended_v4(kind.kind));
@@ -134,7 +131,8 @@ pub(super) fn to_v4(
         ..outer_of(outer, ICMP_HEADER + body.len())
     };
     let size = ICMP_HEADER + body.len();
-    let mut packet = ipv4_header(config, &plain, mapped.outer, hops, size, identification).to_vec();
+    let mut packet =
+        header_to_v4(config, &plain, mapped.outer, hops, size, identification).to_vec();
     packet.extend(head(kind, 5, length));
     packet.extend(body);
     let message = &mut packet[IPV4_HEADER..];

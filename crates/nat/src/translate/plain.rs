@@ -1,146 +1,240 @@
-//! The short way: a whole TCP segment or UDP datagram that needs nothing but other headers.
+//! The short way: a whole TCP segment or UDP datagram that needs nothing but another header. What
+//! it says is read once, whoever maps addresses decides by that, and then it is written.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Config, LEAST_IPV6_MTU, Pair, Translator,
-    read_v6::IPV6_HEADER,
-    to_v4::IPV4_HEADER,
-    to_v6::ipv6_header,
-    transport::{readdress, sum_v4, sum_v6},
+    LEAST_IPV6_MTU, Pair, Translator,
+    headers::{
+        Fields, IPV4_HEADER, IPV6_HEADER, dont_fragment, ipv4_header, ipv6_header, may_be_cut,
+    },
+    read_v6::address,
+    transport::{as_read_v4, as_read_v6},
 };
 use crate::{
-    Offload, Slot, checksum,
-    header::{TCP, UDP, set_long, set_word, word},
+    Offload, Slot,
+    checksum::{Exchange, is_right},
+    header::{TCP, UDP, long, set_word, word},
+    rewrite::checksum_at,
 };
 
-impl Translator {
-    /// Does what [`Translator::to_v6`] does to a packet whose header was checked. `false` where
-    /// there is more to it: then nothing was done.
+/// What a whole IPv4 packet without options says that carries TCP or UDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plain4 {
+    pub(crate) source: Ipv4Addr,
+    pub(crate) destination: Ipv4Addr,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) total: usize,
+    pub(crate) class: u8,
+    pub(crate) hops: u8,
+    pub(crate) protocol: u8,
+    pub(crate) dont_fragment: bool,
+    /// Whether its transport has a checksum (RFC 768: UDP may do without).
+    is_summed: bool,
+}
+
+impl Plain4 {
     #[inline]
-    pub(crate) fn plain_to_v6(&self, slot: &mut Slot<'_>, pair: Pair<Ipv6Addr>) -> bool {
-        let start = slot.packet.start;
-        let Some(&head) = slot.bytes().first_chunk::<{ IPV4_HEADER + 8 }>() else {
-            return false;
-        };
-        let (total, fragmentation) = (usize::from(word(&head, 2)), word(&head, 6));
-        let size = total + IPV6_HEADER - IPV4_HEADER;
-        let fits = size <= usize::from(LEAST_IPV6_MTU)
-            || (fragmentation & 0x4000 != 0 && size <= usize::from(self.config.ipv6_mtu));
-        let is_plain = head[0] == 0x45
-            && fragmentation & 0x3FFF == 0
-            && fits
-            && is_transport(
-                head[9],
-                &head[IPV4_HEADER..],
-                total.saturating_sub(IPV4_HEADER),
-            )
-            && !self.config.counts_as_hop
-            && slot.offload == Offload::None;
-        let (payload_at, end) = (start + IPV4_HEADER, start + total);
-        let Some(header_at) = payload_at.checked_sub(IPV6_HEADER).filter(|_| is_plain) else {
-            return false;
-        };
-        let Some(place) = slot.buffer.get_mut(header_at..end) else {
-            return false;
-        };
-        let (before, payload) = place.split_at_mut(IPV6_HEADER);
-        let old = sum_v4(v4(&head, 12), v4(&head, 16));
-        let new = sum_v6(pair.source, pair.destination);
-        readdress(payload, head[9], old, new, Offload::None);
-        let class = self.config.traffic_class.unwrap_or(head[1]);
-        before.copy_from_slice(&ipv6_header(class, payload.len(), head[9], head[8], pair));
-        slot.packet = header_at..end;
-        true
+    pub(crate) fn read(data: &[u8]) -> Option<Self> {
+        let head = data.first_chunk::<28>()?;
+        let (ip, _) = head.split_first_chunk::<20>()?;
+        let total = usize::from(word(head, 2));
+        let is_whole = word(head, 6) & 0x3FFF == 0;
+        let is_there = is_there(head[9], total.saturating_sub(IPV4_HEADER), word(head, 24));
+        let is_plain = head[0] == 0x45 && is_whole && is_there && total <= data.len();
+        (is_plain && is_right(ip)).then(|| Self::of_checked(head))
     }
 
-    /// Does what [`Translator::to_v4`] does, with the identification 0, to a packet whose source
-    /// was checked. `false` where there is more to it: then nothing was done.
+    /// What a packet says that is known to be a plain one.
     #[inline]
-    pub(crate) fn plain_to_v4(&self, slot: &mut Slot<'_>, pair: Pair<Ipv4Addr>) -> bool {
-        let start = slot.packet.start;
-        let Some(&head) = slot.bytes().first_chunk::<{ IPV6_HEADER + 8 }>() else {
-            return false;
-        };
-        let payload = usize::from(word(&head, 4));
-        let total = IPV4_HEADER + payload;
-        let is_plain = head[0] >> 4 == 6
-            && is_transport(head[6], &head[IPV6_HEADER..], payload)
-            && (total <= MAY_BE_CUT || total <= usize::from(self.config.ipv4_mtu))
-            && total <= 65_535
-            && !self.config.counts_as_hop
-            && slot.offload == Offload::None;
-        let (payload_at, end) = (start + IPV6_HEADER, start + IPV6_HEADER + payload);
-        if !is_plain || end > slot.packet.end {
-            return false;
+    pub(crate) fn of_checked(head: &[u8; 28]) -> Self {
+        Self {
+            source: long(head, 12).into(),
+            destination: long(head, 16).into(),
+            source_port: word(head, 20),
+            destination_port: word(head, 22),
+            total: usize::from(word(head, 2)),
+            class: head[1],
+            hops: head[8],
+            protocol: head[9],
+            dont_fragment: head[6] & 0x40 != 0,
+            is_summed: head[9] != UDP || word(head, 26) != 0,
         }
-        let Some((before, payload)) = slot
-            .buffer
-            .get_mut(..end)
-            .and_then(|buffer| buffer.split_at_mut_checked(payload_at))
-        else {
-            return false;
-        };
-        let old = sum_v6(v6(&head, 8), v6(&head, 24));
-        let new = sum_v4(pair.source, pair.destination);
-        readdress(payload, head[6], old, new, Offload::None);
-        let class = word(&head, 0) >> 4;
-        let header = header_v4(
-            &self.config,
-            [class.to_be_bytes()[1], head[6], head[7]],
-            pair,
-            total,
-        );
-        before[payload_at - IPV4_HEADER..].copy_from_slice(&header);
-        slot.packet = payload_at - IPV4_HEADER..end;
-        true
     }
 }
 
-/// RFC 7915 §5.1: packets of at most so many bytes may be cut on their way.
-const MAY_BE_CUT: usize = 1_260;
+/// What an IPv6 packet without extension headers says that carries TCP or UDP.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Plain6 {
+    pub(crate) source: Ipv6Addr,
+    pub(crate) destination: Ipv6Addr,
+    pub(crate) source_port: u16,
+    pub(crate) destination_port: u16,
+    pub(crate) payload: usize,
+    pub(crate) class: u8,
+    pub(crate) hops: u8,
+    pub(crate) protocol: u8,
+}
 
-/// Whether a payload of `length` bytes is a TCP segment, or a UDP datagram with a checksum.
+impl Plain6 {
+    #[inline]
+    pub(crate) fn read(data: &[u8]) -> Option<Self> {
+        let head = data.first_chunk::<48>()?;
+        let payload = usize::from(word(head, 4));
+        let is_plain = head[0] >> 4 == 6
+            && IPV6_HEADER + payload <= data.len()
+            && is_there(head[6], payload, word(head, 44));
+        is_plain.then(|| Self {
+            source: address(head, 8),
+            destination: address(head, 24),
+            source_port: word(head, 40),
+            destination_port: word(head, 42),
+            payload,
+            class: (word(head, 0) >> 4).to_be_bytes()[1],
+            hops: head[7],
+            protocol: head[6],
+        })
+    }
+
+    /// The length of the packet in IPv4.
+    #[inline]
+    pub(crate) const fn total(&self) -> usize {
+        IPV4_HEADER + self.payload
+    }
+
+    /// Whether it may be cut on its way in IPv4, so that its identification means something.
+    pub(crate) const fn may_be_cut(&self) -> bool {
+        may_be_cut(self.total())
+    }
+}
+
+/// Whether so many bytes have all of a transport's header; UDP says its length itself.
 #[inline]
-fn is_transport(protocol: u8, head: &[u8], length: usize) -> bool {
+fn is_there(protocol: u8, bytes: usize, udp_length: u16) -> bool {
     match protocol {
-        TCP => length >= 20,
-        UDP => length >= 8 && word(head, 6) != 0 && (8..=length).contains(&word(head, 4).into()),
+        TCP => bytes >= 20,
+        UDP => (8..=bytes).contains(&usize::from(udp_length)),
         _ => false,
     }
 }
 
-/// An IPv4 header of a packet with this class, protocol and hops.
-#[inline]
-fn header_v4(
-    config: &Config,
-    [class, protocol, hops]: [u8; 3],
-    pair: Pair<Ipv4Addr>,
-    total: usize,
-) -> [u8; IPV4_HEADER] {
-    let mut header = [0; IPV4_HEADER];
-    header[0] = 0x45;
-    header[1] = config.type_of_service.unwrap_or(class);
-    set_word(&mut header, 2, u16::try_from(total).unwrap_or(u16::MAX));
-    if total > MAY_BE_CUT {
-        set_word(&mut header, 6, 0x4000);
+impl Translator {
+    /// Whether a plain packet needs nothing but another header to be IPv6.
+    #[inline]
+    pub(crate) const fn takes_plain_v4(&self, plain: &Plain4, offload: Offload) -> bool {
+        let size = plain.total + IPV6_HEADER - IPV4_HEADER;
+        let fits = size <= LEAST_IPV6_MTU as usize
+            || (plain.dont_fragment && size <= self.config.ipv6_mtu as usize);
+        fits && plain.is_summed && !self.config.counts_as_hop && matches!(offload, Offload::None)
     }
-    (header[8], header[9]) = (hops, protocol);
-    set_long(&mut header, 12, pair.source.to_bits());
-    set_long(&mut header, 16, pair.destination.to_bits());
-    let sum = checksum::of_header(&header);
-    set_word(&mut header, 10, sum);
-    header
+
+    /// Whether a plain packet needs nothing but another header to be IPv4.
+    #[inline]
+    pub(crate) const fn takes_plain_v6(&self, plain: &Plain6, offload: Offload) -> bool {
+        let total = plain.total();
+        let fits = may_be_cut(total) || total <= self.config.ipv4_mtu as usize;
+        fits && total <= 65_535 && !self.config.counts_as_hop && matches!(offload, Offload::None)
+    }
+
+    /// Makes IPv6 of a plain packet that is taken, with these ends and this destination port.
+    /// `false` where the slot has no room: then nothing was done.
+    #[inline]
+    pub(crate) fn plain_to_v6(
+        &self,
+        slot: &mut Slot<'_>,
+        plain: &Plain4,
+        pair: Pair<Ipv6Addr>,
+        port: u16,
+    ) -> bool {
+        let (payload_at, end) = (
+            slot.packet.start + IPV4_HEADER,
+            slot.packet.start + plain.total,
+        );
+        let place = payload_at
+            .checked_sub(IPV6_HEADER)
+            .and_then(|at| Some((at, slot.buffer.get_mut(at..end)?)));
+        let Some((header_at, place)) = place else {
+            return false;
+        };
+        let Some((header, payload)) = place.split_first_chunk_mut::<IPV6_HEADER>() else {
+            return false;
+        };
+        let exchange = Exchange::new(
+            as_read_v4(plain.source, plain.destination),
+            as_read_v6(pair.source, pair.destination),
+        );
+        set_word(payload, 2, port);
+        update(
+            payload,
+            plain.protocol,
+            exchange.word(plain.destination_port, port),
+        );
+        let class = self.config.traffic_class.unwrap_or(plain.class);
+        *header = ipv6_header(class, payload.len(), plain.protocol, plain.hops, pair);
+        slot.packet = header_at..end;
+        true
+    }
+
+    /// Makes IPv4 of a plain packet that is taken, with these ends and this source port. `false`
+    /// where there is no such packet in the slot: then nothing was done.
+    #[inline]
+    pub(crate) fn plain_to_v4(
+        &self,
+        slot: &mut Slot<'_>,
+        plain: &Plain6,
+        pair: Pair<Ipv4Addr>,
+        port: u16,
+        identification: u16,
+    ) -> bool {
+        let start = slot.packet.start + IPV6_HEADER - IPV4_HEADER;
+        let end = start + plain.total();
+        let place = slot
+            .buffer
+            .get_mut(start..end)
+            .and_then(<[u8]>::split_first_chunk_mut::<IPV4_HEADER>);
+        let Some((header, payload)) = place else {
+            return false;
+        };
+        let exchange = Exchange::new(
+            as_read_v6(plain.source, plain.destination),
+            as_read_v4(pair.source, pair.destination),
+        );
+        set_word(payload, 0, port);
+        update(
+            payload,
+            plain.protocol,
+            exchange.word(plain.source_port, port),
+        );
+        let total = plain.total();
+        *header = ipv4_header(Fields {
+            class: self.config.type_of_service.unwrap_or(plain.class),
+            total: u16::try_from(total).unwrap_or(u16::MAX),
+            identification,
+            fragmentation: dont_fragment(total),
+            hops: plain.hops,
+            protocol: plain.protocol,
+            pair,
+        });
+        slot.packet = start..end;
+        true
+    }
 }
 
+/// Updates the checksum of a transport's header that is all there.
 #[inline]
-fn v4(head: &[u8; IPV4_HEADER + 8], at: usize) -> Ipv4Addr {
-    Ipv4Addr::from_bits(crate::header::long(head, at))
-}
-
-#[inline]
-fn v6(head: &[u8; IPV6_HEADER + 8], at: usize) -> Ipv6Addr {
-    super::read_v6::address(head, at)
+fn update(payload: &mut [u8], protocol: u8, exchange: Exchange) {
+    let at = checksum_at(protocol);
+    let old = word(payload, at);
+    // RFC 768: zero means that the sender computed none, and a computed zero is sent as all ones.
+    if protocol == UDP && old == 0 {
+        return;
+    }
+    let sum = match exchange.apply(old) {
+        0 if protocol == UDP => 0xFFFF,
+        sum => sum,
+    };
+    set_word(payload, at, sum);
 }
 
 #[cfg(test)]
@@ -148,7 +242,8 @@ mod tests {
     use super::*;
     use crate::{
         HEADROOM,
-        translate::{Done, Mapped, read_v4, read_v6},
+        checksum::checksum,
+        translate::{Config, Done, Mapped, read_v4, read_v6},
     };
     use proptest::prelude::*;
 
@@ -197,17 +292,17 @@ mod tests {
             let bits = bits.to_be_bytes();
             let head = [0x45, class, 0, 0, 1, 2, bits[0], bits[1], 9, protocol, 0, 0, 192, 0, 2, 1, 10, 1, 2, 3];
             let mut bytes = packet(&head, 9, body, true);
-            let sum = checksum::checksum(&bytes[..20]);
+            let sum = checksum(&bytes[..20]);
             set_word(&mut bytes, 10, sum);
             let pair = Pair { source: pair.0.to_be_bytes().into(), destination: pair.1.to_be_bytes().into() };
             let mut short = [&[0; HEADROOM][..], &bytes].concat();
             let mut long = short.clone();
             let range = HEADROOM..short.len();
             let mut slot = Slot::new(&mut short, range.clone());
-            if !translator().plain_to_v6(&mut slot, pair) {
-                prop_assert_eq!(slot.bytes(), &bytes[..]);
+            let Some(plain) = Plain4::read(&bytes).filter(|plain| translator().takes_plain_v4(plain, Offload::None)) else {
                 return Ok(());
-            }
+            };
+            prop_assert!(translator().plain_to_v6(&mut slot, &plain, pair, plain.destination_port));
             let mut other = Slot::new(&mut long, range);
             let incoming = read_v4(other.bytes()).unwrap();
             let mapped = Mapped { outer: pair, quoted: None };
@@ -236,14 +331,14 @@ mod tests {
             let mut long = short.clone();
             let range = HEADROOM..short.len();
             let mut slot = Slot::new(&mut short, range.clone());
-            if !translator().plain_to_v4(&mut slot, pair) {
-                prop_assert_eq!(slot.bytes(), &bytes[..]);
+            let Some(plain) = Plain6::read(&bytes).filter(|plain| translator().takes_plain_v6(plain, Offload::None)) else {
                 return Ok(());
-            }
+            };
+            prop_assert!(translator().plain_to_v4(&mut slot, &plain, pair, plain.source_port, 7));
             let mut other = Slot::new(&mut long, range);
             let incoming = read_v6(other.bytes()).unwrap();
             let mapped = Mapped { outer: pair, quoted: None };
-            prop_assert_eq!(translator().to_v4(&mut other, &incoming, &mapped, 0), Ok(Done::InPlace));
+            prop_assert_eq!(translator().to_v4(&mut other, &incoming, &mapped, 7), Ok(Done::InPlace));
             prop_assert_eq!(slot.bytes(), other.bytes());
         }
     }

@@ -71,13 +71,12 @@ impl Prefix {
     #[inline]
     pub const fn embed(self, address: Ipv4Addr) -> Ipv6Addr {
         let address = address.to_bits() as u128;
+        if self.length == 96 {
+            return Ipv6Addr::from_bits(self.bits | address);
+        }
         let placed = address << (96 - self.length);
-        let placed = if self.length == 96 {
-            placed
-        } else {
-            // What lies behind bit 63 makes room for the octet.
-            (placed & !(OCTET | BEHIND_OCTET)) | ((placed & (OCTET | BEHIND_OCTET)) >> 8)
-        };
+        // What lies behind bit 63 makes room for the octet.
+        let placed = (placed & !(OCTET | BEHIND_OCTET)) | ((placed & (OCTET | BEHIND_OCTET)) >> 8);
         Ipv6Addr::from_bits(self.bits | placed)
     }
 
@@ -86,14 +85,19 @@ impl Prefix {
     #[inline]
     pub const fn extract(self, address: Ipv6Addr) -> Option<Ipv4Addr> {
         let bits = address.to_bits();
+        if self.length == 96 {
+            // The octet is the prefix's own.
+            let address = Ipv4Addr::from_bits(bits as u32);
+            return if bits >> 32 == self.bits >> 32 {
+                Some(address)
+            } else {
+                None
+            };
+        }
         if !self.contains(address) || bits & OCTET != 0 {
             return None;
         }
-        let joined = if self.length == 96 {
-            bits
-        } else {
-            (bits & !(OCTET | BEHIND_OCTET)) | ((bits & BEHIND_OCTET) << 8)
-        };
+        let joined = (bits & !(OCTET | BEHIND_OCTET)) | ((bits & BEHIND_OCTET) << 8);
         Some(Ipv4Addr::from_bits((joined >> (96 - self.length)) as u32))
     }
 

@@ -3,7 +3,9 @@
 use std::net::Ipv6Addr;
 
 use super::{
-    Answer, Datagram, Incoming, Refused, kinds,
+    Answer, Datagram, Incoming, Refused,
+    headers::{FRAGMENT, FRAGMENT_HEADER, IPV6_HEADER},
+    kinds,
     read_v4::{ICMP_HEADER, quoted_ports, shown_ports},
     transport::{ICMP6, pseudo_header},
 };
@@ -12,13 +14,6 @@ use crate::{
     checksum::sum,
     header::{Fragment, ICMP, TCP, UDP, long, word},
 };
-
-/// The length of an IPv6 header (RFC 8200 §3).
-pub(crate) const IPV6_HEADER: usize = 40;
-/// The length of a Fragment header (RFC 8200 §4.5).
-pub(crate) const FRAGMENT_HEADER: usize = 8;
-/// The number of the Fragment header.
-pub(crate) const FRAGMENT: u8 = 44;
 
 const HOP_BY_HOP: u8 = 0;
 const ROUTING: u8 = 43;

@@ -3,18 +3,15 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    Answer, Config, Datagram, Done, Incoming, LEAST_IPV6_MTU, Mapped, Pair, Refused, Translator,
-    error, size_on_link,
+    Answer, Datagram, Done, Incoming, LEAST_IPV6_MTU, Mapped, Refused, Translator, error,
+    headers::{IPV4_HEADER, header_to_v4, may_be_cut},
+    size_on_link,
     transport::{ICMP6, echo_to_v4, pseudo_header, readdress, sum_v4, sum_v6},
 };
 use crate::{
     DropReason, Slot,
-    checksum::checksum,
-    header::{Fragment, ICMP, TCP, set_long, set_word},
+    header::{Fragment, ICMP, TCP},
 };
-
-/// The length of an IPv4 header without options.
-pub(crate) const IPV4_HEADER: usize = 20;
 
 impl Translator {
     /// Translates the IPv6 packet in `slot`, of which [`read_v6`](super::read_v6) said
@@ -68,7 +65,7 @@ impl Translator {
             }
         }
         let start = payload_at - IPV4_HEADER;
-        let header = ipv4_header(
+        let header = header_to_v4(
             &self.config,
             outer,
             pair,
@@ -85,7 +82,8 @@ impl Translator {
     #[inline]
     fn fits_v4(&self, outer: &Datagram<Ipv6Addr>, slot: &Slot<'_>) -> Result<(), Refused> {
         let size = IPV4_HEADER + outer.payload();
-        if may_be_cut(outer) {
+        // RFC 7915 §5.1, §5.1.1: the don't fragment bit is clear.
+        if outer.is_fragmented || may_be_cut(size) {
             return Ok(());
         }
         let transport = match slot.bytes().get(usize::from(outer.header) + 12) {
@@ -105,75 +103,4 @@ impl Translator {
         }
         Ok(())
     }
-}
-
-/// RFC 7915 §5.1, §5.1.1: the don't fragment bit is clear in fragments, and in packets of at most
-/// 1,260 bytes.
-const fn may_be_cut(datagram: &Datagram<Ipv6Addr>) -> bool {
-    datagram.is_fragmented || IPV4_HEADER + datagram.payload() <= 1_260
-}
-
-/// The IPv4 header of a packet with so many bytes of payload (RFC 7915 §5.1).
-#[inline]
-pub(super) fn ipv4_header(
-    config: &Config,
-    datagram: &Datagram<Ipv6Addr>,
-    pair: Pair<Ipv4Addr>,
-    hops: u8,
-    payload: usize,
-    identification: u16,
-) -> [u8; IPV4_HEADER] {
-    let fragmentation = if datagram.is_fragmented {
-        let more = if datagram.more_fragments { 0x2000 } else { 0 };
-        datagram.offset | more
-    } else if may_be_cut(datagram) {
-        0
-    } else {
-        0x4000
-    };
-    let identification = if datagram.is_fragmented {
-        // RFC 7915 §5.1.1: the low-order 16 bits.
-        (datagram.identification & 0xFFFF) as u16
-    } else {
-        identification
-    };
-    header(Fields {
-        class: config.type_of_service.unwrap_or(datagram.class),
-        total: u16::try_from(IPV4_HEADER + payload).unwrap_or(u16::MAX),
-        identification,
-        fragmentation,
-        hops,
-        protocol: datagram.protocol,
-        pair,
-    })
-}
-
-/// What an IPv4 header without options says.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Fields {
-    pub(crate) class: u8,
-    pub(crate) total: u16,
-    pub(crate) identification: u16,
-    pub(crate) fragmentation: u16,
-    pub(crate) hops: u8,
-    pub(crate) protocol: u8,
-    pub(crate) pair: Pair<Ipv4Addr>,
-}
-
-/// An IPv4 header, checksum included.
-#[inline]
-pub(crate) fn header(fields: Fields) -> [u8; IPV4_HEADER] {
-    let mut header = [0; IPV4_HEADER];
-    header[0] = 0x45;
-    header[1] = fields.class;
-    set_word(&mut header, 2, fields.total);
-    set_word(&mut header, 4, fields.identification);
-    set_word(&mut header, 6, fields.fragmentation);
-    header[8] = fields.hops;
-    header[9] = fields.protocol;
-    set_long(&mut header, 12, fields.pair.source.to_bits());
-    set_long(&mut header, 16, fields.pair.destination.to_bits());
-    let sum = checksum(&header);
-    set_word(&mut header, 10, sum);
-    header
 }

@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::{
     Answer, Config, Datagram, Done, Incoming, LEAST_IPV6_MTU, Mapped, Pair, Refused, Translator,
     UdpWithoutChecksum, error,
-    read_v6::{FRAGMENT, FRAGMENT_HEADER, IPV6_HEADER},
+    headers::{headers_to_v6, length_in_v6},
     size_on_link,
     transport::{echo_to_v6, number_in_v6, pseudo_header, readdress, sum_v4, sum_v6},
 };
@@ -46,7 +46,7 @@ impl Translator {
         let packet = slot.packet.clone();
         let payload_at = packet.start + usize::from(outer.header);
         let end = packet.start + outer.total as usize;
-        let headers = headers_of(outer.is_fragmented);
+        let headers = length_in_v6(outer.is_fragmented);
         let Some(start) = payload_at.checked_sub(headers) else {
             return Err(Refused::silently(DropReason::NoRoom));
         };
@@ -65,7 +65,7 @@ impl Translator {
             let pieces = cut(&self.config, outer, pair, hops, payload, limit);
             return Ok(Done::Instead(pieces));
         }
-        write_headers(
+        headers_to_v6(
             &self.config,
             &mut before[start..],
             outer,
@@ -84,7 +84,7 @@ impl Translator {
         outer: &Datagram<Ipv4Addr>,
         slot: &Slot<'_>,
     ) -> Result<Option<usize>, Refused> {
-        let headers = headers_of(outer.is_fragmented);
+        let headers = length_in_v6(outer.is_fragmented);
         let size = headers + outer.payload();
         let config = &self.config;
         if size <= usize::from(LEAST_IPV6_MTU) {
@@ -169,78 +169,11 @@ impl Translator {
     }
 }
 
-/// The bytes of the IPv6 headers that a packet gets: with a Fragment header only where the IPv4
-/// packet is a fragment (RFC 7915 §4: no "atomic fragments").
-const fn headers_of(is_fragmented: bool) -> usize {
-    if is_fragmented {
-        IPV6_HEADER + FRAGMENT_HEADER
-    } else {
-        IPV6_HEADER
-    }
-}
-
 /// Whether a protocol of IPv4 keeps its meaning as a "next header" of IPv6. The numbers of IPv6's
 /// own extension headers and of ICMPv6 are no transports: behind the translator they would be
 /// taken for what no IPv4 host can say.
 const fn goes_into_v6(protocol: u8) -> bool {
     !matches!(protocol, 0 | 43 | 44 | 58 | 60)
-}
-
-/// Writes the headers at the beginning of `place`.
-#[inline]
-pub(super) fn write_headers(
-    config: &Config,
-    place: &mut [u8],
-    datagram: &Datagram<Ipv4Addr>,
-    pair: Pair<Ipv6Addr>,
-    hops: u8,
-    payload: usize,
-) {
-    let next = number_in_v6(datagram.protocol);
-    let is_fragmented = datagram.is_fragmented;
-    let (length, first) = if is_fragmented {
-        (payload + FRAGMENT_HEADER, FRAGMENT)
-    } else {
-        (payload, next)
-    };
-    let class = config.traffic_class.unwrap_or(datagram.class);
-    if let Some(place) = place.first_chunk_mut::<IPV6_HEADER>() {
-        *place = ipv6_header(class, length, first, hops, pair);
-    }
-    if is_fragmented && let Some(place) = place.get_mut(IPV6_HEADER..) {
-        let offset = (datagram.offset << 3) | u16::from(datagram.more_fragments);
-        write_fragment_header(place, next, offset, datagram.identification);
-    }
-}
-
-/// An IPv6 header (RFC 8200 §3), with the flow label 0.
-#[inline]
-pub(crate) fn ipv6_header(
-    class: u8,
-    length: usize,
-    next: u8,
-    hops: u8,
-    pair: Pair<Ipv6Addr>,
-) -> [u8; IPV6_HEADER] {
-    let mut header = [0; IPV6_HEADER];
-    header[0] = 0x60 | (class >> 4);
-    header[1] = class << 4;
-    set_word(&mut header, 4, u16::try_from(length).unwrap_or(u16::MAX));
-    header[6] = next;
-    header[7] = hops;
-    header[8..24].copy_from_slice(&pair.source.octets());
-    header[24..40].copy_from_slice(&pair.destination.octets());
-    header
-}
-
-/// A Fragment header (RFC 8200 §4.5); `offset` with the M flag in its last bit.
-pub(crate) fn write_fragment_header(place: &mut [u8], next: u8, offset: u16, identification: u32) {
-    if let Some(place) = place.first_chunk_mut::<FRAGMENT_HEADER>() {
-        *place = [0; FRAGMENT_HEADER];
-        place[0] = next;
-        set_word(place, 2, offset);
-        place[4..].copy_from_slice(&identification.to_be_bytes());
-    }
 }
 
 /// Completes a checksum that was left to the device, of a packet that it will not see as it is.
@@ -270,7 +203,7 @@ fn cut(
     payload: &[u8],
     limit: usize,
 ) -> Vec<Vec<u8>> {
-    let headers = headers_of(true);
+    let headers = length_in_v6(true);
     let room = (limit - headers) & !7;
     let count = payload.len().div_ceil(room);
     let piece = |(number, bytes): (usize, &[u8])| {
@@ -281,7 +214,7 @@ fn cut(
             ..*outer
         };
         let mut piece = vec![0; headers];
-        write_headers(config, &mut piece, &part, pair, hops, bytes.len());
+        headers_to_v6(config, &mut piece, &part, pair, hops, bytes.len());
         piece.extend_from_slice(bytes);
         piece
     };

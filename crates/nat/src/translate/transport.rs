@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::kinds;
 use crate::{
     Offload,
-    checksum::Delta,
+    checksum::{Delta, as_read, fold_wide},
     header::{ICMP, TCP, UDP, set_word, word},
     rewrite::checksum_at,
 };
@@ -15,26 +15,26 @@ pub(crate) const ICMP6: u8 = 58;
 
 /// The one's complement sum of an IPv4 packet's addresses.
 #[inline]
-pub(crate) fn sum_v4(source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
-    fold(u64::from(source.to_bits()) + u64::from(destination.to_bits()))
+pub(super) fn sum_v4(source: Ipv4Addr, destination: Ipv4Addr) -> u16 {
+    u16::from_be(fold_wide(as_read_v4(source, destination)))
 }
 
 /// The one's complement sum of an IPv6 packet's addresses.
 #[inline]
-pub(crate) fn sum_v6(source: Ipv6Addr, destination: Ipv6Addr) -> u16 {
-    let quarters = |bits: u128| {
-        let (high, low) = ((bits >> 64) as u64, bits as u64);
-        (high >> 32) + (high & 0xFFFF_FFFF) + (low >> 32) + (low & 0xFFFF_FFFF)
-    };
-    fold(quarters(source.to_bits()) + quarters(destination.to_bits()))
+pub(super) fn sum_v6(source: Ipv6Addr, destination: Ipv6Addr) -> u16 {
+    u16::from_be(fold_wide(as_read_v6(source, destination)))
 }
 
-/// RFC 1071 §2 (C): the sum of words twice as wide is the same.
-const fn fold(sum: u64) -> u16 {
-    let sum = (sum & 0xFFFF_FFFF) + (sum >> 32);
-    let sum = (sum & 0xFFFF) + ((sum >> 16) & 0xFFFF) + (sum >> 32);
-    let sum = (sum & 0xFFFF) + (sum >> 16);
-    ((sum & 0xFFFF) + (sum >> 16)) as u16
+/// The same as the processor reads them: see [`as_read`].
+#[inline]
+pub(super) fn as_read_v4(source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
+    as_read(&source.octets()) + as_read(&destination.octets())
+}
+
+/// The same as the processor reads them: see [`as_read`].
+#[inline]
+pub(super) fn as_read_v6(source: Ipv6Addr, destination: Ipv6Addr) -> u64 {
+    as_read(&source.octets()) + as_read(&destination.octets())
 }
 
 /// The sum of the pseudo-header that IPv6's checksums cover (RFC 8200 §8.1).
@@ -46,7 +46,7 @@ pub(crate) fn pseudo_header(
     next: u8,
 ) -> u16 {
     let addresses = sum_v6(source, destination);
-    fold(u64::from(addresses) + length as u64 + u64::from(next))
+    fold_wide(u64::from(addresses) + length as u64 + u64::from(next))
 }
 
 /// Updates the checksum of TCP and UDP after a change of the addresses whose sums are given (RFC
