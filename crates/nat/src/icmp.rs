@@ -113,6 +113,8 @@ pub(crate) enum Error {
     HostUnreachable,
     /// Type 3, code 13.
     AdministrativelyProhibited,
+    /// Type 3, code 2.
+    ProtocolUnreachable,
     /// Type 3, code 3.
     PortUnreachable,
     /// Type 3, code 4, with the largest packet that would fit.
@@ -130,6 +132,7 @@ const MOST_QUOTED: usize = 576 - 20 - ICMP_HEADER;
 pub(crate) fn error(source: Ipv4Addr, error: Error, about: &[u8]) -> Vec<u8> {
     let (kind, code, mtu) = match error {
         Error::HostUnreachable => (3, 1, 0),
+        Error::ProtocolUnreachable => (3, 2, 0),
         Error::PortUnreachable => (3, 3, 0),
         Error::TooBig(mtu) => (3, 4, mtu),
         Error::SourceRouteFailed => (3, 5, 0),

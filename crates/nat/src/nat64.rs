@@ -188,10 +188,9 @@ impl sealed::Form for Translation {
 
     #[inline]
     fn arrive(&mut self, nat: &mut Nat, slot: &Slot<'_>, output: &mut Output) {
-        // RFC 7915 §4.1: a source route is not followed, and its sender is told. The engine
-        // leaves options alone, and the packet ends where it is translated.
-        if slot.bytes().first().is_some_and(|first| first & 0x0F > 5) {
-            self.refuse_source_route(nat, slot, output);
+        let head = slot.bytes().first_chunk::<20>();
+        if head.is_some_and(|head| head[0] & 0x0F > 5 || !is_translated(head[9])) {
+            Self::refuse(nat, slot, output);
         }
     }
 
@@ -318,7 +317,7 @@ impl Translation {
                 }),
             });
         }
-        if !matches!(outer.protocol, TCP | UDP | ICMP) {
+        if !is_translated(outer.protocol) {
             // RFC 6146 §3.4.
             let told = Refused::telling(DropReason::Protocol, Answer::PortUnreachable);
             return Err(told.unless(outer.fragment == translate::Fragment::Later));
@@ -404,14 +403,25 @@ impl Translation {
         });
     }
 
+    /// Tells the sender of an IPv4 packet why it goes no further, within the rate. It ends in the
+    /// engine or behind it, which say nothing.
     #[cold]
-    fn refuse_source_route(&self, nat: &mut Nat, slot: &Slot<'_>, output: &mut Output) {
-        let Err(Refused {
-            reason: DropReason::SourceRoute,
-            answer: Some(answer),
-        }) = read_v4(slot.bytes())
-        else {
-            return;
+    fn refuse(nat: &mut Nat, slot: &Slot<'_>, output: &mut Output) {
+        let answer = match read_v4(slot.bytes()) {
+            // RFC 7915 §4.1: a source route is not followed. The engine leaves options alone.
+            Err(Refused {
+                reason: DropReason::SourceRoute,
+                answer: Some(answer),
+            }) => answer,
+            // RFC 6146 §3.4.
+            Ok(Incoming { outer, .. })
+                if !is_translated(outer.protocol)
+                    && outer.fragment != translate::Fragment::Later
+                    && !nat.is_external(outer.source) =>
+            {
+                Answer::ProtocolUnreachable
+            }
+            _ => return,
         };
         let destination = Ipv4Addr::from_bits(long(slot.bytes(), 16));
         if nat.is_external(destination) {
@@ -420,6 +430,11 @@ impl Translation {
             });
         }
     }
+}
+
+/// The protocols of which RFC 6146 §3 speaks; ICMPv6 has ICMP's number here.
+const fn is_translated(protocol: u8) -> bool {
+    matches!(protocol, TCP | UDP | ICMP)
 }
 
 const fn host(realm: RealmIndex, address: Ipv6Addr) -> Host {

@@ -27,6 +27,8 @@ pub enum Answer {
     Unreachable,
     /// Nobody there takes such packets: 3/3, and 1/4 in IPv6.
     PortUnreachable,
+    /// Nobody there speaks this protocol: 3/2, and nothing in IPv6.
+    ProtocolUnreachable,
     /// The source route cannot be followed: 3/5, and nothing in IPv6.
     SourceRouteFailed,
     /// A field of the header that is wrong, by its place: 4/0 in IPv6, and nothing in IPv4.
@@ -44,6 +46,7 @@ pub fn answer_v4(source: Ipv4Addr, answer: Answer, about: &[u8]) -> Option<Vec<u
         Answer::HopsExceeded => icmp::Error::HopsExceeded,
         Answer::Unreachable => icmp::Error::HostUnreachable,
         Answer::PortUnreachable => icmp::Error::PortUnreachable,
+        Answer::ProtocolUnreachable => icmp::Error::ProtocolUnreachable,
         Answer::SourceRouteFailed => icmp::Error::SourceRouteFailed,
         Answer::ParameterProblem(_) => return None,
     };
@@ -61,7 +64,7 @@ pub fn answer_v6(source: Ipv6Addr, answer: Answer, about: &[u8]) -> Option<Vec<u
         Answer::TooBig(size) => (2, 0, size),
         Answer::HopsExceeded => (3, 0, 0),
         Answer::ParameterProblem(pointer) => (4, 0, pointer),
-        Answer::SourceRouteFailed => return None,
+        Answer::ProtocolUnreachable | Answer::SourceRouteFailed => return None,
     };
     let total = (IPV6_HEADER + usize::from(word(about, 4))).min(about.len());
     // RFC 4443 §2.4 (c): as much as fits into the least MTU.

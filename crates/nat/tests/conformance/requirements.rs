@@ -263,7 +263,7 @@ requirements! {
         "Section 3.4: errors" Must "An ICMP error is known by the packet that it quotes." Met(""), [rfc6146::section_3_4_errors_are_known_by_what_they_quote];
         "Section 3.4: fragments" Must "Fragments are handled, out of order too, for at least two seconds, within bounds." Met(""), [rfc6146::section_3_4_fragments_pass_in_any_order_both_ways, rfc6146::section_5_3_what_waits_is_bounded];
         "Section 3.4: checksums" Must "UDP over IPv4 without a checksum gets one, where there are fragments by putting them together." Met("bounded by `unsummed`"), [rfc6146::section_3_4_udp_without_a_checksum_gets_one];
-        "Section 3.4: protocols" Should "Another protocol is dropped and its sender told." Met("from the inside; from the outside it is dropped in silence"), [rfc6146::section_3_4_other_protocols_are_refused];
+        "Section 3.4: protocols" Should "Another protocol is dropped and its sender told: ICMPv6 1/4, ICMP 3/2." Met("within `icmp_rate`"), [rfc6146::section_3_4_other_protocols_are_refused];
         "Section 3.5" Must "Only packets to the prefix and to the pool are translated; what comes from the prefix is dropped in silence." Met("and only subscribers' packets"), [rfc6146::section_3_5_what_is_translated_at_all];
         "Section 3.5.1: lifetime" Must "UDP sessions last at least two minutes, five by default." Met("`timers.udp`"), [rfc6146::section_3_5_1_udp_lasts_five_minutes_and_never_less_than_two];
         "Section 3.5.1: filtering" May "Filtering by the remote address." Configurable("`filtering`"), [rfc6146::section_3_5_1_filtering_by_address_is_a_choice];

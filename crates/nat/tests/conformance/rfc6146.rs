@@ -298,7 +298,43 @@ pub fn section_3_4_other_protocols_are_refused() {
         (read6(&told).source, read6(&told).destination),
         (OWN, host(1, 0).0)
     );
-    assert_eq!(lab.nat.size().hosts, 0);
+    // From the outside, with ICMP's own message.
+    let external = Ipv4Addr::new(203, 0, 113, 1);
+    let sctp = of_protocol(132, remote(1, 0).0, external, 0);
+    let (reason, told) = lab.refused(Side::Outside, &sctp);
+    assert_eq!(reason, DropReason::Protocol);
+    assert_eq!(icmp_kind(&told), (UNREACHABLE, 2));
+    assert_eq!(quoted(&told), &sctp[..]);
+    let told = read(&told);
+    assert_eq!(
+        (told.source.0, told.destination.0),
+        (external, remote(1, 0).0)
+    );
+    // Nobody is told who is none, or of a fragment, or of what is for others (RFC 1122 §3.2.2).
+    for silent in [
+        of_protocol(132, [224, 0, 0, 1].into(), external, 0),
+        of_protocol(132, external, external, 0),
+        of_protocol(132, remote(1, 0).0, external, 3),
+        of_protocol(132, remote(1, 0).0, Ipv4Addr::new(192, 0, 2, 1), 0),
+    ] {
+        lab.dropped(Side::Outside, &silent);
+    }
+    let sent = lab.nat.counters().icmp_sent;
+    assert_eq!((sent, lab.nat.size().hosts), (2, 0));
+    // Within the rate, which both sides share.
+    let mut lab = with(|config| config.nat.icmp_rate = 1);
+    lab.refused(Side::Outside, &sctp);
+    lab.dropped(Side::Outside, &sctp);
+    assert_eq!(lab.nat.counters().icmp_withheld, 1);
+}
+
+/// An IPv4 packet of any protocol, at this fragment offset.
+fn of_protocol(protocol: u8, source: Ipv4Addr, destination: Ipv4Addr, offset: u16) -> Vec<u8> {
+    let mut packet = udp((source, 9), (destination, 9)).bytes();
+    packet[9] = protocol;
+    set_word(&mut packet, 6, offset);
+    renew_header_checksum(&mut packet);
+    packet
 }
 
 #[test]
