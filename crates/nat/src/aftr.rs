@@ -292,7 +292,7 @@ impl Softwires {
             }
             outer::Content::Error(range) => {
                 let message = slot.bytes().get(range).unwrap_or_default();
-                self.too_big(nat, realm, source, message)
+                self.about_softwire(nat, realm, source, message)
             }
         }
     }

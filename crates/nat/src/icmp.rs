@@ -54,9 +54,7 @@ pub(crate) fn quoted(icmp: &[u8]) -> Result<Quoted, DropReason> {
     let (transport, source_port, destination_port) = match fixed[9] {
         TCP => (Transport::Tcp, word(payload, 0), word(payload, 2)),
         UDP => (Transport::Udp, word(payload, 0), word(payload, 2)),
-        ICMP if matches!(payload[0], 0 | 8 | 13..=18) => {
-            (Transport::Icmp, word(payload, 4), word(payload, 4))
-        }
+        ICMP if is_query(payload[0]) => (Transport::Icmp, word(payload, 4), word(payload, 4)),
         // An error about an error is never sent (RFC 1122 §3.2.2), so this is none.
         ICMP => return Err(DropReason::Malformed),
         _ => return Err(DropReason::Protocol),
@@ -69,6 +67,11 @@ pub(crate) fn quoted(icmp: &[u8]) -> Result<Quoted, DropReason> {
         destination_port,
         header_length,
     })
+}
+
+/// Echo, timestamp, information, address mask, and their replies (RFC 5508 §2).
+pub(crate) const fn is_query(kind: u8) -> bool {
+    matches!(kind, 0 | 8 | 13..=18)
 }
 
 /// Gives one end of the quoted packet another address and port (RFC 5508 REQ-4, REQ-5). The

@@ -4,7 +4,9 @@ use std::{net::Ipv6Addr, ops::Range};
 
 use crate::{
     DropReason, Slot,
+    checksum::sum,
     header::{long, set_word, word},
+    translate::{ICMP6, pseudo_header},
 };
 
 /// The length of an IPv6 header (RFC 8200 §3).
@@ -18,7 +20,6 @@ const IPV4: u8 = 4;
 const IPV6: u8 = 41;
 const ROUTING: u8 = 43;
 const FRAGMENT: u8 = 44;
-const ICMP6: u8 = 58;
 const DESTINATION_OPTIONS: u8 = 60;
 
 /// Extension headers that are walked over, at most: a tunnel needs one, for its encapsulation
@@ -294,9 +295,59 @@ fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
     octets.map_or(Ipv6Addr::UNSPECIFIED, |&octets| octets.into())
 }
 
+/// What an ICMPv6 error says of a packet on its way through a softwire (RFC 2473 §8).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct About<'a> {
+    pub(super) trouble: Trouble,
+    /// The softwire's other end.
+    pub(super) end: Ipv6Addr,
+    /// The packet that was in it, as far as it is quoted.
+    pub(super) inner: &'a [u8],
+}
+
+/// What became of a packet on its way (RFC 2473 §8.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Trouble {
+    /// It was too big: this would have fit.
+    TooBig(u32),
+    /// Whatever is wrong, its sender only needs to know that it leads to nobody.
+    Unreachable,
+}
+
+/// Reads an ICMPv6 message from `source` about a packet that `own` is said to have sent.
+pub(super) fn about(
+    message: &[u8],
+    source: Ipv6Addr,
+    own: Ipv6Addr,
+) -> Result<About<'_>, DropReason> {
+    let Some((head, packet)) = message.split_first_chunk::<8>() else {
+        return Err(DropReason::Malformed);
+    };
+    let trouble = match (head[0], head[1]) {
+        (2, _) => Trouble::TooBig(long(head, 4)),
+        // Unreachable, hop limit exceeded, parameter problem. What was not put together in time
+        // (3/1) says nothing of the way.
+        (1, _) | (3, 0) | (4, _) => Trouble::Unreachable,
+        _ => return Err(DropReason::IcmpType),
+    };
+    let pseudo = pseudo_header(source, own, message.len(), ICMP6);
+    if sum(message, u32::from(pseudo)) != 0xFFFF {
+        return Err(DropReason::IcmpChecksum);
+    }
+    let (from, end, inner) = quoted(packet).ok_or(DropReason::Malformed)?;
+    if from != own {
+        return Err(DropReason::NoMapping);
+    }
+    Ok(About {
+        trouble,
+        end,
+        inner,
+    })
+}
+
 /// The addresses, and what follows at which place, of a packet that an error quotes: one of ours,
 /// whole or the first of the pieces it was cut into.
-pub(super) fn quoted(data: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, &[u8])> {
+fn quoted(data: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, &[u8])> {
     let fixed = data.first_chunk::<HEADER>()?;
     let at = match (fixed[6], data.get(HEADER..HEADER + FRAGMENT_HEADER)) {
         (IPV4, _) => HEADER,

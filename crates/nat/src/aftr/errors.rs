@@ -7,12 +7,12 @@ use portledger_ports::RealmIndex;
 
 use super::{Entered, Softwires, outer};
 use crate::{
-    DropReason, Nat,
-    checksum::sum,
+    DropReason, HEADROOM, Nat,
     header::{ICMP, TCP, UDP, long, word},
     hosts::Host,
-    inner,
+    icmp, inner,
     rewrite::End,
+    tunnel::{About, Trouble},
 };
 
 /// Takes an ICMP error that came out of a softwire. Whichever host or router behind the B4 it
@@ -30,36 +30,48 @@ pub(super) fn admit(nat: &Nat, data: &mut [u8], from: Host) -> Result<u32, DropR
     Ok(number)
 }
 
-/// Packet Too Big (RFC 4443 §3.2).
-const TOO_BIG: u8 = 2;
-
 impl Softwires {
-    /// A message about a packet of ours on its way to a B4: one that was too big lowers what is
-    /// sent to that B4 (RFC 8201), where it quotes a packet that may well have been sent.
-    pub(super) fn too_big(
+    /// A message about a packet of ours on its way to a B4, where it quotes one that may well have
+    /// been sent.
+    pub(super) fn about_softwire(
         &mut self,
-        nat: &Nat,
+        nat: &mut Nat,
         realm: RealmIndex,
         source: Ipv6Addr,
         message: &[u8],
     ) -> Result<Entered, DropReason> {
-        let Some(&[TOO_BIG, ..]) = message.first_chunk::<8>() else {
-            return Err(DropReason::IcmpType);
-        };
-        if !is_right(message, source, self.config.address) {
-            return Err(DropReason::IcmpChecksum);
-        }
-        let packet = message.get(8..).and_then(outer::quoted);
-        let (from, to, inner) = packet.ok_or(DropReason::Malformed)?;
-        if from != self.config.address || !self.ends.contains(realm, to) {
+        let About {
+            trouble,
+            end,
+            inner,
+        } = outer::about(message, source, self.config.address)?;
+        if !self.ends.contains(realm, end) {
             return Err(DropReason::NoMapping);
         }
-        let host = sent_to(nat, realm, to, inner).ok_or(DropReason::NoMapping)?;
-        if self.config.learn_mtu {
-            let mtu = u16::try_from(long(message, 4)).unwrap_or(u16::MAX);
-            self.paths.learn(&host, mtu, nat.now());
+        let host = sent_to(nat, realm, end, inner).ok_or(DropReason::NoMapping)?;
+        match trouble {
+            // RFC 8201: it lowers what is sent to that B4.
+            Trouble::TooBig(size) => {
+                if self.config.learn_mtu {
+                    let mtu = u16::try_from(size).unwrap_or(u16::MAX);
+                    self.paths.learn(&host, mtu, nat.now());
+                }
+                Ok(Entered::Taken)
+            }
+            Trouble::Unreachable => self.unreachable(nat, host, inner),
         }
-        Ok(Entered::Taken)
+    }
+
+    /// RFC 2473 §8.3: whoever sent what was in it is told, as if the host's own network had.
+    fn unreachable(&self, nat: &mut Nat, host: Host, about: &[u8]) -> Result<Entered, DropReason> {
+        if !nat.may_tell() {
+            return Ok(Entered::Taken);
+        }
+        let source = self.config.nat.own_address;
+        let error = icmp::error(source, icmp::Error::HostUnreachable, about);
+        let mut whole = [&[0; HEADROOM][..], &error].concat();
+        let number = admit(nat, &mut whole[HEADROOM..], host)?;
+        Ok(Entered::Whole(whole, number))
     }
 }
 
@@ -74,7 +86,8 @@ fn sent_to(nat: &Nat, realm: RealmIndex, end: Ipv6Addr, inner: &[u8]) -> Option<
     let (transport, port) = match fixed[9] {
         TCP => (Transport::Tcp, word(payload, 2)),
         UDP => (Transport::Udp, word(payload, 2)),
-        ICMP => (Transport::Icmp, word(payload, 4)),
+        // Of an error nobody is told (RFC 1122 §3.2.2).
+        ICMP if icmp::is_query(payload[0]) => (Transport::Icmp, word(payload, 4)),
         _ => return None,
     };
     let host = Host {
@@ -85,11 +98,4 @@ fn sent_to(nat: &Nat, realm: RealmIndex, end: Ipv6Addr, inner: &[u8]) -> Option<
     let number = nat.known_number(&host)?;
     nat.has_mapping(realm, transport, number, port)
         .then_some(host)
-}
-
-/// Whether an ICMPv6 message's checksum is right (RFC 4443 §2.3, RFC 8200 §8.1).
-fn is_right(message: &[u8], source: Ipv6Addr, destination: Ipv6Addr) -> bool {
-    let pseudo = sum(&[source.octets(), destination.octets()].concat(), 58);
-    let length = u32::try_from(message.len()).unwrap_or(0);
-    sum(message, u32::from(pseudo) + length) == 0xFFFF
 }

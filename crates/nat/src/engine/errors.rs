@@ -179,11 +179,9 @@ impl Nat {
         about: &[u8],
         output: &mut Output,
     ) {
-        if !self.icmp_budget.spend(self.now) {
-            self.counters.icmp_withheld += 1;
+        if !self.may_tell() {
             return;
         }
-        self.counters.icmp_sent += 1;
         let data = icmp::error(source, error, about);
         self.emit(
             Emitted {

@@ -192,6 +192,17 @@ impl Nat {
         self.ports.is_external(address)
     }
 
+    /// Whether an error may be sent yet, within the rate: it is counted as sent.
+    pub(crate) fn may_tell(&mut self) -> bool {
+        let may = self.icmp_budget.spend(self.now);
+        if may {
+            self.counters.icmp_sent += 1;
+        } else {
+            self.counters.icmp_withheld += 1;
+        }
+        may
+    }
+
     /// Sends an error that is made by whoever is around the engine, within the rate.
     pub(crate) fn tell_around(
         &mut self,

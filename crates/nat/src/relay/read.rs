@@ -6,6 +6,7 @@ use std::net::Ipv4Addr;
 use crate::{
     DropReason,
     header::{Fragment, ICMP, TCP, UDP, word},
+    icmp::is_query,
     translate::{Datagram, Incoming, header_v4, quoted_fields, shown_ports},
 };
 
@@ -82,9 +83,4 @@ fn quoted_ports(
         (ICMP, _) => return Err(DropReason::IcmpType),
         _ => None,
     })
-}
-
-/// Echo, timestamp, information, address mask, and their replies (RFC 5508 §2).
-const fn is_query(kind: u8) -> bool {
-    matches!(kind, 0 | 8 | 13..=18)
 }

@@ -62,6 +62,7 @@ fn whatever_is_tried_is_in_the_list() {
         ("rfc6052", include_str!("rfc6052.rs")),
         ("rfc6146", include_str!("rfc6146.rs")),
         ("rfc6333", include_str!("rfc6333.rs")),
+        ("rfc6333_icmp", include_str!("rfc6333_icmp.rs")),
         ("rfc6888", include_str!("rfc6888.rs")),
         ("rfc7422", include_str!("rfc7422.rs")),
         ("rfc7596", include_str!("rfc7596.rs")),

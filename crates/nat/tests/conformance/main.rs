@@ -24,6 +24,7 @@ mod rfc5508;
 mod rfc6052;
 mod rfc6146;
 mod rfc6333;
+mod rfc6333_icmp;
 mod rfc6888;
 mod rfc7422;
 mod rfc7596;

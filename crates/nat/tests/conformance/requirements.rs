@@ -5,8 +5,9 @@ use Level::{May, Must, MustNot, Recommended, Should, ShouldNot};
 use Status::{Configurable, Met, NotApplicable, NotMet};
 
 use crate::{
-    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6146, rfc6333, rfc6888, rfc7422, rfc7596,
-    rfc7597, rfc7597_fragments, rfc7599, rfc7768, rfc7857, rfc7915, rfc7915_icmp, translation,
+    mistakes, rfc4787, rfc5382, rfc5508, rfc6052, rfc6146, rfc6333, rfc6333_icmp, rfc6888, rfc7422,
+    rfc7596, rfc7597, rfc7597_fragments, rfc7599, rfc7768, rfc7857, rfc7915, rfc7915_icmp,
+    translation,
 };
 
 /// One requirement of one RFC.
@@ -284,14 +285,15 @@ requirements! {
         "(configuration)" Must "What cannot work is refused." Met(""), [rfc6146::what_cannot_work_is_refused];
     }
     6333 {
-        "Section 6.2" Must "IPv4 in IPv6 as RFC 2473 has it." Met("extension headers are walked over, a tunnel in a tunnel is dropped"), [rfc6333::section_6_2_packets_come_and_go_in_ipv6, rfc6333::rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_are_not];
+        "Section 6.2" Must "IPv4 in IPv6 as RFC 2473 has it." Met("extension headers are walked over, a tunnel in a tunnel is dropped"), [rfc6333::section_6_2_packets_come_and_go_in_ipv6, rfc6333::rfc_2473_extension_headers_are_walked_over_and_tunnels_in_tunnels_are_not, rfc6333::rfc_2473_what_lies_behind_the_packet_is_not_in_it];
         "Section 6.3: fragmentation" Must "What is too large for the link is cut after it was put into IPv6." Met("the IPv4 packet is never touched, whatever its don't fragment bit says"), [rfc6333::section_6_3_what_is_too_large_is_cut_outside];
         "Section 6.3: reassembly" Must "What a B4 has cut is put together." Met("bounded in number, bytes, time, and by softwire"), [rfc6333::section_6_3_what_was_cut_outside_is_put_together, rfc6333::section_6_3_fragments_are_bounded_and_kept_for_a_while];
-        "Section 6.3: path MTU" May "A Packet Too Big lowers what is sent into a softwire (RFC 8201)." Configurable("`learn_mtu`, on by default: where it quotes what may have been sent, never below 1280, for ten minutes"), [rfc6333::rfc_8201_a_packet_too_big_lowers_what_is_sent_for_a_while, rfc6333::rfc_8201_what_nobody_sent_lowers_nothing];
-        "Section 6.5" Should "ICMP errors into the softwire come from 192.0.0.1." Configurable("`own_address`"), [rfc6333::section_6_5_errors_come_from_the_well_known_address];
+        "Section 6.3: path MTU" May "A Packet Too Big lowers what is sent into a softwire (RFC 8201)." Configurable("`learn_mtu`, on by default: where it quotes what may have been sent, never below 1280, for ten minutes"), [rfc6333_icmp::rfc_8201_a_packet_too_big_lowers_what_is_sent_for_a_while, rfc6333_icmp::rfc_8201_what_nobody_sent_lowers_nothing];
+        "Section 6.5" Should "ICMP errors into the softwire come from 192.0.0.1." Configurable("`own_address`"), [rfc6333_icmp::section_6_5_errors_come_from_the_well_known_address];
         "Section 6.6" Must "A mapping belongs to a softwire and an address behind it." Met(""), [rfc6333::section_6_6_one_address_behind_two_softwires, rfc6333::realms_may_have_the_same_softwires];
+        "Section 7.1: errors" Must "An error inside a softwire is told to the original source (RFC 2473 section 8)." Met("as 3/1, where it quotes what may have been sent, within `icmp_rate`; a Packet Too Big is told to nobody: what is too large is cut (section 6.3)"), [rfc6333_icmp::rfc_2473_errors_in_a_softwire_are_told_to_the_original_source, rfc6333_icmp::rfc_2473_what_says_nothing_of_the_way_is_told_to_nobody];
         "Section 7.1" Must "Traffic classes are carried over both ways." Met("marks of congestion by RFC 6040"), [rfc6333::section_7_1_classes_are_carried_over_both_ways];
-        "Section 8.2" Should "The translation keeps to RFC 4787, RFC 5382 and RFC 5508." Met("their tests run through softwires too (`modes.rs`)"), [rfc6333::section_8_2_errors_go_to_the_softwire_whose_packet_they_quote, rfc6333::section_8_2_hairpinning_leads_from_softwire_to_softwire];
+        "Section 8.2" Should "The translation keeps to RFC 4787, RFC 5382 and RFC 5508." Met("their tests run through softwires too (`modes.rs`)"), [rfc6333_icmp::section_8_2_errors_go_to_the_softwire_whose_packet_they_quote, rfc6333::section_8_2_hairpinning_leads_from_softwire_to_softwire];
         "Section 8.3" May "Application-level gateways." NotApplicable("there are none"), [];
         "Section 8.5" May "Ports are forwarded to a host behind a B4." Configurable("`static_mappings`"), [rfc6333::section_8_5_static_mappings_lead_into_a_softwire];
         "Section 11" Should "Only subscribers' softwires are taken, and only the addresses that may be behind them." Met("`softwires`, `inside`"), [rfc6333::section_11_only_softwires_of_subscribers_are_taken];

@@ -345,4 +345,7 @@ pub fn section_8_icmpv6_errors_are_handled_as_rfc_2473_says() {
         (Side::Outside, (3, 1))
     );
     assert_eq!(quoted(&told[0].data), inner);
+    // RFC 2473 §8.1: what was not put together in time says nothing of the way.
+    let late = crate::support::six::icmp6(router, end(), 3, 1, [0; 4], &sent);
+    assert_eq!(lab.reason(Side::Inside, &late), DropReason::IcmpType);
 }

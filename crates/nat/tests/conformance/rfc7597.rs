@@ -286,7 +286,7 @@ pub fn section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source() {
             assert_eq!(word(packet, 26), 1_360);
         }
     }
-    // RFC 2473 §8.2: of what may be cut nobody is told.
+    // RFC 2473 §8.3: of what may be cut nobody is told.
     let may_be_cut = udp(remote(53), customer().1).identified(1).bytes();
     assert!(
         lab.dropped(Side::Inside, &about_tunnel(2, 1_400, &may_be_cut))
