@@ -31,7 +31,7 @@ pub struct MapRule {
     psid: Option<u16>,
 }
 
-/// Who is at the customer's end of a rule (RFC 7597 §2's MAP CE), and what it has by it.
+/// Who is at the customer's end of a rule (RFC 7597 §3's MAP CE), and what it has by it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct CustomerEdge {
     /// The End-user IPv6 prefix.

@@ -152,7 +152,17 @@ mod tests {
         assert_eq!(parameters.contiguous_bits(), 2);
     }
 
-    /// RFC 7597 Appendix B: a = 4, k = 10; and layouts at the edges.
+    /// RFC 7597 Appendix B.2: both of its examples, PSID 0.
+    #[test]
+    fn rfc_7597_appendix_b_2() {
+        let first = text(6, 8, 0);
+        assert_eq!(first.len(), 63);
+        assert_eq!(first[..2], ["1024-1027", "2048-2051"]);
+        assert_eq!(first[61..], ["63488-63491", "64512-64515"]);
+        assert_eq!(text(0, 6, 0), ["0-1023"]);
+    }
+
+    /// Layouts that the RFC does not spell out, and those at the edges.
     #[test]
     fn other_layouts() {
         let zero = text(4, 10, 0);

@@ -63,7 +63,7 @@ impl TranslationPrefix {
     }
 
     /// The IPv4 address that stands in `address`, where it has this prefix. What is behind it does
-    /// not count (RFC 6052 §2.3).
+    /// not count (RFC 6052 §2.2).
     pub fn extract(self, address: Ipv6Addr) -> Option<Ipv4Addr> {
         let octets = address.octets();
         if !self.0.contains(&address) || octets[U] != 0 && self.0.prefix_len() < 96 {

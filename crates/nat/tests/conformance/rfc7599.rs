@@ -208,6 +208,32 @@ pub fn section_9_errors_from_the_outside_find_their_customer() {
     }
 }
 
+/// About a fragment that shows no port. Appendix A, example 4, is of an address that nobody shares.
+#[test]
+pub fn section_9_errors_about_a_whole_address_go_by_it_alone() {
+    let whole = udp(customer().1, remote(53)).payload_of(900).identified(7);
+    let later = &fragments(&whole.bytes(), &[304])[1];
+    let router = Ipv4Addr::new(203, 0, 113, 9);
+    let packet = error(router, customer().1.0, TIME_EXCEEDED, 1, later).bytes();
+    let rule = MapRule::new(
+        "2001:db8:12:3400::/56".parse().unwrap(),
+        "192.0.2.18/32".parse().unwrap(),
+        0,
+        6,
+    );
+    let mut lab = RelayLab::new(RelayConfig::map_t(vec![rule.unwrap()], internet(), end()));
+    let seen = read6(&lab.inward(&packet));
+    let own: Ipv6Addr = "2001:db8:12:3400:0:c000:212:0".parse().unwrap();
+    assert_eq!(
+        (seen.source, seen.destination),
+        (internet().embed(router), own)
+    );
+    assert_eq!(seen.payload[8 + 8..8 + 24], own.octets());
+    // Of those who share one it is nobody's, not the first one's.
+    let mut lab = RelayLab::new(map_t());
+    assert_eq!(lab.reason(Side::Outside, &packet), DropReason::NoMapping);
+}
+
 #[test]
 pub fn section_9_errors_from_the_inside_are_translated_with_what_they_quote() {
     let mut lab = RelayLab::new(map_t());
