@@ -45,7 +45,7 @@ pub use rule::{
     AddressRanges, CustomerEdge, DETERMINISTIC_RULE, DeterministicRange, DeterministicRule,
     DeterministicRuleError, Grant, HeldPortSet, MAX_RULE_RANGES, MapRule, MapRuleError, PortMask,
     PortParameters, PortParametersError, PortSet, Rule, RuleFieldError, RuleName, RuleNameError,
-    RuleValue, Sharing, SoftwireBinding, TranslationPrefix, TranslationPrefixError, Unreadable,
+    RuleValue, Sharing, SoftwireBinding, Unreadable,
 };
 pub use sighting::{Destination, Moment, Sighting, Source, Zone};
 pub use subscriber::{Realm, RealmError, Subscriber};

@@ -59,6 +59,7 @@ mod hosts;
 mod icmp;
 mod index;
 mod inner;
+mod ipv6;
 mod mapping;
 mod mss;
 mod nat64;

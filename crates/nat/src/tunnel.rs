@@ -6,25 +6,17 @@ use crate::{
     DropReason, Slot,
     checksum::sum,
     header::{long, set_word, word},
+    ipv6::{
+        DESTINATION_OPTIONS, FRAGMENT, FRAGMENT_HEADER, Fragment, HOP_BY_HOP, MOST_HEADERS,
+        ROUTING, address, extension, header,
+    },
     translate::{ICMP6, pseudo_header},
 };
 
-/// The length of an IPv6 header (RFC 8200 §3).
-pub(super) const HEADER: usize = 40;
+pub(super) use crate::ipv6::{HEADER, class};
 
-/// The length of a Fragment header (RFC 8200 §4.5).
-const FRAGMENT_HEADER: usize = 8;
-
-const HOP_BY_HOP: u8 = 0;
 const IPV4: u8 = 4;
 const IPV6: u8 = 41;
-const ROUTING: u8 = 43;
-const FRAGMENT: u8 = 44;
-const DESTINATION_OPTIONS: u8 = 60;
-
-/// Extension headers that are walked over, at most: a tunnel needs one, for its encapsulation
-/// limit (RFC 2473 §5.1).
-const MOST_HEADERS: usize = 8;
 
 /// What came in an IPv6 packet for the AFTR.
 #[derive(Debug, PartialEq, Eq)]
@@ -72,12 +64,6 @@ pub(super) fn inner(slot: &Slot<'_>) -> Range<usize> {
     start..start + usize::from(word(slot.bytes(), 4))
 }
 
-/// The traffic class of an IPv6 packet.
-#[inline]
-pub(super) fn class(data: &[u8]) -> u8 {
-    (word(data, 0) >> 4).to_be_bytes()[1]
-}
-
 impl Outer {
     /// Reads an IPv6 packet for `end`.
     pub(super) fn parse(data: &[u8], end: Ipv6Addr) -> Result<Self, DropReason> {
@@ -117,7 +103,7 @@ fn content(data: &[u8], first: u8) -> Result<Content, DropReason> {
             // RFC 8200 §4.3: right behind the IPv6 header, and nowhere else.
             HOP_BY_HOP if number > 0 => return Err(DropReason::ExtensionHeaders),
             HOP_BY_HOP | DESTINATION_OPTIONS | ROUTING => {
-                let header = extension(data, at)?;
+                let header = extension(data, at).ok_or(DropReason::Malformed)?;
                 if next == ROUTING {
                     // RFC 8200 §4.4: no further node is visited for anybody.
                     if header[3] != 0 {
@@ -129,22 +115,17 @@ fn content(data: &[u8], first: u8) -> Result<Content, DropReason> {
                 (next, at) = (header[0], at + header.len());
             }
             FRAGMENT => {
-                let Some(header) = data.get(at..at + FRAGMENT_HEADER) else {
-                    return Err(DropReason::Malformed);
-                };
-                let place = word(header, 2);
-                let (offset, more) = (usize::from(place & 0xFFF8), place & 1 != 0);
-                at += FRAGMENT_HEADER;
-                next = header[0];
+                let fragment = Fragment::read(data, at).ok_or(DropReason::Malformed)?;
+                (next, at) = (fragment.next, at + FRAGMENT_HEADER);
                 // RFC 6946: a fragment that is all of its packet is that packet.
-                if offset == 0 && !more {
+                if fragment.offset == 0 && !fragment.more {
                     continue;
                 }
                 return match next {
                     IPV4 => Ok(Content::Fragment {
-                        offset,
-                        more,
-                        identification: long(header, 4),
+                        offset: usize::from(fragment.offset) * 8,
+                        more: fragment.more,
+                        identification: fragment.identification,
                         payload: at..data.len(),
                     }),
                     IPV6 => Err(DropReason::NestedTunnel),
@@ -157,14 +138,6 @@ fn content(data: &[u8], first: u8) -> Result<Content, DropReason> {
         }
     }
     Err(DropReason::ExtensionHeaders)
-}
-
-/// An extension header that gives its own length, in units of eight bytes beyond the first.
-fn extension(data: &[u8], at: usize) -> Result<&[u8], DropReason> {
-    let length = data.get(at + 1).map(|&units| (usize::from(units) + 1) * 8);
-    length
-        .and_then(|length| data.get(at..at + length))
-        .ok_or(DropReason::Malformed)
 }
 
 /// RFC 8200 §4.2: options whose type does not say that they may be skipped end the packet. None
@@ -229,14 +202,17 @@ impl Template {
         self.header(IPV4, length)
     }
 
+    #[inline]
     fn header(&self, next: u8, length: usize) -> [u8; HEADER] {
-        let mut header = [0; HEADER];
-        set_word(&mut header, 0, 0x6000 | u16::from(self.class) << 4);
-        set_word(&mut header, 4, u16::try_from(length).unwrap_or(u16::MAX));
-        (header[6], header[7]) = (next, self.hop_limit);
-        header[8..24].copy_from_slice(&self.source.octets());
-        header[24..].copy_from_slice(&self.destination.octets());
-        header
+        let (source, destination) = (self.source, self.destination);
+        header(
+            self.class,
+            length,
+            next,
+            self.hop_limit,
+            source,
+            destination,
+        )
     }
 }
 
@@ -255,12 +231,13 @@ pub(super) fn cut(
         .enumerate()
         .map(|(number, piece)| {
             let header = template.header(FRAGMENT, FRAGMENT_HEADER + piece.len());
-            let mut fragment = [IPV4, 0, 0, 0, 0, 0, 0, 0];
-            let more = u16::from(number + 1 < count);
-            let offset = u16::try_from(number * room).unwrap_or(0);
-            set_word(&mut fragment, 2, offset | more);
-            fragment[4..].copy_from_slice(&identification.to_be_bytes());
-            [&header[..], &fragment, piece].concat()
+            let fragment = Fragment {
+                next: IPV4,
+                offset: u16::try_from(number * room / 8).unwrap_or(0),
+                more: number + 1 < count,
+                identification,
+            };
+            [&header[..], &fragment.bytes(), piece].concat()
         })
         .collect()
 }
@@ -288,11 +265,6 @@ impl Identifications {
         let mixed = (mixed ^ (mixed >> 16)).wrapping_mul(self.key[1]);
         (mixed ^ (mixed >> 15)).wrapping_mul(self.key[0])
     }
-}
-
-fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
-    let octets = bytes.get(at..at + 16).and_then(<[u8]>::first_chunk::<16>);
-    octets.map_or(Ipv6Addr::UNSPECIFIED, |&octets| octets.into())
 }
 
 /// What an ICMPv6 error says of a packet on its way through a softwire (RFC 2473 §8).
@@ -349,11 +321,16 @@ pub(super) fn about(
 /// whole or the first of the pieces it was cut into.
 fn quoted(data: &[u8]) -> Option<(Ipv6Addr, Ipv6Addr, &[u8])> {
     let fixed = data.first_chunk::<HEADER>()?;
-    let at = match (fixed[6], data.get(HEADER..HEADER + FRAGMENT_HEADER)) {
+    let at = match (fixed[6], Fragment::read(data, HEADER)) {
         (IPV4, _) => HEADER,
-        (FRAGMENT, Some(header)) if header[0] == IPV4 && word(header, 2) & 0xFFF8 == 0 => {
-            HEADER + FRAGMENT_HEADER
-        }
+        (
+            FRAGMENT,
+            Some(Fragment {
+                next: IPV4,
+                offset: 0,
+                ..
+            }),
+        ) => HEADER + FRAGMENT_HEADER,
         _ => return None,
     };
     (fixed[0] >> 4 == 6).then_some((address(fixed, 8), address(fixed, 24), data.get(at..)?))

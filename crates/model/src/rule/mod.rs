@@ -14,7 +14,6 @@ mod port_set;
 mod psid;
 mod softwire;
 mod text;
-mod translation_prefix;
 
 pub use deterministic::{
     AddressRanges, DeterministicRange, DeterministicRule, DeterministicRuleError,
@@ -25,4 +24,3 @@ pub use port_set::{PortMask, PortSet};
 pub use psid::{PortParameters, PortParametersError};
 pub use softwire::SoftwireBinding;
 pub use text::{MAX_RULE_RANGES, RuleFieldError, RuleValue, Unreadable};
-pub use translation_prefix::{TranslationPrefix, TranslationPrefixError};

@@ -2,11 +2,12 @@
 
 use std::net::Ipv6Addr;
 
-use super::{Relay, read::read_quoted};
+use super::Relay;
 use crate::{
     DropReason, Output,
     header::Fragment,
-    translate::{Answer, answer_v4},
+    icmp::is_query,
+    translate::{Answer, answer_v4, quoted_v4},
     tunnel::{self, About, HEADER, Trouble},
 };
 
@@ -26,7 +27,7 @@ impl Relay {
             end,
             inner,
         } = tunnel::about(message, source, self.config.address)?;
-        let datagram = read_quoted(inner)?;
+        let datagram = quoted_v4(inner, is_query)?;
         // Only what we may have sent: nobody is told by a stranger's message of a packet that
         // would never have gone that way.
         let port = datagram.ports.map(|(_, port)| port);

@@ -140,8 +140,8 @@ mod tests {
         HEADROOM, Output, RelayConfig,
         checksum::checksum,
         header::{TCP, UDP, set_word},
+        ipv6,
         relay::Relay,
-        translate::ipv6_header,
     };
     use portledger_model::{MapRule, PortParameters, PortSet, SoftwireBinding, Timestamp};
 
@@ -193,11 +193,7 @@ mod tests {
     }
 
     fn ipv6(next: u8, to: Ipv6Addr, payload: &[u8]) -> Vec<u8> {
-        let pair = Pair {
-            source: END.parse().unwrap(),
-            destination: to,
-        };
-        let header = ipv6_header(0, payload.len(), next, 64, pair);
+        let header = ipv6::header(0, payload.len(), next, 64, END.parse().unwrap(), to);
         [&header[..], payload].concat()
     }
 

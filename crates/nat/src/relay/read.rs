@@ -7,7 +7,7 @@ use crate::{
     DropReason,
     header::{Fragment, ICMP, TCP, UDP, word},
     icmp::is_query,
-    translate::{Datagram, Incoming, header_v4, quoted_fields, shown_ports},
+    translate::{Datagram, Incoming, header_v4, quoted_v4, shown_ports},
 };
 
 const IGMP: u8 = 2;
@@ -52,35 +52,7 @@ fn icmp(message: &[u8]) -> Result<Seen, DropReason> {
     }
     match head[0] {
         // Unreachable, source quench, redirect, time exceeded, parameter problem.
-        3 | 4 | 5 | 11 | 12 => Ok((None, Some(read_quoted(&message[8..])?))),
+        3 | 4 | 5 | 11 | 12 => Ok((None, Some(quoted_v4(&message[8..], is_query)?))),
         _ => Err(DropReason::IcmpType),
     }
-}
-
-/// A packet that is quoted, as far as it is.
-pub(super) fn read_quoted(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
-    let mut datagram = quoted_fields(bytes)?;
-    let payload = bytes
-        .get(usize::from(datagram.header)..)
-        .unwrap_or_default();
-    datagram.ports = quoted_ports(&datagram, payload)?;
-    Ok(datagram)
-}
-
-fn quoted_ports(
-    datagram: &Datagram<Ipv4Addr>,
-    payload: &[u8],
-) -> Result<Option<(u16, u16)>, DropReason> {
-    if datagram.fragment == Fragment::Later {
-        return Ok(None);
-    }
-    Ok(match (datagram.protocol, payload) {
-        (TCP | UDP, [_, _, _, _, ..]) => Some((word(payload, 0), word(payload, 2))),
-        (ICMP, &[kind, _, _, _, _, _, ..]) if is_query(kind) => {
-            Some((word(payload, 4), word(payload, 4)))
-        }
-        // An error about an error is never sent (RFC 1122 §3.2.2).
-        (ICMP, _) => return Err(DropReason::IcmpType),
-        _ => None,
-    })
 }

@@ -6,7 +6,8 @@ use super::Relay;
 use crate::{
     Output, Side,
     header::Fragment,
-    translate::{Answer, Incoming, Refused, address, answer_v4, answer_v6, is_host_v6},
+    ipv6::address,
+    translate::{Answer, Incoming, Refused, answer_v4, answer_v6, is_host_v6},
 };
 
 impl Relay {

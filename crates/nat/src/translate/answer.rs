@@ -3,15 +3,14 @@
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
-    LEAST_IPV6_MTU, Pair,
-    headers::{IPV6_HEADER, ipv6_header},
-    read_v6::address,
+    LEAST_IPV6_MTU,
     transport::{ICMP6, pseudo_header},
 };
 use crate::{
     checksum::sum,
     header::{set_long, set_word, word},
     icmp,
+    ipv6::{self, HEADER as IPV6_HEADER},
 };
 
 /// What the sender of a refused packet may be told, in the family in which it sent.
@@ -69,17 +68,14 @@ pub fn answer_v6(source: Ipv6Addr, answer: Answer, about: &[u8]) -> Option<Vec<u
     let total = (IPV6_HEADER + usize::from(word(about, 4))).min(about.len());
     // RFC 4443 §2.4 (c): as much as fits into the least MTU.
     let quoted = &about[..total.min(usize::from(LEAST_IPV6_MTU) - IPV6_HEADER - 8)];
-    let pair = Pair {
-        source,
-        destination: address(about, 8),
-    };
+    let sender = ipv6::address(about, 8);
     let mut message = vec![kind, code, 0, 0, 0, 0, 0, 0];
     set_long(&mut message, 4, rest);
     message.extend_from_slice(quoted);
-    let pseudo = pseudo_header(pair.source, pair.destination, message.len(), ICMP6);
+    let pseudo = pseudo_header(source, sender, message.len(), ICMP6);
     let checksum = !sum(&message, u32::from(pseudo));
     set_word(&mut message, 2, checksum);
-    let mut packet = ipv6_header(0, message.len(), ICMP6, 64, pair).to_vec();
+    let mut packet = ipv6::header(0, message.len(), ICMP6, 64, source, sender).to_vec();
     packet.append(&mut message);
     Some(packet)
 }

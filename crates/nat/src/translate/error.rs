@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     Datagram, Done, LEAST_IPV6_MTU, Mapped, Pair, Refused, Translator,
-    headers::{IPV4_HEADER, IPV6_HEADER, header_to_v4, headers_to_v6, ipv6_header, length_in_v6},
+    headers::{IPV4_HEADER, header_to_v4, headers_to_v6, length_in_v6},
     kinds::{self, Kind, Sizes},
     read_v4::ICMP_HEADER,
     transport::{
@@ -16,6 +16,7 @@ use crate::{
     DropReason, Offload, Slot,
     checksum::{checksum, sum},
     header::{Fragment, ICMP, long, set_long, set_word},
+    ipv6::{self, HEADER as IPV6_HEADER},
 };
 
 /// RFC 4443 §2.4 (c): an error is no larger than the least MTU.
@@ -76,7 +77,9 @@ pub(super) fn to_v6(
     let pair = mapped.outer;
     let class = config.traffic_class.unwrap_or(outer.class);
     let next = number_in_v6(ICMP);
-    let mut packet = ipv6_header(class, ICMP_HEADER + body.len(), next, hops, pair).to_vec();
+    let size = ICMP_HEADER + body.len();
+    let header = ipv6::header(class, size, next, hops, pair.source, pair.destination);
+    let mut packet = header.to_vec();
     packet.extend(head(kind, 4, length));
     packet.extend(body);
     let message = &mut packet[IPV6_HEADER..];

@@ -1,18 +1,15 @@
-//! Writing the headers of either family.
+//! Writing the headers that a packet gets in the other family.
 
 use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{Config, Datagram, Pair, transport::number_in_v6};
-use crate::{checksum::of_words, header::set_word};
+use crate::{
+    checksum::of_words,
+    ipv6::{self, FRAGMENT, FRAGMENT_HEADER, HEADER as IPV6_HEADER},
+};
 
 /// The length of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
-/// The length of an IPv6 header (RFC 8200 §3).
-pub(crate) const IPV6_HEADER: usize = 40;
-/// The length of a Fragment header (RFC 8200 §4.5).
-pub(crate) const FRAGMENT_HEADER: usize = 8;
-/// The number of the Fragment header.
-pub(crate) const FRAGMENT: u8 = 44;
 
 /// RFC 7915 §5.1: of packets of at most so many bytes the don't fragment bit is clear.
 const MAY_BE_CUT: usize = 1_260;
@@ -89,26 +86,6 @@ pub(super) const fn dont_fragment(total: usize) -> u16 {
     if may_be_cut(total) { 0 } else { 0x4000 }
 }
 
-/// An IPv6 header (RFC 8200 §3), with the flow label 0.
-#[inline]
-pub(crate) fn ipv6_header(
-    class: u8,
-    length: usize,
-    next: u8,
-    hops: u8,
-    pair: Pair<Ipv6Addr>,
-) -> [u8; IPV6_HEADER] {
-    let mut header = [0; IPV6_HEADER];
-    let first = 0x6000_0000 | u32::from(class) << 20;
-    let length = u16::try_from(length).unwrap_or(u16::MAX);
-    let second = u32::from(length) << 16 | u32::from(next) << 8 | u32::from(hops);
-    let fixed = u64::from(first) << 32 | u64::from(second);
-    header[..8].copy_from_slice(&fixed.to_be_bytes());
-    header[8..24].copy_from_slice(&pair.source.octets());
-    header[24..40].copy_from_slice(&pair.destination.octets());
-    header
-}
-
 /// The bytes of the IPv6 headers that a packet gets: with a Fragment header only where the IPv4
 /// packet is a fragment (RFC 7915 §4: no "atomic fragments").
 pub(super) const fn length_in_v6(is_fragmented: bool) -> usize {
@@ -137,21 +114,17 @@ pub(super) fn headers_to_v6(
         (payload, next)
     };
     let class = config.traffic_class.unwrap_or(datagram.class);
-    if let Some(place) = place.first_chunk_mut::<IPV6_HEADER>() {
-        *place = ipv6_header(class, length, first, hops, pair);
-    }
-    if is_fragmented && let Some(place) = place.get_mut(IPV6_HEADER..) {
-        let offset = (datagram.offset << 3) | u16::from(datagram.more_fragments);
-        write_fragment_header(place, next, offset, datagram.identification);
-    }
-}
-
-/// A Fragment header (RFC 8200 §4.5); `offset` with the M flag in its last bit.
-fn write_fragment_header(place: &mut [u8], next: u8, offset: u16, identification: u32) {
-    if let Some(place) = place.first_chunk_mut::<FRAGMENT_HEADER>() {
-        *place = [0; FRAGMENT_HEADER];
-        place[0] = next;
-        set_word(place, 2, offset);
-        place[4..].copy_from_slice(&identification.to_be_bytes());
+    let Some((header, place)) = place.split_first_chunk_mut::<IPV6_HEADER>() else {
+        return;
+    };
+    *header = ipv6::header(class, length, first, hops, pair.source, pair.destination);
+    if is_fragmented && let Some(place) = place.first_chunk_mut::<FRAGMENT_HEADER>() {
+        *place = ipv6::Fragment {
+            next,
+            offset: datagram.offset,
+            more: datagram.more_fragments,
+            identification: datagram.identification,
+        }
+        .bytes();
     }
 }

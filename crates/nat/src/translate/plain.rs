@@ -5,16 +5,14 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use super::{
     LEAST_IPV6_MTU, Pair, Translator,
-    headers::{
-        Fields, IPV4_HEADER, IPV6_HEADER, dont_fragment, ipv4_header, ipv6_header, may_be_cut,
-    },
-    read_v6::address,
+    headers::{Fields, IPV4_HEADER, dont_fragment, ipv4_header, may_be_cut},
     transport::{as_read_v4, as_read_v6},
 };
 use crate::{
     Offload, Slot,
     checksum::{Exchange, is_right},
     header::{TCP, UDP, long, set_word, word},
+    ipv6::{self, HEADER as IPV6_HEADER},
     rewrite::checksum_at,
 };
 
@@ -86,12 +84,12 @@ impl Plain6 {
             && IPV6_HEADER + payload <= data.len()
             && is_there(head[6], payload, word(head, 44));
         is_plain.then(|| Self {
-            source: address(head, 8),
-            destination: address(head, 24),
+            source: ipv6::address(head, 8),
+            destination: ipv6::address(head, 24),
             source_port: word(head, 40),
             destination_port: word(head, 42),
             payload,
-            class: (word(head, 0) >> 4).to_be_bytes()[1],
+            class: ipv6::class(head),
             hops: head[7],
             protocol: head[6],
         })
@@ -171,7 +169,14 @@ impl Translator {
             exchange.word(plain.destination_port, port),
         );
         let class = self.config.traffic_class.unwrap_or(plain.class);
-        *header = ipv6_header(class, payload.len(), plain.protocol, plain.hops, pair);
+        *header = ipv6::header(
+            class,
+            payload.len(),
+            plain.protocol,
+            plain.hops,
+            pair.source,
+            pair.destination,
+        );
         slot.packet = header_at..end;
         true
     }

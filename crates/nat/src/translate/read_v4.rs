@@ -155,49 +155,49 @@ fn icmp(message: &[u8]) -> Result<Seen, DropReason> {
             if checksum(message) != 0 {
                 return Err(DropReason::IcmpChecksum);
             }
-            Ok((None, Some(quoted(&message[ICMP_HEADER..])?)))
+            // RFC 7915 §4.3: what quotes a packet that quotes another is dropped, and so is what
+            // quotes a message that is never translated.
+            let is_echo = |kind| matches!(kind, kinds::ECHO | kinds::ECHO_REPLY);
+            Ok((None, Some(quoted(&message[ICMP_HEADER..], is_echo)?)))
         }
         // RFC 7915 §4.2: all others are dropped in silence.
         _ => Err(DropReason::IcmpType),
     }
 }
 
-/// What the header of a quoted packet says.
-pub(crate) fn quoted_fields(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
+/// The packet that an error quotes, as far as it does. `is_query` says of which ICMP types it may
+/// quote a message.
+pub(crate) fn quoted(
+    bytes: &[u8],
+    is_query: impl FnOnce(u8) -> bool,
+) -> Result<Datagram<Ipv4Addr>, DropReason> {
     let Some(fixed) = bytes.first_chunk::<20>() else {
         return Err(DropReason::Malformed);
     };
     if fixed[0] >> 4 != 4 {
         return Err(DropReason::Malformed);
     }
-    fields(fixed)
-}
-
-/// The packet that an error quotes, as far as it does.
-fn quoted(bytes: &[u8]) -> Result<Datagram<Ipv4Addr>, DropReason> {
-    let mut datagram = quoted_fields(bytes)?;
+    let mut datagram = fields(fixed)?;
     let Some(payload) = bytes.get(usize::from(datagram.header)..) else {
         return Err(DropReason::Malformed);
     };
-    datagram.ports = quoted_ports(&datagram, payload, |kind| {
-        matches!(kind, kinds::ECHO | kinds::ECHO_REPLY)
-    })?;
+    datagram.ports = quoted_ports(&datagram, payload, is_query)?;
     Ok(datagram)
 }
 
-/// The ports of a quoted packet, where they are shown. RFC 7915 §4.3: what quotes a packet that
-/// quotes another is dropped, and so is what quotes a message that is never translated.
+/// The ports of a quoted packet, where they are shown. Of ICMP only queries have any, and an error
+/// about another message is none (RFC 1122 §3.2.2).
 pub(super) fn quoted_ports<A>(
     datagram: &Datagram<A>,
     payload: &[u8],
-    is_echo: impl FnOnce(u8) -> bool,
+    is_query: impl FnOnce(u8) -> bool,
 ) -> Result<Option<(u16, u16)>, DropReason> {
     if datagram.fragment == Fragment::Later {
         return Ok(None);
     }
     Ok(match (datagram.protocol, payload) {
         (TCP | UDP, [_, _, _, _, ..]) => Some((word(payload, 0), word(payload, 2))),
-        (ICMP, &[kind, ..]) if !is_echo(kind) => return Err(DropReason::IcmpType),
+        (ICMP, &[kind, ..]) if !is_query(kind) => return Err(DropReason::IcmpType),
         (ICMP, [_, _, _, _, _, _, ..]) => Some((word(payload, 4), word(payload, 4))),
         _ => None,
     })

@@ -3,28 +3,24 @@
 use std::net::Ipv6Addr;
 
 use super::{
-    Answer, Datagram, Incoming, Refused,
-    headers::{FRAGMENT, FRAGMENT_HEADER, IPV6_HEADER},
-    kinds,
+    Answer, Datagram, Incoming, Refused, kinds,
     read_v4::{ICMP_HEADER, quoted_ports, shown_ports},
     transport::{ICMP6, pseudo_header},
 };
 use crate::{
     DropReason,
     checksum::sum,
-    header::{Fragment, ICMP, TCP, UDP, long, word},
+    header::{Fragment, ICMP, TCP, UDP, word},
+    ipv6::{
+        self, DESTINATION_OPTIONS, FRAGMENT, FRAGMENT_HEADER, HEADER as IPV6_HEADER, HOP_BY_HOP,
+        MOST_HEADERS, ROUTING, address, extension,
+    },
 };
 
-const HOP_BY_HOP: u8 = 0;
-const ROUTING: u8 = 43;
 const AUTHENTICATION: u8 = 51;
-const DESTINATION_OPTIONS: u8 = 60;
 const MOBILITY: u8 = 135;
 const HOST_IDENTITY: u8 = 139;
 const SHIM6: u8 = 140;
-
-/// The most extension headers that are skipped. RFC 8200 §4.1 knows of seven in a packet.
-const MOST_HEADERS: usize = 8;
 
 /// Reads the IPv6 packet at the beginning of `bytes`, and what it quotes.
 ///
@@ -75,7 +71,6 @@ pub(crate) fn header(bytes: &[u8]) -> Result<(Datagram<Ipv6Addr>, u8), Refused> 
 
 #[inline]
 fn fields(fixed: &[u8; IPV6_HEADER]) -> Datagram<Ipv6Addr> {
-    let class = (fixed[0] << 4) | (fixed[1] >> 4);
     Datagram {
         source: address(fixed, 8),
         destination: address(fixed, 24),
@@ -85,20 +80,13 @@ fn fields(fixed: &[u8; IPV6_HEADER]) -> Datagram<Ipv6Addr> {
         identification: 0,
         header: 40,
         total: 40 + u32::from(word(fixed, 4)),
-        class,
+        class: ipv6::class(fixed),
         hops: fixed[7],
         offset: 0,
         more_fragments: false,
         dont_fragment: false,
         is_fragmented: false,
     }
-}
-
-/// The address at `at`.
-#[inline]
-pub(crate) fn address(bytes: &[u8], at: usize) -> Ipv6Addr {
-    let bits = bytes.get(at..at + 16).and_then(|part| part.first_chunk());
-    Ipv6Addr::from_bits(bits.map_or(0, |bits| u128::from_be_bytes(*bits)))
 }
 
 /// Whose headers are walked over.
@@ -131,27 +119,20 @@ fn walk(
             datagram.header = u16::try_from(at).map_err(|_| malformed)?;
             return Ok(next);
         }
-        let Some(head) = bytes.get(at..).and_then(|rest| rest.first_chunk::<8>()) else {
-            return Err(malformed);
-        };
-        let length = match next {
-            FRAGMENT => {
-                note_fragment(head, datagram);
-                FRAGMENT_HEADER
-            }
-            _ => (usize::from(head[1]) + 1) * 8,
-        };
-        if next == ROUTING && head[3] != 0 && walk == Walk::Whole {
+        if next == FRAGMENT {
+            let fragment = ipv6::Fragment::read(bytes, at).ok_or(malformed)?;
+            note_fragment(fragment, datagram);
+            (next, at) = (fragment.next, at + FRAGMENT_HEADER);
+            continue;
+        }
+        let header = extension(bytes, at).ok_or(malformed)?;
+        if next == ROUTING && header[3] != 0 && walk == Walk::Whole {
             // RFC 7915 §5.1: it has places to go yet. The pointer is to "segments left".
             let pointer = u32::try_from(at + 3).unwrap_or(0);
             let answer = Answer::ParameterProblem(pointer);
             return Err(Refused::telling(DropReason::SourceRoute, answer));
         }
-        next = head[0];
-        at += length;
-        if at > bytes.len() {
-            return Err(malformed);
-        }
+        (next, at) = (header[0], at + header.len());
     }
     Err(Refused::silently(DropReason::ExtensionHeaders))
 }
@@ -165,11 +146,10 @@ const fn is_extension(next: u8) -> bool {
     )
 }
 
-fn note_fragment(head: &[u8; 8], datagram: &mut Datagram<Ipv6Addr>) {
-    let fragmentation = word(head, 2);
-    datagram.offset = fragmentation >> 3;
-    datagram.more_fragments = fragmentation & 1 != 0;
-    datagram.identification = long(head, 4);
+fn note_fragment(fragment: ipv6::Fragment, datagram: &mut Datagram<Ipv6Addr>) {
+    datagram.offset = fragment.offset;
+    datagram.more_fragments = fragment.more;
+    datagram.identification = fragment.identification;
     datagram.is_fragmented = true;
     datagram.fragment = match (datagram.offset, datagram.more_fragments) {
         (0, false) => Fragment::Whole,

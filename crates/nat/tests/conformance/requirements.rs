@@ -344,7 +344,7 @@ requirements! {
         "Section 6.2: inbound" Must "What matches none is dropped; it MAY be answered with 3/1." Configurable("`refusals.unreachable`, on by default"), [rfc7596::section_6_2_what_nobody_has_is_dropped_and_told];
         "Section 6.2: hairpinning" Must "Hairpinning, by choice." Configurable("`hairpinning`, on by default"), [rfc7596::section_6_2_hairpinning_by_choice, rfc7596::section_6_2_hairpinned_fragments_find_their_way];
         "Section 8" Must "ICMPv6 as RFC 2473 has it." Met(""), [rfc7596::section_8_icmpv6_errors_are_handled_as_rfc_2473_says, rfc7597::section_8_2_errors_inside_the_tunnel_are_told_to_the_original_source];
-        "Section 8.1: queries" Must "A query goes by its identifier." Met(""), [rfc7596::section_8_1_queries_by_their_identifier];
+        "Section 8.1: queries" Must "A query goes by its identifier." Met("timestamp, information and address mask queries do, too, which the RFC would drop"), [rfc7596::section_8_1_queries_by_their_identifier];
         "Section 8.1: errors" Must "An error goes by the source port of what it quotes." Met(""), [rfc7596::section_8_1_errors_by_what_they_quote];
         "Section 8.1: others" Must "All other messages are dropped." Met(""), [rfc7596::section_8_1_all_other_messages_are_dropped];
         "Section 9" Must "ICMPv6 errors are limited in their rate." Configurable("`icmp_rate`"), [rfc7596::section_9_answers_keep_to_their_rate];

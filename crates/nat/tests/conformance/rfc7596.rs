@@ -240,6 +240,9 @@ pub fn section_8_1_queries_by_their_identifier() {
     for packet in [
         echo((remote(0).0, 300), SHARED).bytes(),
         echo_reply(remote(0).0, (SHARED, 300)).bytes(),
+        // RFC 5508 §2 calls these queries, too.
+        query((remote(0).0, 300), SHARED, 13).bytes(),
+        query((remote(0).0, 300), SHARED, 18).bytes(),
     ] {
         assert_eq!(
             unwrapped(&lab.inward(&packet), ONE.parse().unwrap()),
