@@ -34,7 +34,21 @@ pub(super) fn as_read_v4(source: Ipv4Addr, destination: Ipv4Addr) -> u64 {
 /// The same as the processor reads them: see [`as_read`].
 #[inline]
 pub(super) fn as_read_v6(source: Ipv6Addr, destination: Ipv6Addr) -> u64 {
-    as_read(&source.octets()) + as_read(&destination.octets())
+    // In halves, as addresses are made and moved: loads of another width would wait for the stores.
+    let halves = |address: Ipv6Addr| {
+        let bits = u128::from_ne_bytes(address.octets());
+        ((bits >> 64) as u64, bits as u64)
+    };
+    let ((a, b), (c, d)) = (halves(source), halves(destination));
+    let sum = add(add(a, b), add(c, d));
+    (sum >> 32) + (sum & 0xFFFF_FFFF)
+}
+
+/// One's complement addition.
+#[inline]
+const fn add(a: u64, b: u64) -> u64 {
+    let (sum, carry) = a.overflowing_add(b);
+    sum + carry as u64
 }
 
 /// The sum of the pseudo-header that IPv6's checksums cover (RFC 8200 §8.1).
