@@ -59,8 +59,8 @@ pub use prefix::{Prefix, PrefixError};
 pub use read_v4::read_v4;
 pub(crate) use read_v4::{header as header_v4, is_host as is_host_v4, quoted_fields, shown_ports};
 pub use read_v6::read_v6;
-pub(crate) use read_v6::{address, is_host as is_host_v6};
-pub(crate) use to_v4::{Fields, IPV4_HEADER, header as ipv4_header};
+pub(crate) use read_v6::{IPV6_HEADER, address, header as header_v6, is_host as is_host_v6};
+pub(crate) use to_v4::{Fields, IPV4_HEADER, MAY_BE_CUT, header as ipv4_header};
 pub(crate) use to_v6::ipv6_header;
 pub(crate) use transport::{ICMP6, pseudo_header, readdress, sum_v4, sum_v6};
 

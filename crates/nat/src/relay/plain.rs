@@ -10,8 +10,8 @@ use crate::{
     checksum::is_right,
     header::{TCP, UDP, long, word},
     translate::{
-        Fields, IPV4_HEADER, LEAST_IPV6_MTU, Pair, Prefix, Translator, address, ipv4_header,
-        ipv6_header, is_host_v4, is_host_v6, readdress, sum_v4, sum_v6,
+        Fields, IPV4_HEADER, LEAST_IPV6_MTU, MAY_BE_CUT, Pair, Prefix, Translator, address,
+        ipv4_header, ipv6_header, is_host_v4, is_host_v6, readdress, sum_v4, sum_v6,
     },
     tunnel::{self, HEADER, Template},
 };
@@ -197,7 +197,7 @@ impl Relay {
             total: u16::try_from(total).ok()?,
             identification,
             // RFC 7915 §5.1.
-            fragmentation: if total <= 1_260 { 0 } else { 0x4000 },
+            fragmentation: if total <= MAY_BE_CUT { 0 } else { 0x4000 },
             hops: plain.hops,
             protocol: plain.protocol,
             pair,

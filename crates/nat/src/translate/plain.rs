@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 use super::{
     Config, LEAST_IPV6_MTU, Pair, Translator,
     read_v6::IPV6_HEADER,
-    to_v4::IPV4_HEADER,
+    to_v4::{IPV4_HEADER, MAY_BE_CUT},
     to_v6::ipv6_header,
     transport::{readdress, sum_v4, sum_v6},
 };
@@ -96,9 +96,6 @@ impl Translator {
         true
     }
 }
-
-/// RFC 7915 §5.1: packets of at most so many bytes may be cut on their way.
-const MAY_BE_CUT: usize = 1_260;
 
 /// Whether a payload of `length` bytes is a TCP segment, or a UDP datagram with a checksum.
 #[inline]

@@ -16,6 +16,9 @@ use crate::{
 /// The length of an IPv4 header without options.
 pub(crate) const IPV4_HEADER: usize = 20;
 
+/// RFC 7915 §5.1: packets of at most so many bytes may be cut on their way.
+pub(crate) const MAY_BE_CUT: usize = 1_260;
+
 impl Translator {
     /// Translates the IPv6 packet in `slot`, of which [`read_v6`](super::read_v6) said
     /// `incoming`, to IPv4 with the ends of `mapped`. `identification` is for a packet that
@@ -107,10 +110,9 @@ impl Translator {
     }
 }
 
-/// RFC 7915 §5.1, §5.1.1: the don't fragment bit is clear in fragments, and in packets of at most
-/// 1,260 bytes.
+/// RFC 7915 §5.1, §5.1.1: the don't fragment bit is clear in fragments, and in small packets.
 const fn may_be_cut(datagram: &Datagram<Ipv6Addr>) -> bool {
-    datagram.is_fragmented || IPV4_HEADER + datagram.payload() <= 1_260
+    datagram.is_fragmented || IPV4_HEADER + datagram.payload() <= MAY_BE_CUT
 }
 
 /// The IPv4 header of a packet with so many bytes of payload (RFC 7915 §5.1).
