@@ -78,7 +78,7 @@ fn with_nat(network: &Topology, host: &Host, number: usize) -> Result<Round, Fai
         network,
         &Configuration {
             mode: "mode = \"nat64\"".to_owned(),
-            tables: Some(modes::nat64()),
+            tables: Some(modes::nat64(modes::POOL)),
             ledger: Some(network.folder().join(format!("ledger-{number}"))),
             ..Configuration::default()
         },
