@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use portledger_e2e::client::Host;
 use portledger_e2e::modes::{self, Carriage, Customer, Dns64, embedded};
-use portledger_e2e::nat::{Configuration, Nat};
+use portledger_e2e::nat::{Configuration, DEVICE, Nat};
 use portledger_e2e::process::finish;
 use portledger_e2e::servers::{Iperf3, Nginx, SshServer};
 use portledger_e2e::topology::Topology;
@@ -60,6 +60,20 @@ fn hosts_without_ipv4_reach_servers_without_ipv6() -> Result<(), Failure> {
         }
         fetch_big(host, &nginx, "www.example.org")?;
     }
+    // What the kernel left to be cut came whole: otherwise no packet is longer than 1,500 bytes.
+    let [bytes, packets] = ["tx_bytes", "tx_packets"].map(|what| {
+        let path = format!("/sys/class/net/{DEVICE}/statistics/{what}");
+        let said = network.cgn.run("cat", &path)?.stdout;
+        said.trim().parse::<u64>().map_err(|_| Failure::Unexpected {
+            what: "a number".to_owned(),
+            text: said,
+        })
+    });
+    let (bytes, packets) = (bytes?, packets?);
+    assert!(
+        bytes / packets > 1_500,
+        "{bytes} bytes in {packets} packets"
+    );
     every_line_is_traced(&network, &nginx, &ssh, &nat)?;
     nat.stop()
 }

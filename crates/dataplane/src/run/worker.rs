@@ -84,6 +84,13 @@ struct Run<'a> {
 }
 
 impl<'a> Run<'a> {
+    fn with_room(packets: usize) -> Self {
+        Self {
+            headers: Vec::with_capacity(packets),
+            slots: Vec::with_capacity(packets),
+        }
+    }
+
     /// A packet behind [`HEADROOM`].
     fn push(&mut self, header: VirtioHeader, buffer: &'a mut [u8]) {
         let packet = HEADROOM..buffer.len();
@@ -159,7 +166,7 @@ impl Worker<'_> {
     /// Brings a batch through the engine, and sends what may go.
     fn translate(&self, room: &mut Room, waiting: &mut Waiting, counters: &mut DeviceCounters) {
         let Room { batch, cut } = room;
-        let mut run = Run::default();
+        let mut run = Run::with_room(batch.frames().len());
         for frame in batch.frames() {
             if self.takes(&frame) || !cut.fill(&frame) {
                 run.push(frame.header, frame.buffer);
@@ -168,7 +175,7 @@ impl Worker<'_> {
             counters.cut += 1;
             // What came before it goes before it.
             self.pass(std::mem::take(&mut run), waiting, counters);
-            let mut of_frame = Run::default();
+            let mut of_frame = Run::with_room(cut.lengths.len());
             let header = VirtioHeader {
                 segments: None,
                 ..frame.header
