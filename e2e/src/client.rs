@@ -1,6 +1,7 @@
 //! An inside host and the real clients it runs.
 
 use std::net::{IpAddr, Ipv4Addr};
+use std::panic::resume_unwind;
 use std::process::Command;
 use std::time::Duration;
 
@@ -208,6 +209,28 @@ impl Host {
             .map(|(_, mapping)| *mapping)
             .ok_or_else(|| finished.into_failure())
     }
+}
+
+/// Runs `work` on all hosts at the same time.
+///
+/// # Errors
+/// The first of theirs.
+pub fn at_once(
+    hosts: &[Host],
+    work: impl Fn(&Host) -> Result<Vec<Request>, Failure> + Sync,
+) -> Result<Vec<Request>, Failure> {
+    let work = &work;
+    let parts = std::thread::scope(|scope| {
+        let running: Vec<_> = hosts
+            .iter()
+            .map(|host| scope.spawn(move || work(host)))
+            .collect();
+        let parts = running
+            .into_iter()
+            .map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause)));
+        parts.collect::<Result<Vec<_>, _>>()
+    })?;
+    Ok(parts.concat())
 }
 
 fn parse_requests(text: &str) -> Result<Vec<Request>, Failure> {

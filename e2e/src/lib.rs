@@ -28,6 +28,7 @@
 #![forbid(unsafe_code)]
 
 pub mod client;
+pub mod customers;
 mod failure;
 pub mod modes;
 pub mod namespace;

@@ -26,6 +26,8 @@ pub const PREFIX: &str = "2001:db8:64::/96";
 pub const RELAY: Ipv6Addr = Ipv6Addr::new(0x2001, 0xdb8, 0xffff, 0, 0, 0, 0, 1);
 /// The inside of all customers.
 const INSIDE: &str = "192.168.1";
+/// A pool of eight addresses.
+pub const POOL: &str = "203.0.113.0/29";
 /// How long a server may take to come up.
 const LIMIT: Duration = Duration::from_secs(20);
 
@@ -35,19 +37,19 @@ pub fn embedded(address: &str) -> String {
     format!("2001:db8:64::{address}")
 }
 
-/// The configuration of a NAT64 whose subscribers are /56s.
+/// The configuration of a NAT64 whose subscribers are /56s, with a pool of these addresses.
 #[must_use]
-pub fn nat64() -> String {
-    let pool = with_pool("2001:db8:100::/40", "203.0.113.0/29");
+pub fn nat64(pool: &str) -> String {
+    let pool = with_pool("2001:db8:100::/40", pool);
     format!(
         "{pool}\n[nat64]\nprefix = \"{PREFIX}\"\nown_address = \"{RELAY}\"\nsubscriber_prefix = 56\n"
     )
 }
 
-/// The configuration of an AFTR.
+/// The configuration of an AFTR, with a pool of these addresses.
 #[must_use]
-pub fn aftr() -> String {
-    let pool = with_pool("2001:db8:200::/40", "203.0.113.0/29");
+pub fn aftr(pool: &str) -> String {
+    let pool = with_pool("2001:db8:200::/40", pool);
     format!("{pool}\n[aftr]\naddress = \"{RELAY}\"\n")
 }
 

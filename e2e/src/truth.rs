@@ -4,6 +4,10 @@
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
+use crate::Failure;
+use crate::client::Request;
+use crate::topology::Topology;
+
 /// The subscriber behind each line (counted from 1) that names a remote endpoint.
 pub type Truth = BTreeMap<u64, IpAddr>;
 
@@ -20,6 +24,45 @@ pub fn of_access_log(log: &str, names: &Names) -> Truth {
     numbered(log)
         .filter_map(|(number, line)| Some((number, behind(line)?)))
         .collect()
+}
+
+/// The truth of an access log, each line of it held against what the host itself recorded of that request.
+///
+/// # Errors
+/// When a line is of no request that a host has recorded, or of another host's.
+pub fn of_recorded_access_log(
+    log: &str,
+    network: &Topology,
+    requests: &[Request],
+) -> Result<Truth, Failure> {
+    let behind = of_access_log(log, &network.names());
+    let addresses: BTreeMap<IpAddr, IpAddr> = network
+        .hosts
+        .iter()
+        .map(|host| (host.subscriber, host.address))
+        .collect();
+    let recorded: BTreeMap<&str, &Request> = requests
+        .iter()
+        .map(|request| (request.path.as_str(), request))
+        .collect();
+    for (number, line) in (1..).zip(log.lines()) {
+        let path = line
+            .split('"')
+            .nth(1)
+            .and_then(|request| request.split(' ').nth(1));
+        let request = path.and_then(|path| recorded.get(path));
+        let address = behind.get(&number).and_then(|host| addresses.get(host));
+        // A request whose answer was lost has no connection in curl's record.
+        let is_its_own =
+            request.is_some_and(|request| Some(&request.local.0) == address || request.status == 0);
+        if !is_its_own {
+            return Err(Failure::Unexpected {
+                what: format!("a line of no request that its host recorded, {request:?}"),
+                text: line.to_owned(),
+            });
+        }
+    }
+    Ok(behind)
 }
 
 /// Of sshd's log at `LogLevel VERBOSE`. A connection's first line has no user yet: its later ones, from the same

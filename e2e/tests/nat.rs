@@ -3,9 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::panic::resume_unwind;
 
-use portledger_e2e::client::{Host, Mapping, Request};
+use portledger_e2e::client::{Mapping, at_once};
 use portledger_e2e::nat::Nat;
 use portledger_e2e::servers::{Apache, Iperf3, Nginx, SshServer, StunServer};
 use portledger_e2e::topology::Topology;
@@ -99,7 +98,7 @@ fn every_line_of_every_log_is_traced_to_the_host_behind_it() -> Result<(), Failu
     assert!(requests.iter().all(|request| request.status == 200));
 
     let format = format!("nginx:{}", Nginx::FORMAT);
-    let behind = of_recorded_access_log(&read(&nginx.log)?, &names, &requests)?;
+    let behind = truth::of_recorded_access_log(&read(&nginx.log)?, &network, &requests)?;
     assert_eq!(behind.len(), 4 * 300);
     all_right(
         &trace::settled(&nginx.log, Some(&format), nat.ledger())?,
@@ -107,7 +106,7 @@ fn every_line_of_every_log_is_traced_to_the_host_behind_it() -> Result<(), Failu
     );
 
     let format = format!("apache:{}", Apache::FORMAT);
-    let behind = of_recorded_access_log(&read(&apache.log)?, &names, &requests)?;
+    let behind = truth::of_recorded_access_log(&read(&apache.log)?, &network, &requests)?;
     assert_eq!(behind.len(), 4 * 60);
     all_right(
         &trace::settled(&apache.log, Some(&format), nat.ledger())?,
@@ -169,7 +168,7 @@ fn killed_under_load_and_started_again_no_answer_is_wrong() -> Result<(), Failur
     assert!(answered > 1300, "only {answered} requests were answered");
 
     let log = read(&nginx.log)?;
-    let behind = of_recorded_access_log(&log, &network.names(), &requests)?;
+    let behind = truth::of_recorded_access_log(&log, &network, &requests)?;
     let format = format!("nginx:{}", Nginx::FORMAT);
     let answers = trace::trace(&nginx.log, Some(&format), nat.ledger())?;
     let comparison = trace::compare(&answers, &behind);
@@ -186,56 +185,6 @@ fn killed_under_load_and_started_again_no_answer_is_wrong() -> Result<(), Failur
         "{marks:?} {comparison:?}"
     );
     nat.stop()
-}
-
-/// Runs `work` on all hosts at the same time.
-fn at_once(
-    hosts: &[Host],
-    work: impl Fn(&Host) -> Result<Vec<Request>, Failure> + Sync,
-) -> Result<Vec<Request>, Failure> {
-    let work = &work;
-    let parts = std::thread::scope(|scope| {
-        let running: Vec<_> = hosts
-            .iter()
-            .map(|host| scope.spawn(move || work(host)))
-            .collect();
-        let parts = running
-            .into_iter()
-            .map(|thread| thread.join().unwrap_or_else(|cause| resume_unwind(cause)));
-        parts.collect::<Result<Vec<_>, _>>()
-    })?;
-    Ok(parts.concat())
-}
-
-/// The truth of an access log, each line of it held against what the host itself recorded of that request.
-fn of_recorded_access_log(
-    log: &str,
-    names: &Names,
-    requests: &[Request],
-) -> Result<Truth, Failure> {
-    let behind = truth::of_access_log(log, names);
-    let recorded: BTreeMap<&str, &Request> = requests
-        .iter()
-        .map(|request| (request.path.as_str(), request))
-        .collect();
-    for (number, line) in (1..).zip(log.lines()) {
-        let path = line
-            .split('"')
-            .nth(1)
-            .and_then(|request| request.split(' ').nth(1));
-        let request = path.and_then(|path| recorded.get(path));
-        let request = request.ok_or_else(|| Failure::Unexpected {
-            what: "a request no host recorded".to_owned(),
-            text: line.to_owned(),
-        })?;
-        let host = behind[&number];
-        // A request whose answer was lost has no connection in curl's record.
-        assert!(
-            request.local.0 == host || request.status == 0,
-            "{line}: {request:?}"
-        );
-    }
-    Ok(behind)
 }
 
 fn all_right(answers: &[trace::Answer], behind: &Truth) {

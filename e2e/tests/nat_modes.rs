@@ -1,16 +1,15 @@
 //! Real clients and servers with `portledger nat run` between them where the inside speaks IPv6.
 #![forbid(unsafe_code)]
 
-use std::net::Ipv4Addr;
 use std::time::Duration;
 
 use portledger_e2e::client::Host;
-use portledger_e2e::modes::{self, Carriage, Customer, Dns64, RELAY, embedded};
-use portledger_e2e::nat::{Configuration, Nat};
+use portledger_e2e::modes::{self, Carriage, Customer, Dns64, embedded};
+use portledger_e2e::nat::{Configuration, DEVICE, Nat};
 use portledger_e2e::process::finish;
 use portledger_e2e::servers::{Iperf3, Nginx, SshServer};
 use portledger_e2e::topology::Topology;
-use portledger_e2e::{Failure, prerequisite, read, trace, truth};
+use portledger_e2e::{Failure, customers, prerequisite, read, trace, truth};
 
 /// Longer than the window of a line of nginx's log, in whole seconds and 2 s to either side.
 const SETTLED: Duration = Duration::from_secs(5);
@@ -33,7 +32,7 @@ fn hosts_without_ipv4_reach_servers_without_ipv6() -> Result<(), Failure> {
         &network,
         &Configuration {
             mode: "mode = \"nat64\"".to_owned(),
-            tables: Some(modes::nat64()),
+            tables: Some(modes::nat64(modes::POOL)),
             ..Configuration::default()
         },
     )?;
@@ -61,6 +60,20 @@ fn hosts_without_ipv4_reach_servers_without_ipv6() -> Result<(), Failure> {
         }
         fetch_big(host, &nginx, "www.example.org")?;
     }
+    // What the kernel left to be cut came whole: otherwise no packet is longer than 1,500 bytes.
+    let [bytes, packets] = ["tx_bytes", "tx_packets"].map(|what| {
+        let path = format!("/sys/class/net/{DEVICE}/statistics/{what}");
+        let said = network.cgn.run("cat", &path)?.stdout;
+        said.trim().parse::<u64>().map_err(|_| Failure::Unexpected {
+            what: "a number".to_owned(),
+            text: said,
+        })
+    });
+    let (bytes, packets) = (bytes?, packets?);
+    assert!(
+        bytes / packets > 1_500,
+        "{bytes} bytes in {packets} packets"
+    );
     every_line_is_traced(&network, &nginx, &ssh, &nat)?;
     nat.stop()
 }
@@ -71,12 +84,7 @@ fn hosts_of_one_address_behind_two_softwires_are_told_apart() -> Result<(), Fail
     if !prerequisite::met_with_nat(&programs)? {
         return Ok(());
     }
-    let customers = ["2001:db8:200:100::", "2001:db8:200:200::"].map(|prefix| Customer {
-        address: format!("{prefix}b4").parse().unwrap_or(RELAY),
-        subscriber: prefix.parse().unwrap_or(RELAY.into()),
-        external: None,
-    });
-    let network = Topology::behind_ipv6(&customers, Carriage::Wrapped)?;
+    let network = Topology::behind_ipv6(&customers::of_aftr(), Carriage::Wrapped)?;
     assert_eq!(network.hosts[0].address, network.hosts[1].address);
     let (nginx, ssh) = (Nginx::start(&network)?, SshServer::start(&network)?);
     let _iperf3 = Iperf3::start(&network)?;
@@ -84,7 +92,7 @@ fn hosts_of_one_address_behind_two_softwires_are_told_apart() -> Result<(), Fail
         &network,
         &Configuration {
             mode: "mode = \"aftr\"".to_owned(),
-            tables: Some(modes::aftr()),
+            tables: Some(modes::aftr(modes::POOL)),
             ..Configuration::default()
         },
     )?;
@@ -95,57 +103,28 @@ fn hosts_of_one_address_behind_two_softwires_are_told_apart() -> Result<(), Fail
     nat.stop()
 }
 
-/// MAP-E: a /44 with 12 EA bits, of which 8 are of the IPv4 address.
 #[test]
 fn map_e_carries_what_is_the_customers_own() -> Result<(), Failure> {
-    let table = format!("[relay]\naddress = \"{RELAY}\"\n{RULE}");
-    relayed("map-e", &table, Carriage::Wrapped, &map_customers())
+    let customers = customers::of_map();
+    relayed("map-e", &customers::map_e(), Carriage::Wrapped, &customers)
 }
 
-/// MAP-T, with somebody else's translator at the customers' end.
+/// With somebody else's translator at the customers' end.
 #[test]
 fn map_t_carries_what_is_the_customers_own() -> Result<(), Failure> {
-    let prefix = modes::PREFIX;
-    let table = format!("[relay]\naddress = \"{RELAY}\"\nprefix = \"{prefix}\"\n{RULE}");
-    relayed("map-t", &table, Carriage::Translated, &map_customers())
+    let customers = customers::of_map();
+    relayed(
+        "map-t",
+        &customers::map_t(),
+        Carriage::Translated,
+        &customers,
+    )
 }
 
 #[test]
 fn lightweight_4over6_carries_what_is_the_customers_own() -> Result<(), Failure> {
-    let customers = [3_u16, 4].map(|psid| Customer {
-        address: format!("2001:db8:400:{psid}00::b4")
-            .parse()
-            .unwrap_or(RELAY),
-        subscriber: format!("2001:db8:400:{psid}00::b4")
-            .parse()
-            .unwrap_or(RELAY.into()),
-        external: Some((SHARED, psid << 12, (psid << 12) + 4_095)),
-    });
-    let bindings = [3, 4].map(|psid| {
-        format!(
-            "[[binding]]\nb4 = \"2001:db8:400:{psid}00::b4\"\nipv4 = \"{SHARED}\"\npsid_length = 4\npsid = {psid}\n"
-        )
-    });
-    let table = format!("[relay]\naddress = \"{RELAY}\"\n{}", bindings.concat());
-    relayed("lw4o6", &table, Carriage::Wrapped, &customers)
-}
-
-/// 203.0.113.18, the 0x12 of a MAP rule's EA bits.
-const SHARED: Ipv4Addr = Ipv4Addr::new(203, 0, 113, 18);
-const RULE: &str =
-    "[[rule]]\nipv6 = \"2001:db8:300::/44\"\nipv4 = \"203.0.113.0/24\"\nea_length = 12\n";
-
-/// Two customers of one address. Of its ports each uses one range, the first: 1024 + 64 × PSID.
-fn map_customers() -> [Customer; 2] {
-    [3_u16, 4].map(|psid| Customer {
-        address: format!("2001:db8:301:2{psid}00:0:cb00:7112:{psid}")
-            .parse()
-            .unwrap_or(RELAY),
-        subscriber: format!("2001:db8:301:2{psid}00::")
-            .parse()
-            .unwrap_or(RELAY.into()),
-        external: Some((SHARED, 1_024 + 64 * psid, 1_024 + 64 * psid + 63)),
-    })
+    let customers = customers::of_lwaftr();
+    relayed("lw4o6", &customers::lw4o6(), Carriage::Wrapped, &customers)
 }
 
 fn relayed(

@@ -1,11 +1,11 @@
 //! The engine behind a driver, whatever its mode: one way in, one way out.
 
-use std::net::Ipv4Addr;
+use std::{array, net::Ipv4Addr};
 
 use portledger_model::{Block, Event, Timestamp};
 use portledger_nat::{
     Aftr, Counters, EventNumber, Nat, Nat64, Output, Packet, Past, RealmIndex, Relay, Side, Size,
-    Slot, Told, Verdict,
+    Slot, Told, Verdict, is_translated_whole,
 };
 
 /// An engine, by its mode.
@@ -14,7 +14,7 @@ use portledger_nat::{
 ///   nat44   inside IPv4                      packets keep their length and whatever a network
 ///                                            card is to do to them
 ///   nat64   inside IPv6 (RFC 6146)           packets change their length: they need room before
-///   aftr    inside IPv4 in IPv6 (RFC 6333)   them, and come as they would be on a wire
+///   aftr    inside IPv4 in IPv6 (RFC 6333)   them, and what a card is to do may be another thing
 ///   relay   MAP-E, MAP-T, lw4o6              the same; nothing is held, so nothing is told but
 ///                                            what the driver tells
 /// ```
@@ -28,6 +28,29 @@ pub enum Engine {
     Aftr(Box<Aftr>),
     /// A border relay without sessions.
     Relay(Box<Carrying>),
+}
+
+/// Which packets that are to be cut into segments (virtio 1.2 §5.1.6.2) an engine takes whole, so
+/// that the device cuts what becomes of them. The others are to be cut before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Whole {
+    /// All.
+    All,
+    /// Those whose segments must not be cut any further.
+    Translated,
+    /// Those that come out of a softwire: no device cuts what is wrapped.
+    Unwrapped,
+}
+
+impl Whole {
+    /// Whether a packet is taken whole that is to be cut into segments of `size` bytes.
+    pub fn takes(self, packet: &[u8], size: u16) -> bool {
+        match self {
+            Self::All => true,
+            Self::Translated => is_translated_whole(packet, size),
+            Self::Unwrapped => packet.first().is_none_or(|first| first >> 4 != 4),
+        }
+    }
 }
 
 /// A border relay, and the events that its driver has told.
@@ -52,10 +75,15 @@ macro_rules! each {
 }
 
 impl Engine {
-    /// Whether packets may come with their checksum or their segmentation left undone (virtio 1.2
-    /// §5.1.6). Where a packet changes its family or is wrapped, they may not yet.
-    pub const fn takes_offload(&self) -> bool {
-        matches!(self, Self::Nat44(_))
+    /// Which packets it takes whole.
+    pub const fn whole(&self) -> Whole {
+        match self {
+            Self::Nat44(_) => Whole::All,
+            Self::Nat64(_) => Whole::Translated,
+            Self::Aftr(_) => Whole::Unwrapped,
+            Self::Relay(carrying) if carrying.relay.is_translating() => Whole::Translated,
+            Self::Relay(_) => Whole::Unwrapped,
+        }
     }
 
     /// The side and the realm that a packet comes from, by its addresses: for a driver whose sides
@@ -196,6 +224,9 @@ impl From<Aftr> for Engine {
     }
 }
 
+/// Packets that go through a NAT44 together, without memory being asked for: a driver's batch.
+const AT_ONCE: usize = 64;
+
 /// NAT44 knows nothing of the room around a packet.
 fn in_place(
     nat: &mut Nat,
@@ -204,18 +235,22 @@ fn in_place(
     slots: &mut [Slot<'_>],
     output: &mut Output,
 ) {
-    let mut packets: Vec<Packet<'_>> = slots
-        .iter_mut()
-        .map(|slot| Packet {
-            data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
-            realm: slot.realm,
-            offload: slot.offload,
-            verdict: slot.verdict,
-        })
-        .collect();
-    nat.batch(now, from, &mut packets, output);
-    let verdicts: Vec<Verdict> = packets.iter().map(|packet| packet.verdict).collect();
-    for (slot, verdict) in slots.iter_mut().zip(verdicts) {
-        slot.verdict = verdict;
+    for slots in slots.chunks_mut(AT_ONCE) {
+        let count = slots.len();
+        let mut rest = slots.iter_mut();
+        let mut packets: [Packet<'_>; AT_ONCE] = array::from_fn(|_| match rest.next() {
+            Some(slot) => Packet {
+                data: slot.buffer.get_mut(slot.packet.clone()).unwrap_or_default(),
+                realm: slot.realm,
+                offload: slot.offload,
+                verdict: slot.verdict,
+            },
+            None => Packet::new(&mut []),
+        });
+        nat.batch(now, from, &mut packets[..count], output);
+        let verdicts = packets.map(|packet| packet.verdict);
+        for (slot, verdict) in slots.iter_mut().zip(verdicts) {
+            slot.verdict = verdict;
+        }
     }
 }

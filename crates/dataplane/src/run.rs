@@ -92,6 +92,8 @@ pub struct DeviceCounters {
     pub dropped_write: u64,
     /// Packets whose virtio header contradicted them.
     pub dropped_malformed: u64,
+    /// Packets that were cut into segments here, as the device could not cut what became of them.
+    pub cut: u64,
 }
 
 impl DeviceCounters {
@@ -102,12 +104,14 @@ impl DeviceCounters {
             sent_before_durable,
             dropped_write,
             dropped_malformed,
+            cut,
         } = other;
         self.waited += waited;
         self.dropped_waiting += dropped_waiting;
         self.sent_before_durable += sent_before_durable;
         self.dropped_write += dropped_write;
         self.dropped_malformed += dropped_malformed;
+        self.cut += cut;
     }
 }
 
@@ -231,6 +235,7 @@ pub fn run(
     control: &Control,
     notice: &(dyn Fn(Notice) + Sync),
 ) -> Result<Report, RunError> {
+    let whole = nat.whole();
     let mut hub = Hub::begin(nat, &settings.declared, &writer)?;
     let committer = commit(writer)?;
     hub.submit(&committer);
@@ -249,6 +254,7 @@ pub fn run(
                     committer: &committer,
                     control,
                     settings,
+                    whole,
                     notice,
                     leads: number == 0,
                 };

@@ -149,7 +149,7 @@ impl sealed::Form for Softwires {
             inner::set_quoted_end(data, End::Source, host.behind);
         }
         if let Some(most) = self.config.mss {
-            mss::clamp(data, most);
+            mss::clamp(data, most, slot.offload);
         }
         let class = data[1];
         // A narrower path is looked for only where it matters.
@@ -233,10 +233,8 @@ impl Softwires {
         if inner::is_error(data) {
             return errors::admit(nat, data, host);
         }
-        if let Some(most) = self.config.mss
-            && offload == Offload::None
-        {
-            mss::clamp(data, most);
+        if let Some(most) = self.config.mss {
+            mss::clamp(data, most, offload);
         }
         let number = known
             .or_else(|| nat.number(hash, host))

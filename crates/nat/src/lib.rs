@@ -68,6 +68,7 @@ mod prefixes;
 mod reassembly;
 mod relay;
 mod rewrite;
+mod segments;
 mod slot;
 mod stateful;
 mod tcp;
@@ -85,5 +86,6 @@ pub use portledger_ports::{EventNumber, RealmIndex, Restored, Told};
 pub use relay::{
     Carriage, Customers, FollowedLimits, Refusals, Relay, RelayConfig, RelayConfigError,
 };
+pub use segments::{Segments, is_translated_whole};
 pub use slot::{HEADROOM, Slot};
 pub use stateful::{Form, Stateful};

@@ -2,6 +2,7 @@
 //! that is narrower than both ends know.
 
 use crate::{
+    Offload,
     checksum::Delta,
     header::{TCP, TcpFlags, set_word, word},
 };
@@ -11,7 +12,7 @@ const MSS: [u8; 2] = [2, 4];
 
 /// Lowers the maximum segment size in a SYN to `most`, where it announces more. A SYN without one
 /// is left alone: 536 bytes fit everywhere (RFC 9293 §3.7.1).
-pub(crate) fn clamp(data: &mut [u8], most: u16) {
+pub(crate) fn clamp(data: &mut [u8], most: u16, offload: Offload) {
     let Some(ip) = data.first_chunk::<20>() else {
         return;
     };
@@ -44,7 +45,10 @@ pub(crate) fn clamp(data: &mut [u8], most: u16) {
         Delta::default().word(value.swap_bytes(), most.swap_bytes())
     };
     set_word(tcp, value_at, most);
-    set_word(tcp, 16, delta.apply(word(tcp, 16)));
+    // What the device sums yet is not in the field.
+    if offload == Offload::None {
+        set_word(tcp, 16, delta.apply(word(tcp, 16)));
+    }
 }
 
 /// Where the option begins among these options.
@@ -92,10 +96,19 @@ mod tests {
             ([8, 0, 2, 4, 5, 180, 1, 0], [8, 0, 2, 4, 5, 180, 1, 0]),
         ] {
             let mut data = syn(&options);
-            clamp(&mut data, 5 * 256 + 100);
+            clamp(&mut data, 5 * 256 + 100, Offload::None);
             assert_eq!(data[40..], expected);
             assert_eq!(checksum(&data[20..]), 0);
         }
+    }
+
+    /// The field holds the pseudo-header's sum, in which no option is.
+    #[test]
+    fn a_checksum_that_is_left_to_the_device_stays() {
+        let mut data = syn(&[2, 4, 5, 180, 1, 1, 1, 0]);
+        let field = word(&data, 36);
+        clamp(&mut data, 1_000, Offload::Checksum);
+        assert_eq!((word(&data, 36), word(&data, 42)), (field, 1_000));
     }
 
     proptest! {
@@ -103,7 +116,7 @@ mod tests {
         fn no_options_lead_astray(options in prop::collection::vec(prop::sample::select(vec![0_u8, 1, 2, 3, 4, 5, 255]), 0..40), most in any::<u16>()) {
             let options: Vec<u8> = options.chunks_exact(4).flatten().copied().collect();
             let mut data = syn(&options);
-            clamp(&mut data, most);
+            clamp(&mut data, most, Offload::None);
             prop_assert_eq!(checksum(&data[20..]), 0);
         }
     }

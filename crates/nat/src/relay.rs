@@ -178,6 +178,11 @@ impl Relay {
         &self.counters
     }
 
+    /// Whether packets become IPv6 and IPv4, rather than being wrapped.
+    pub const fn is_translating(&self) -> bool {
+        self.translation.is_some()
+    }
+
     /// Whose an IPv4 packet to this address is: for a driver whose sides share one device.
     pub fn is_customers(&self, address: Ipv4Addr) -> bool {
         self.holders.cover(address)

@@ -56,14 +56,15 @@ use thiserror::Error;
 pub use crate::header::Fragment;
 use crate::{DropReason, packet::Offload};
 pub use answer::{Answer, answer_v4, answer_v6};
+pub(crate) use headers::{IPV4_HEADER, may_be_cut};
 pub(crate) use plain::{Plain4, Plain6};
 pub use prefix::{Prefix, PrefixError};
 pub use read_v4::read_v4;
 pub(crate) use read_v4::{
     header as header_v4, is_host as is_host_v4, quoted as quoted_v4, shown_ports,
 };
-pub(crate) use read_v6::is_host as is_host_v6;
 pub use read_v6::read_v6;
+pub(crate) use read_v6::{header as header_v6, is_host as is_host_v6};
 pub(crate) use transport::{ICMP6, pseudo_header};
 
 /// The least MTU of a link that carries IPv6 (RFC 8200 §5).

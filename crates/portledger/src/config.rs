@@ -1,9 +1,13 @@
 //! The configuration file of `portledger nat`: TOML in, checked values out.
 
+mod bindings;
 mod export;
+mod fragments;
 mod mode;
 mod relay;
+mod rule;
 mod tables;
+mod translation;
 mod value;
 
 use std::{
@@ -21,13 +25,16 @@ use thiserror::Error;
 
 pub(crate) use export::Export;
 use export::{ExportError, ExportTable};
-pub(crate) use mode::Translation;
-use mode::{AftrTable, Mode, ModeError, Nat64Table};
-use relay::{BindingTable, RelayTable, RuleTable};
+use fragments::{FollowedTable, ReassemblyTable};
+use mode::{Mode, ModeError};
+use relay::RelayTable;
+use rule::{BindingTable, RuleTable};
 use tables::{
     Blocks, Clocks, DeterministicTable, FilteringTable, Limits, NatTable, PortsTable, StaticTable,
     TimersTable,
 };
+pub(crate) use translation::Translation;
+use translation::{AftrTable, Nat64Table};
 use value::{Seed, set, time};
 pub(crate) use value::{Time, parse_duration};
 
@@ -90,10 +97,12 @@ impl NatConfig {
             path: path.to_owned(),
             error: Box::new(error),
         })?;
-        file.checked().map_err(|error| ConfigFileError::Value {
-            path: path.to_owned(),
-            error,
-        })
+        let folder = path.parent().unwrap_or(Path::new(""));
+        file.checked(folder)
+            .map_err(|error| ConfigFileError::Value {
+                path: path.to_owned(),
+                error,
+            })
     }
 }
 
@@ -125,6 +134,8 @@ struct File {
     rules: Vec<RuleTable>,
     #[serde(default, rename = "binding")]
     bindings: Vec<BindingTable>,
+    followed: Option<FollowedTable>,
+    reassembly: Option<ReassemblyTable>,
     #[serde(default)]
     tun: Tun,
     #[serde(default)]
@@ -244,7 +255,8 @@ const fn default_queues() -> u16 {
 }
 
 impl File {
-    fn checked(mut self) -> Result<NatConfig, ValueError> {
+    /// Checks what was read; files that it names are looked for from its folder on.
+    fn checked(mut self, folder: &Path) -> Result<NatConfig, ValueError> {
         self.refuse_other_modes()?;
         let (tun, ledger) = (
             std::mem::take(&mut self.tun),
@@ -260,7 +272,7 @@ impl File {
             seed: self.seed.map(|seed| seed.0),
             translation: match self.mode {
                 Mode::Nat44 | Mode::Nat64 | Mode::Aftr => self.with_ports()?,
-                Mode::MapE | Mode::MapT | Mode::Lw4o6 => self.without_ports()?,
+                Mode::MapE | Mode::MapT | Mode::Lw4o6 => self.without_ports(folder)?,
             },
         })
     }
@@ -271,6 +283,7 @@ impl File {
         const POOL: &[Mode] = &[Nat44, Nat64, Aftr];
         const MAP: &[Mode] = &[MapE, MapT];
         const RELAY: &[Mode] = &[MapE, MapT, Lw4o6];
+        const WRAPPED: &[Mode] = &[Aftr, MapE, Lw4o6];
         let inside_mtu = (self.nat.as_ref()).is_some_and(|nat| nat.inside_mtu.is_some());
         for (given, key, modes) in [
             (self.pool.is_some(), "pool", POOL),
@@ -289,6 +302,8 @@ impl File {
             (self.relay.is_some(), "relay", RELAY),
             (!self.rules.is_empty(), "rule", MAP),
             (!self.bindings.is_empty(), "binding", &[Lw4o6]),
+            (self.followed.is_some(), "followed", RELAY),
+            (self.reassembly.is_some(), "reassembly", WRAPPED),
         ] {
             if given && !modes.contains(&self.mode) {
                 let mode = self.mode;
@@ -298,7 +313,7 @@ impl File {
         Ok(())
     }
 
-    fn without_ports(self) -> Result<Translation, ValueError> {
+    fn without_ports(self, folder: &Path) -> Result<Translation, ValueError> {
         let given = relay::Given {
             mode: self.mode,
             table: self.relay.ok_or(ModeError::Missing {
@@ -307,9 +322,11 @@ impl File {
             })?,
             rules: self.rules,
             bindings: self.bindings,
+            followed: self.followed,
+            reassembly: self.reassembly,
         };
         Ok(Translation::Relay {
-            config: Box::new(given.checked()?),
+            config: Box::new(given.checked(folder)?),
             clock_error: time(self.clocks.device).unwrap_or(CLOCK_ERROR),
         })
     }
@@ -351,14 +368,17 @@ impl File {
             &mut nat.limits.sessions_per_mapping,
             limits.sessions_per_mapping,
         );
+        set(&mut nat.limits.fragmented, limits.fragmented);
+        set(&mut nat.limits.fragment_bytes, limits.fragment_bytes);
         nat.filtering = self.filtering.unwrap_or_default().checked();
-        let given = mode::Given {
+        let given = translation::Given {
             mode: self.mode,
             nat,
             table: self.nat.unwrap_or_default(),
             inside,
             nat64: self.nat64,
             aftr: self.aftr,
+            reassembly: self.reassembly,
         };
         Ok(given.checked()?)
     }

@@ -227,6 +227,45 @@ fn modes_and_keys_that_do_not_go_together_are_refused() {
             relay("lw4o6", rule),
             "rule: means nothing where mode = \"lw4o6\"",
         ),
+        (
+            relay("lw4o6", "bindings_file = 'none.csv'"),
+            "none.csv: cannot read it",
+        ),
+        (
+            relay("lw4o6", "bindings_file = 'nat.toml'"),
+            "nat.toml, line 1: column 'device = 'a'' is not known here",
+        ),
+        (
+            relay("map-e", &format!("bindings_file = 'bindings.csv'\n{rule}")),
+            "relay.bindings_file: means nothing where mode = \"map-e\"; it is for lw4o6",
+        ),
+        (
+            relay(
+                "map-t",
+                &format!("prefix = '64:ff9b::/96'\n{rule}\n[reassembly]"),
+            ),
+            "reassembly: means nothing where mode = \"map-t\"; it is for aftr, map-e, lw4o6",
+        ),
+        (
+            aftr("[reassembly]\nbytes = 65534"),
+            "nat.toml: reassembly.bytes: too little",
+        ),
+        (
+            aftr("[reassembly]\ntime = '61s'"),
+            "nat.toml: reassembly.time: 61 s",
+        ),
+        (
+            relay("map-e", &format!("{rule}\n[followed]\nof_customer = 0")),
+            "nat.toml: followed: 0 would follow",
+        ),
+        (
+            relay("map-e", &format!("{rule}\n[followed]\ntime = '61s'")),
+            "nat.toml: followed.time: 61 s",
+        ),
+        (
+            nat64("unsummed_bytes = 65534"),
+            "nat64.unsummed_bytes: 65534",
+        ),
         (relay("map-t", rule), "relay.prefix: missing"),
         (
             relay("map-e", &format!("prefix = '64:ff9b::/96'\n{rule}")),
@@ -366,8 +405,17 @@ fn written(configuration: &str) -> (tempfile::TempDir, String) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("nat.toml");
     fs::write(&path, configuration).unwrap();
+    fs::write(folder.path().join("bindings.csv"), bindings()).unwrap();
     let path = path.to_string_lossy().into_owned();
     (folder, path)
+}
+
+/// The file of bindings that the document shows.
+fn bindings() -> String {
+    let text = text("docs/configuration.md");
+    let (_, rest) = text.split_once("\n```csv\n").unwrap();
+    let (bindings, _) = rest.split_once("```").unwrap();
+    bindings.to_owned()
 }
 
 /// The blocks of TOML in a document that are whole configurations.

@@ -7,15 +7,15 @@ use std::{
 
 use portledger_ledger::{Committer, State};
 use portledger_model::Timestamp;
-use portledger_nat::{Emitted, EventNumber, HEADROOM, Offload, Side, Slot, Verdict};
+use portledger_nat::{Emitted, EventNumber, HEADROOM, Offload, Segments, Side, Slot, Verdict};
 
 use super::{
     Control, DeviceCounters, Hub, LedgerFull, Notice, RunError, Settings, lock, wait::Waiting,
 };
 use crate::{
     clock::Step,
-    engine::Engine,
-    tun::{Batch, Checksum, Queue, VirtioHeader, Wake, WriteError},
+    engine::{Engine, Whole},
+    tun::{Batch, Checksum, Frame, Queue, VirtioHeader, Wake, WriteError},
 };
 
 pub(super) struct Worker<'a> {
@@ -25,9 +25,81 @@ pub(super) struct Worker<'a> {
     pub(super) committer: &'a Committer,
     pub(super) control: &'a Control,
     pub(super) settings: &'a Settings,
+    /// What the engine takes whole.
+    pub(super) whole: Whole,
     pub(super) notice: &'a (dyn Fn(Notice) + Sync),
     /// One of the threads does what is done once.
     pub(super) leads: bool,
+}
+
+/// What a thread reads into, made once.
+struct Room {
+    batch: Batch,
+    cut: Cut,
+}
+
+/// The segments of one packet, each behind [`HEADROOM`].
+#[derive(Default)]
+struct Cut {
+    bytes: Vec<u8>,
+    lengths: Vec<usize>,
+}
+
+impl Cut {
+    /// Cuts a packet. `false` where it is none that can be cut: the engine says why.
+    fn fill(&mut self, frame: &Frame<'_>) -> bool {
+        self.bytes.clear();
+        self.lengths.clear();
+        let VirtioHeader { checksum, segments } = frame.header;
+        let (Checksum::Partial { .. }, Some(segments)) = (checksum, segments) else {
+            return false;
+        };
+        let Ok(mut segments) = Segments::of(frame.ip(), segments.size.get()) else {
+            return false;
+        };
+        loop {
+            self.bytes.resize(self.bytes.len() + HEADROOM, 0);
+            match segments.append_next(&mut self.bytes) {
+                Some(length) => self.lengths.push(HEADROOM + length),
+                None => return true,
+            }
+        }
+    }
+
+    fn segments(&mut self) -> impl Iterator<Item = &mut [u8]> {
+        let mut rest = &mut self.bytes[..];
+        self.lengths.iter().map(move |&length| {
+            let (segment, others) = std::mem::take(&mut rest).split_at_mut(length);
+            rest = others;
+            segment
+        })
+    }
+}
+
+/// Packets that go through the engine together.
+#[derive(Default)]
+struct Run<'a> {
+    headers: Vec<VirtioHeader>,
+    slots: Vec<Slot<'a>>,
+}
+
+impl<'a> Run<'a> {
+    fn with_room(packets: usize) -> Self {
+        Self {
+            headers: Vec::with_capacity(packets),
+            slots: Vec::with_capacity(packets),
+        }
+    }
+
+    /// A packet behind [`HEADROOM`].
+    fn push(&mut self, header: VirtioHeader, buffer: &'a mut [u8]) {
+        let packet = HEADROOM..buffer.len();
+        self.headers.push(header);
+        self.slots.push(Slot {
+            offload: offload(&header),
+            ..Slot::new(buffer, packet)
+        });
+    }
 }
 
 /// Packets read at once.
@@ -37,10 +109,13 @@ const TICK: Duration = Duration::from_millis(250);
 
 impl Worker<'_> {
     pub(super) fn run(mut self) -> Result<(), RunError> {
-        let mut batch = Batch::new(BATCH);
+        let mut room = Room {
+            batch: Batch::new(BATCH),
+            cut: Cut::default(),
+        };
         let mut waiting = Waiting::default();
         let mut counters = DeviceCounters::default();
-        let result = self.serve(&mut batch, &mut waiting, &mut counters);
+        let result = self.serve(&mut room, &mut waiting, &mut counters);
         if result.is_err() {
             // The others must not run on without this one.
             self.control.stop();
@@ -51,14 +126,14 @@ impl Worker<'_> {
 
     fn serve(
         &mut self,
-        batch: &mut Batch,
+        room: &mut Room,
         waiting: &mut Waiting,
         counters: &mut DeviceCounters,
     ) -> Result<(), RunError> {
         while !self.control.stopped() {
             let ready = self.queue.wait(self.wake, Some(TICK))?;
             if ready.packets {
-                self.drain(batch, waiting, counters)?;
+                self.drain(room, waiting, counters)?;
             } else {
                 self.tick(waiting, counters);
             }
@@ -72,15 +147,15 @@ impl Worker<'_> {
     /// would be a system call for nothing.
     fn drain(
         &mut self,
-        batch: &mut Batch,
+        room: &mut Room,
         waiting: &mut Waiting,
         counters: &mut DeviceCounters,
     ) -> Result<(), RunError> {
         loop {
-            let read = self.queue.read_batch(batch)?;
-            counters.dropped_malformed += count(batch.malformed());
+            let read = self.queue.read_batch(&mut room.batch)?;
+            counters.dropped_malformed += count(room.batch.malformed());
             if read > 0 {
-                self.translate(batch, waiting, counters);
+                self.translate(room, waiting, counters);
             }
             if read < BATCH || self.control.stopped() {
                 return Ok(());
@@ -89,35 +164,56 @@ impl Worker<'_> {
     }
 
     /// Brings a batch through the engine, and sends what may go.
-    fn translate(&self, batch: &mut Batch, waiting: &mut Waiting, counters: &mut DeviceCounters) {
-        let mut headers = Vec::with_capacity(BATCH);
-        let mut slots = Vec::with_capacity(BATCH);
+    fn translate(&self, room: &mut Room, waiting: &mut Waiting, counters: &mut DeviceCounters) {
+        let Room { batch, cut } = room;
+        let mut run = Run::with_room(batch.frames().len());
         for frame in batch.frames() {
-            headers.push(frame.header);
-            let packet = HEADROOM..frame.buffer.len();
-            slots.push(Slot {
-                offload: offload(&frame.header),
-                ..Slot::new(frame.buffer, packet)
-            });
+            if self.takes(&frame) || !cut.fill(&frame) {
+                run.push(frame.header, frame.buffer);
+                continue;
+            }
+            counters.cut += 1;
+            // What came before it goes before it.
+            self.pass(std::mem::take(&mut run), waiting, counters);
+            let mut of_frame = Run::with_room(cut.lengths.len());
+            let header = VirtioHeader {
+                segments: None,
+                ..frame.header
+            };
+            for segment in cut.segments() {
+                of_frame.push(header, segment);
+            }
+            self.pass(of_frame, waiting, counters);
+        }
+        self.pass(run, waiting, counters);
+    }
+
+    fn takes(&self, frame: &Frame<'_>) -> bool {
+        let segments = frame.header.segments;
+        segments.is_none_or(|segments| self.whole.takes(frame.ip(), segments.size.get()))
+    }
+
+    /// Brings a run of packets through the engine, and sends what may go.
+    fn pass(&self, run: Run<'_>, waiting: &mut Waiting, counters: &mut DeviceCounters) {
+        let Run { headers, mut slots } = run;
+        if slots.is_empty() {
+            return;
         }
         let mut hub = lock(self.hub);
         hub.device.add(std::mem::take(counters));
         let durable = EventNumber(self.committer.durable());
         hub.nat.durable(durable);
         let (now, step) = hub.now();
-        // Both sides share the device: runs of one side go through together.
-        let sides: Vec<Side> = slots
-            .iter_mut()
-            .map(|slot| origin(&hub.nat, slot))
-            .collect();
         let Hub { nat, output, .. } = &mut *hub;
+        // Both sides share the device: runs of one side go through together.
         let mut rest = &mut slots[..];
-        let mut sides = &sides[..];
-        while let Some(&from) = sides.first() {
-            let run = sides.iter().take_while(|&&side| side == from).count();
-            let (these, others) = rest.split_at_mut(run);
+        while let Some((first, others)) = rest.split_first_mut() {
+            let from = origin(nat, first);
+            let sides = others.iter_mut().map(|slot| origin(nat, slot));
+            let these = 1 + sides.take_while(|&side| side == from).count();
+            let (these, others) = rest.split_at_mut(these);
             nat.batch(now, from, these, output);
-            (rest, sides) = (others, &sides[run..]);
+            rest = others;
         }
         let (emitted, notices) = self.leave(hub, now, step);
         for notice in notices {
@@ -127,7 +223,12 @@ impl Worker<'_> {
         self.send_waiting(durable, waiting, counters);
         for (header, slot) in headers.iter().zip(&slots) {
             if let Verdict::Forward { after, .. } = slot.verdict {
-                self.send(after, durable, header, slot.bytes(), waiting, counters);
+                match left_undone(*header, slot) {
+                    Some(header) => {
+                        self.send(after, durable, &header, slot.bytes(), waiting, counters);
+                    }
+                    None => counters.dropped_malformed += 1,
+                }
             }
         }
         self.send_emitted(emitted, durable, waiting, counters);
@@ -235,6 +336,16 @@ fn origin(nat: &Engine, slot: &mut Slot<'_>) -> Side {
     };
     slot.realm = realm;
     side
+}
+
+/// What is left to do to a packet that the engine let through; `None` where it contradicts it.
+fn left_undone(header: VirtioHeader, slot: &Slot<'_>) -> Option<VirtioHeader> {
+    if slot.offload == Offload::None && offload(&header) != Offload::None {
+        // The engine has done it.
+        return Some(VirtioHeader::default());
+    }
+    let version = slot.bytes().first()? >> 4;
+    header.moved(HEADROOM, slot.packet.start, version)
 }
 
 fn offload(header: &VirtioHeader) -> Offload {

@@ -153,6 +153,34 @@ impl VirtioHeader {
     }
 }
 
+impl VirtioHeader {
+    /// The header of what has become of a packet: its beginning moved from `before` to `after`
+    /// while its payload stayed where it was, and it is of this version of IP now. `None` where
+    /// what is left to do is no longer in the packet.
+    #[must_use]
+    pub fn moved(self, before: usize, after: usize, version: u8) -> Option<Self> {
+        if before == after {
+            return Some(self);
+        }
+        let shifted =
+            |place: u16| u16::try_from((usize::from(place) + before).checked_sub(after)?).ok();
+        let checksum = match self.checksum {
+            Checksum::Partial { start, offset } => Checksum::Partial {
+                start: shifted(start)?,
+                offset,
+            },
+            // It may be that of what is inside.
+            Checksum::Unchecked | Checksum::Verified => Checksum::Unchecked,
+        };
+        let segments = self.segments.map(|segments| Segments {
+            kind: segments.kind.over(version),
+            header_length: shifted(segments.header_length).unwrap_or(0),
+            ..segments
+        });
+        Some(Self { checksum, segments })
+    }
+}
+
 fn partial(start: u16, offset: u16, packet: usize) -> Result<Checksum, HeaderError> {
     let at = usize::from(start) + usize::from(offset);
     if at + 2 > packet {
@@ -194,6 +222,15 @@ fn segments(
 }
 
 impl SegmentKind {
+    /// The same over this version of IP.
+    const fn over(self, version: u8) -> Self {
+        match (self, version) {
+            (Self::TcpV4 { ecn } | Self::TcpV6 { ecn }, 4) => Self::TcpV4 { ecn },
+            (Self::TcpV4 { ecn } | Self::TcpV6 { ecn }, _) => Self::TcpV6 { ecn },
+            (Self::Udp, _) => Self::Udp,
+        }
+    }
+
     fn gso_type(self) -> u8 {
         let with_ecn = |kind, ecn| if ecn { kind | GSO_ECN } else { kind };
         match self {
@@ -227,6 +264,23 @@ mod tests {
         assert_eq!(segments.size.get(), 1448);
         assert_eq!(segments.header_length, 54);
         assert_eq!(header.encode(), TCP);
+    }
+
+    #[test]
+    fn a_packet_that_moved_has_less_or_more_before_its_payload() {
+        let header = VirtioHeader::parse(&TCP, 60_000).unwrap();
+        let six = header.moved(48, 28, 6).unwrap();
+        assert_eq!(six.encode(), [1, 4, 74, 0, 0xa8, 0x05, 40, 0, 16, 0]);
+        assert_eq!(six.moved(28, 48, 4), Some(header));
+        assert_eq!(header.moved(48, 48, 4), Some(header));
+        // The header that is summed would lie before the packet.
+        assert_eq!(header.moved(48, 69, 4), None);
+        let verified = VirtioHeader {
+            checksum: Checksum::Verified,
+            segments: None,
+        };
+        assert_eq!(verified.moved(48, 48, 4), Some(verified));
+        assert_eq!(verified.moved(48, 8, 6), Some(VirtioHeader::default()));
     }
 
     #[test]

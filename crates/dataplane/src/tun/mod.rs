@@ -99,8 +99,8 @@ impl Device {
         Self::open_asking(name, queues, mtu, true)
     }
 
-    /// As [`Device::open`], for whoever changes a packet's family or wraps it: the kernel leaves
-    /// nothing to us, so that each packet is as it would be on a wire.
+    /// As [`Device::open`], but the kernel leaves nothing to us: each packet is as it would be on a
+    /// wire.
     ///
     /// # Errors
     /// The same.

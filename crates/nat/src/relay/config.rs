@@ -145,6 +145,9 @@ pub enum RelayConfigError {
     /// Less than one packet.
     #[error("reassembly: too little for a single packet; use the default")]
     Reassembly,
+    /// Nobody's fragments are followed.
+    #[error("followed: 0 would follow no fragment at all; use the default")]
+    Followed,
     /// Longer than any fragment may wait.
     #[error("{name}: {} s; RFC 8200 §4.5 allows at most 60 s", .given.as_secs_f64())]
     Time {
@@ -223,9 +226,13 @@ impl RelayConfig {
         if limits.datagrams == 0 || limits.of_softwire == 0 || limits.bytes < 65_535 {
             return Err(RelayConfigError::Reassembly);
         }
+        let followed = &self.followed;
+        if followed.datagrams == 0 || followed.of_customer == 0 || followed.bytes == 0 {
+            return Err(RelayConfigError::Followed);
+        }
         for (name, given) in [
             ("reassembly.time", limits.time),
-            ("followed.time", self.followed.time),
+            ("followed.time", followed.time),
         ] {
             if given > Duration::from_secs(60) {
                 return Err(RelayConfigError::Time { name, given });

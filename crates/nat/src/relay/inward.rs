@@ -134,7 +134,7 @@ impl Relay {
             take_hop(data);
         }
         if let Some(most) = self.config.mss {
-            mss::clamp(data, most);
+            mss::clamp(data, most, slot.offload);
         }
         let template = Template {
             source: self.config.address,
@@ -184,10 +184,9 @@ impl Relay {
             }),
         };
         if let Some(most) = self.config.mss
-            && slot.offload == Offload::None
             && let Some(data) = slot.buffer.get_mut(slot.packet.clone())
         {
-            mss::clamp(data, most);
+            mss::clamp(data, most, slot.offload);
         }
         match translator.to_v6(slot, incoming, &mapped)? {
             Done::InPlace => Ok(Step::Forward(Side::Inside)),

@@ -151,7 +151,7 @@ impl Relay {
             take_hop(data);
         }
         if let Some(most) = self.config.mss {
-            mss::clamp(data, most);
+            mss::clamp(data, most, slot.offload);
         }
         if outer.total > u32::from(self.config.mtu.outside) {
             return self.leave_cut(slot.bytes(), output);
@@ -294,10 +294,8 @@ impl Relay {
         let Some(data) = slot.buffer.get_mut(slot.packet.clone()) else {
             return Err(Refused::silently(DropReason::NoRoom));
         };
-        if let Some(most) = self.config.mss
-            && slot.offload == Offload::None
-        {
-            mss::clamp(data, most);
+        if let Some(most) = self.config.mss {
+            mss::clamp(data, most, slot.offload);
         }
         if hairpins {
             return self.hairpin(slot, output);

@@ -15,7 +15,7 @@ pub(crate) const IPV4_HEADER: usize = 20;
 const MAY_BE_CUT: usize = 1_260;
 
 /// Whether an IPv4 packet of so many bytes that was a whole IPv6 packet may be cut on its way.
-pub(super) const fn may_be_cut(total: usize) -> bool {
+pub(crate) const fn may_be_cut(total: usize) -> bool {
     total <= MAY_BE_CUT
 }
 

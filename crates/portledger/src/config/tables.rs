@@ -54,6 +54,8 @@ pub(super) struct Limits {
     pub(super) mappings: Option<u32>,
     pub(super) sessions: Option<u32>,
     pub(super) sessions_per_mapping: Option<u16>,
+    pub(super) fragmented: Option<usize>,
+    pub(super) fragment_bytes: Option<usize>,
 }
 
 #[derive(Debug, Default, Deserialize)]

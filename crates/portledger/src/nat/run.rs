@@ -49,20 +49,13 @@ pub(crate) fn run(args: &NatRunArgs) -> Ended {
     privilege::keep_only_net_admin()?;
     let writer = ledger::open_to_write(path, Options::default())?;
     let Tun { name, queues, mtu } = &config.tun;
-    let open = match nat.takes_offload() {
-        true => Device::open,
-        false => Device::open_without_offload,
-    };
-    let Device { facts, queues } = open(name, *queues, *mtu)?;
+    let Device { facts, queues } = Device::open(name, *queues, *mtu)?;
     let held = privilege::drop_all()?;
     eprintln!(
         "portledger: {}, {} queues; {held}",
         facts.name,
         queues.len()
     );
-    if facts.offload.is_none() {
-        eprintln!("portledger: packets come one by one: this mode takes no segmentation offload");
-    }
 
     let settings = Settings {
         declared,
@@ -156,6 +149,7 @@ fn report_json(report: &Report, exports: Map<String, Value>) -> Value {
             "sent_before_durable": device.sent_before_durable,
             "dropped_write": device.dropped_write,
             "dropped_malformed": device.dropped_malformed,
+            "cut": device.cut,
         },
         "exports": exports,
     })
