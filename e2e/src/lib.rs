@@ -38,6 +38,7 @@ pub mod process;
 pub mod servers;
 pub mod softwire;
 pub mod survey;
+pub mod syslog_ng;
 pub mod topology;
 pub mod trace;
 pub mod truth;

@@ -3,11 +3,14 @@
 #![forbid(unsafe_code)]
 #![allow(clippy::unwrap_used, clippy::panic)] // Helpers of tests fail by panicking, as tests do.
 
+#[path = "watch/loggers.rs"]
+mod loggers;
+
 use std::fs;
 use std::io::{self, Read as _, Write as _};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::os::unix::fs::{PermissionsExt as _, chown};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -77,14 +80,24 @@ impl Network {
         let folder = self.path("log");
         file(&folder, |folder| fs::create_dir_all(folder))?;
         file(&folder, |folder| chown(folder, Some(NOBODY), Some(NOBODY)))?;
+        self.watch_to("--dir", &folder, arguments)
+    }
+
+    /// The same, with its log in this folder, or with this logger.
+    fn watch_to(
+        &self,
+        option: &str,
+        target: &Path,
+        arguments: &[&str],
+    ) -> Result<Running, Failure> {
         let mut command = self.server.command("setpriv");
         let rights = ["--inh-caps", "--ambient-caps", "--bounding-set"];
         command.args(["--reuid", "65534", "--regid", "65534", "--clear-groups"]);
         command.args(rights.map(|right| format!("{right}=-all,+net_raw")));
         command
             .arg(portledger())
-            .args(["watch", "--dir"])
-            .arg(&folder);
+            .args(["watch", option])
+            .arg(target);
         // Its folder is root's own otherwise.
         let public = fs::Permissions::from_mode(0o755);
         file(self.folder.path(), |folder| {

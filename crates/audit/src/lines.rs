@@ -1,5 +1,6 @@
-//! Configurations of one setting a line, with the files that they include, in the order in which
-//! the server reads them.
+//! Configurations of one setting a line, a name and its value, with the files that they include,
+//! in the order in which the server reads them. Where it is words by their place that count, the
+//! readers of [`crate::server`] have `words`.
 
 use std::{collections::BTreeMap, ops::Range};
 

@@ -12,7 +12,6 @@ mod exim;
 mod haproxy;
 mod iis;
 mod lighttpd;
-mod lines;
 mod memcached;
 mod mosquitto;
 mod mssql;
@@ -34,6 +33,7 @@ mod tree;
 mod uw_imap;
 mod varnish;
 mod vsftpd;
+mod words;
 
 use thiserror::Error;
 

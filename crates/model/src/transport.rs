@@ -39,6 +39,15 @@ impl Transport {
         }
     }
 
+    /// Its name in text.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Tcp => "tcp",
+            Self::Udp => "udp",
+            Self::Icmp => "icmp",
+        }
+    }
+
     /// The transport of an IPv4 protocol number, where it is one of ours.
     pub const fn from_protocol_number(number: u8) -> Option<Self> {
         match number {
@@ -52,11 +61,7 @@ impl Transport {
 
 impl fmt::Display for Transport {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Tcp => "tcp",
-            Self::Udp => "udp",
-            Self::Icmp => "icmp",
-        })
+        f.write_str(self.name())
     }
 }
 

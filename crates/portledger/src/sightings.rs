@@ -1,11 +1,11 @@
 //! `portledger sightings`.
 
 use std::{
-    io::{self, BufWriter, Write as _},
+    io::{self, Write as _},
     process::ExitCode,
 };
 
-use portledger_model::Sighting;
+use portledger_model::{Sighting, Source, Transport};
 
 use crate::{
     args::SightingsArgs,
@@ -15,31 +15,44 @@ use crate::{
 };
 
 pub(crate) fn run(args: &SightingsArgs) -> Ended {
-    let mut output = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+    let mut output = io::stdout().lock();
+    // Put together in memory: a `BufWriter` would look at each of a line's twenty pieces.
+    let mut text = Vec::with_capacity(2 * BLOCK);
     let passes = Passes::for_joining(&args.joining);
     let mut inputs = Inputs::open(&args.reading, passes)?;
     let mut joins = Joins::read(&args.joining, &mut inputs)?;
     let mut count = 0_u64;
-    let summary = inputs.read(Pass::LAST, &mut |mut sighting| {
+    let read = inputs.read(Pass::LAST, &mut |mut sighting| {
         let joined = joins.as_mut().and_then(|joins| joins.fill(&mut sighting));
         if args.count {
             count += 1;
-        } else if args.json {
-            let with = With {
-                object: &sighting,
-                connection: joined.as_ref(),
-            };
-            serde_json::to_writer(&mut output, &with)?;
-            output.write_all(b"\n")?;
-        } else {
-            write!(output, "{}", line(&sighting))?;
-            if let Some(joined) = &joined {
-                write!(output, "  {}", joining::text(joined))?;
+            return Ok(());
+        }
+        if args.json {
+            match joined {
+                // Without another's fields among its own it is written in less time.
+                None => serde_json::to_writer(&mut text, &sighting)?,
+                connection => {
+                    let (object, connection) = (&sighting, connection.as_ref());
+                    serde_json::to_writer(&mut text, &With { object, connection })?;
+                }
             }
-            output.write_all(b"\n")?;
+        } else {
+            write_line(&sighting, &mut text)?;
+            if let Some(joined) = &joined {
+                write!(text, "  {}", joining::text(joined))?;
+            }
+        }
+        text.push(b'\n');
+        if text.len() >= BLOCK {
+            output.write_all(&text)?;
+            text.clear();
         }
         Ok(())
-    })?;
+    });
+    // Also where reading broke off: what was read before that is known.
+    output.write_all(&text)?;
+    let summary = read?;
     if args.count {
         writeln!(output, "{count}")?;
     }
@@ -55,19 +68,21 @@ pub(crate) fn run(args: &SightingsArgs) -> Ended {
     })
 }
 
-/// One line for a person: when, who, where it was read.
-fn line(sighting: &Sighting) -> String {
-    let at = sighting
-        .at
-        .map_or_else(|| "(no zone)".to_owned(), |at| at.to_string());
-    let transport = sighting
-        .transport
-        .map_or_else(|| "-".to_owned(), |t| t.to_string());
-    let port = sighting
-        .port
-        .map_or_else(|| "-".to_owned(), |port| port.to_string());
-    format!(
-        "{at:<27} {transport:<4} {:>15} {port:>5}  {}:{}",
-        sighting.address, sighting.source.file, sighting.source.line
-    )
+/// How much is written at once.
+const BLOCK: usize = 1 << 16;
+
+/// One line for a person, without its end: when, who, where it was read.
+fn write_line(sighting: &Sighting, output: &mut Vec<u8>) -> io::Result<()> {
+    match sighting.at {
+        Some(at) => write!(output, "{at:<27}")?,
+        None => write!(output, "{:<27}", "(no zone)")?,
+    }
+    let transport = sighting.transport.map_or("-", Transport::name);
+    write!(output, " {transport:<4} {:>15} ", sighting.address)?;
+    match sighting.port {
+        Some(port) => write!(output, "{port:>5}")?,
+        None => write!(output, "{:>5}", "-")?,
+    }
+    let Source { file, line } = &sighting.source;
+    write!(output, "  {file}:{line}")
 }

@@ -1,7 +1,7 @@
 //! How many lines of servers' logs a core reads.
 //!
-//! `cargo bench -p portledger-servers --bench lines [-- LINES]`, one million of each log by default. Each
-//! figure is the best of five runs, in time of one core. With `-- write LINES FILE` it writes nginx
+//! `cargo bench -p portledger-servers --bench lines [-- [LINES] [NAME]]`, one million of each log by default,
+//! or of those whose name has a text. Each figure is the best of five runs, in time of one core. With `-- write LINES FILE` it writes nginx
 //! lines with the port to a file, for comparing programs with each other.
 #![forbid(unsafe_code)]
 #![expect(clippy::unwrap_used, clippy::print_stdout)]
@@ -117,6 +117,16 @@ const LOGS: &[Log] = &[
         line: connection,
     },
     Log {
+        name: "connections, portledger watch",
+        format: "connection",
+        line: watched,
+    },
+    Log {
+        name: "connections, portledger watch, rsyslog",
+        format: "connection",
+        line: carried,
+    },
+    Log {
         name: "sshd, rsyslog",
         format: "sshd",
         line: sshd,
@@ -178,6 +188,29 @@ fn connection(numbers: &mut Numbers, number: u64, line: &mut String) {
     .unwrap();
 }
 
+fn watched(numbers: &mut Numbers, number: u64, line: &mut String) {
+    writeln!(
+        line,
+        "{}.{:06} {} {} 192.0.2.80 443 tcp",
+        1_795_258_402 + number / RATE,
+        numbers.below(1_000_000),
+        numbers.address(),
+        numbers.port(),
+    )
+    .unwrap();
+}
+
+fn carried(numbers: &mut Numbers, number: u64, line: &mut String) {
+    let (hour, minute, second) = clock(number);
+    write!(
+        line,
+        "2026-11-21T{hour:02}:{minute:02}:{second:02}.{:06}+01:00 host portledger-watch[77]: ",
+        numbers.below(1_000_000),
+    )
+    .unwrap();
+    watched(numbers, number, line);
+}
+
 fn sshd(numbers: &mut Numbers, number: u64, line: &mut String) {
     let (hour, minute, second) = clock(number);
     let (address, port) = (numbers.address(), numbers.port());
@@ -211,7 +244,11 @@ fn main() {
         .iter()
         .find_map(|argument| argument.parse().ok())
         .unwrap_or(1_000_000);
-    for log in LOGS {
+    let name = arguments.iter().find(|given| given.parse::<u64>().is_err());
+    let logs = LOGS
+        .iter()
+        .filter(|log| name.is_none_or(|name| log.name.contains(name)));
+    for log in logs {
         let text = text(log, count);
         let lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
         let best = (0..5).map(|_| read(log, &lines)).min().unwrap();

@@ -205,7 +205,16 @@ impl Fields {
         })
     }
 
+    #[inline]
     fn client(&self, trust: &Trust) -> Result<(Side, IpAddr), Fault> {
+        // As nearly all lines are.
+        if let [None, Some((address::Written::Ip(address), _)), _] = self.addresses {
+            return Ok((Side::Remote, address));
+        }
+        self.any_client(trust)
+    }
+
+    fn any_client(&self, trust: &Trust) -> Result<(Side, IpAddr), Fault> {
         let mut fault = (0, Reason::NoAddress);
         for side in Side::ALL {
             if side == Side::Told && !self.believes_told(trust) {

@@ -4,7 +4,7 @@ use std::fs;
 use std::process::Command;
 
 use portledger_e2e::process::Running;
-use portledger_e2e::{Failure, prerequisite, read};
+use portledger_e2e::{Failure, prerequisite, read, syslog_ng};
 use portledger_service::export::{Sends, StreamFraming, SyslogOver, Tls};
 use portledger_service::tls::{self, Trust};
 use portledger_wire::NatEvent;
@@ -36,7 +36,7 @@ fn rsyslog_takes_our_events_over_tcp_and_tls_and_keeps_all_of_them() -> Result<(
     if !prerequisite::met(&["rsyslogd", &driver])? {
         return Ok(());
     }
-    comes_over_tcp_and_tls(rsyslog)
+    comes_over_tcp_and_tls(rsyslog_beside)
 }
 
 #[test]
@@ -44,7 +44,7 @@ fn syslog_ng_takes_our_events_over_tcp_and_tls_and_keeps_all_of_them() -> Result
     if !prerequisite::met(&["syslog-ng"])? {
         return Ok(());
     }
-    comes_over_tcp_and_tls(syslog_ng)
+    comes_over_tcp_and_tls(syslog_ng_beside)
 }
 
 fn comes_over_tcp_and_tls(
@@ -85,7 +85,7 @@ fn event(line: &str) -> NatEvent {
     read_event(&message).unwrap()
 }
 
-fn rsyslog(told: &Told, certificates: &Certificates) -> Result<Server, Failure> {
+fn rsyslog_beside(told: &Told, certificates: &Certificates) -> Result<Server, Failure> {
     let ports = Ports::free();
     let configuration = format!(
         r#"global(workDirectory="{folder}"
@@ -119,7 +119,7 @@ ruleset(name="keep") {{
     start(&mut command, told, ports)
 }
 
-fn syslog_ng(told: &Told, certificates: &Certificates) -> Result<Server, Failure> {
+fn syslog_ng_beside(told: &Told, certificates: &Certificates) -> Result<Server, Failure> {
     let ports = Ports::free();
     let configuration = format!(
         // It writes who connected as the host, unless told to believe the message.
@@ -141,28 +141,7 @@ log {{ source(told); destination(lines); }};
         secured = ports.secured,
         lines = told.path("lines").display(),
     );
-    let file = told.path("syslog-ng.conf");
-    fs::write(&file, configuration).unwrap();
-    let program = prerequisite::program("syslog-ng").unwrap();
-    let mut command = Command::new(&program);
-    command.args(["--foreground", "--no-caps", "--stderr"]);
-    command.arg("--cfgfile").arg(file);
-    for (option, name) in [
-        ("--persist-file", "syslog-ng.persist"),
-        ("--pidfile", "syslog-ng.pid"),
-        ("--control", "syslog-ng.ctl"),
-    ] {
-        command.arg(option).arg(told.path(name));
-    }
-    // Debian has rsyslog or it; unpacked beside rsyslog, its libraries are not where it looks.
-    let root = program.ancestors().nth(3).unwrap();
-    let libraries = root.join("usr/lib/syslog-ng");
-    let modules = fs::read_dir(&libraries).unwrap();
-    let mut modules = modules.map(|entry| entry.unwrap().path());
-    if let Some(modules) = modules.find(|path| path.is_dir()) {
-        command.env("LD_LIBRARY_PATH", &libraries);
-        command.arg("--module-path").arg(modules);
-    }
+    let mut command = syslog_ng::command(&configuration, told.folder())?;
     start(&mut command, told, ports)
 }
 

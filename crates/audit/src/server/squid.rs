@@ -6,7 +6,7 @@ use portledger_servers::{Format, FormatError};
 
 use super::{
     FixError, Instance, Log, LookError, Server, Wish, facts, guide,
-    lines::{Statement, Syntax, Texts},
+    words::{Statement, Syntax, Texts},
 };
 use crate::{
     Change, Facts, Finding, Records, Rule,

@@ -54,34 +54,40 @@ impl Connection {
 
 impl Lines for Connection {
     fn read(&mut self, line: &[u8], number: u64, options: &Options) -> Outcome {
-        let entry = match Line::parse(line) {
-            Ok(Line::OfAnother) => return Ok(Err(Skip::OtherProgram)),
-            Ok(Line::Carried(entry)) => {
-                let message = Message {
-                    fields: Fields::default(),
-                    message: line,
-                    line,
-                    number,
-                    options,
-                };
-                return carried(Ok(entry), message);
-            }
-            Ok(Line::Own(Entry::Mark(mark))) => return Ok(Err(skipped(&mark))),
-            Err(NotEntry::Comment) => return Ok(Err(Skip::Blank)),
-            Err(NotEntry::Mark) => return Err((0, NO_MARK)),
-            Ok(Line::Own(Entry::Connection(record))) => Some(record),
-            Err(NotEntry::Other) => None,
+        let whole = || Message {
+            fields: Fields::default(),
+            message: line,
+            line,
+            number,
+            options,
         };
+        // No header begins with so many digits but one whose time is in seconds since 1970, and
+        // then no address and port follow.
+        let is_plain = line.iter().take(5).all(u8::is_ascii_digit);
+        if !is_plain && let Some(told) = behind_header(line, whole) {
+            return told;
+        }
+        if let Some(record) = Record::parse(line) {
+            return seen(&record, whole());
+        }
         // The pattern is a constant, and a test reads with it.
         let Ok(pattern) = &self.pattern else {
             return Ok(Err(Skip::NoClient));
         };
-        let mut found = pattern.read(line, number, options, &mut self.recent)?;
-        if let Some(record) = entry {
-            found.sighting.transport = Some(record.transport);
-            found.sighting.moment = Moment::Connect;
+        match pattern.read(line, number, options, &mut self.recent) {
+            Err(fault) if is_plain => behind_header(line, whole).unwrap_or(Err(fault)),
+            read => read.map(Ok),
         }
-        Ok(Ok(found))
+    }
+}
+
+/// What a mark says, or a line behind a header of syslog's. Nothing of any other.
+fn behind_header<'a>(line: &[u8], whole: impl Fn() -> Message<'a>) -> Option<Outcome> {
+    match Line::parse(line) {
+        Ok(Line::OfAnother) => Some(Ok(Err(Skip::OtherProgram))),
+        Ok(Line::Own(entry) | Line::Carried(entry)) => Some(carried(Ok(entry), whole())),
+        Err(NotEntry::Other) => None,
+        Err(other) => Some(carried(Err(other), whole())),
     }
 }
 
@@ -172,6 +178,24 @@ mod tests {
                 "# 1795258404.000000 left-out from=1795258402.200",
                 "# by hand: the disk was changed here",
                 "# 1795258411.000000 stop",
+            ]
+        ));
+    }
+
+    #[test]
+    fn a_connection_is_no_other_programs_line_nor_the_other_way_round() {
+        let line = "1795258402.130021 203.0.113.8 40123 192.0.2.80 443 tcp";
+        let own = read_lines("connection", None, &[line]);
+        // The header's time is in seconds, and its host an address.
+        let carried = format!("1795258403.5 192.0.2.9 portledger-watch[7]: {line}");
+        assert_eq!(read_lines("connection", None, &[&carried]), own);
+        insta::assert_snapshot!(read_lines(
+            "connection",
+            None,
+            &[
+                "1795258402130 203.0.113.8 40123 192.0.2.80 443 id: 7",
+                "1795258403.5 192.0.2.9 cron[7]: 1795258402.130021 203.0.113.8 40123 192.0.2.80 443 tcp",
+                "1795258402130 203.0.113.8 40123 192.0.2.80",
             ]
         ));
     }

@@ -4,7 +4,10 @@
 //! `from 192.0.2.66 port 4242` there. So every form says on which side of such text its endpoint
 //! stands.
 
-use portledger_model::{Moment, Transport};
+use std::sync::LazyLock;
+
+use memchr::memmem::Finder;
+use portledger_model::{Destination, Moment, Transport};
 
 use super::{
     Lines,
@@ -13,7 +16,8 @@ use super::{
     syslog::{self, Header},
 };
 use crate::{
-    Options, Reason, Skip, address,
+    Options, Reason, Skip,
+    address::{self, Written},
     fields::{Fields, Side, Times},
     reader::Outcome,
 };
@@ -76,12 +80,9 @@ pub(super) fn message(
             return Err((at, Reason::Value { expected }));
         }
     };
-    fields.set_address(Side::Remote, address::Written::read(seen.address), at);
+    fields.set_address(Side::Remote, seen.address, at);
     fields.set_port(Side::Remote, Some(seen.port));
-    if let Some((address, port)) = seen.server {
-        fields.destination.address = address::parse(address);
-        fields.destination.port = Some(port);
-    }
+    fields.destination = seen.server;
     let times = if timed {
         Times::End(moment)
     } else {
@@ -102,14 +103,14 @@ fn without_decoration(message: &[u8]) -> &[u8] {
     message.strip_suffix(b" [preauth]").unwrap_or(message)
 }
 
-struct Seen<'a> {
-    address: &'a [u8],
+struct Seen {
+    address: Written,
     port: u16,
-    server: Option<(&'a [u8], u16)>,
+    server: Destination,
 }
 
-enum Client<'a> {
-    Seen(Seen<'a>, Moment),
+enum Client {
+    Seen(Seen, Moment),
     /// No endpoint, or an address without a port: other lines of the connection have both.
     NotTold,
     /// Two endpoints, one of which a client made up.
@@ -185,14 +186,15 @@ const FORMS: &[(&[u8], Place)] = &[
     (b"Close session: ", Place::Before(is_end)),
 ];
 
-fn client(message: &[u8]) -> Client<'_> {
+fn client(message: &[u8]) -> Client {
     if let Some(rest) = message.strip_prefix(b"Connection from ") {
         return opened(rest);
     }
     if message.starts_with(b"drop connection #") {
         return dropped(message);
     }
-    for (words, place) in FORMS {
+    let first = message.first();
+    for (words, place) in FORMS.iter().filter(|(words, _)| words.first() == first) {
         if let Some(rest) = message.strip_prefix(*words) {
             return found(rest, *place);
         }
@@ -202,12 +204,12 @@ fn client(message: &[u8]) -> Client<'_> {
 
 /// `A port P on B port Q`, of LogLevel VERBOSE, is written at the connect; `user x A port P timed
 /// out` is not.
-fn opened(rest: &[u8]) -> Client<'_> {
+fn opened(rest: &[u8]) -> Client {
     match endpoint(rest) {
         Some((seen, b"")) => Client::Seen(seen, Moment::Connect),
         Some((mut seen, after)) if after.starts_with(ON) => {
             if let Some((server, _)) = after.strip_prefix(ON).and_then(endpoint) {
-                seen.server = Some((server.address, server.port));
+                seen.server = destination(server.address, server.port);
             }
             Client::Seen(seen, Moment::Connect)
         }
@@ -218,7 +220,7 @@ fn opened(rest: &[u8]) -> Client<'_> {
 const ON: &[u8] = b" on ";
 
 /// `drop connection #10 from [A]:P on [B]:Q past MaxStartups`, written at the connect as well.
-fn dropped(message: &[u8]) -> Client<'_> {
+fn dropped(message: &[u8]) -> Client {
     let mut words = message.split(|byte| *byte == b' ').skip(4);
     let (client, server) = (words.next(), words.nth(1));
     let split = |text: Option<&'_ [u8]>| {
@@ -228,14 +230,15 @@ fn dropped(message: &[u8]) -> Client<'_> {
     };
     match (client, split(client)) {
         (Some(text), Some((colon, port))) => {
+            let read = |text: &[u8], colon| Written::read(text.get(..colon).unwrap_or_default());
             let server = server.and_then(|text| {
                 let (colon, port) = split(Some(text))?;
-                Some((text.get(..colon)?, port))
+                Some(destination(read(text, colon), port))
             });
             let seen = Seen {
-                address: text.get(..colon).unwrap_or_default(),
+                address: read(text, colon),
                 port,
-                server,
+                server: server.unwrap_or_default(),
             };
             Client::Seen(seen, Moment::Connect)
         }
@@ -243,25 +246,40 @@ fn dropped(message: &[u8]) -> Client<'_> {
     }
 }
 
-fn found(rest: &[u8], place: Place) -> Client<'_> {
-    let mut all = endpoints(rest);
+const fn destination(address: Written, port: u16) -> Destination {
+    let address = match address {
+        Written::Ip(address) => Some(address),
+        Written::Nothing | Written::Unix | Written::Other => None,
+    };
+    Destination {
+        address,
+        port: Some(port),
+    }
+}
+
+fn found(rest: &[u8], place: Place) -> Client {
     let seen = match place {
         Place::After => endpoint(rest).map(|(seen, _)| seen),
-        Place::Before(is_end) => match all.clone().last() {
-            Some((seen, after)) if is_end(after) => Some(seen),
-            // More text follows, which may be a client's as well.
-            Some(_) if all.clone().count() > 1 => return Client::Ambiguous,
-            _ => all.next().map(|(seen, _)| seen),
-        },
+        Place::Before(is_end) => {
+            let mut all = endpoints(rest);
+            let first = all.next();
+            match all.last() {
+                None => first.map(|(seen, _)| seen),
+                Some((seen, after)) if is_end(after) => Some(seen),
+                // More text follows, which may be a client's as well.
+                Some(_) => return Client::Ambiguous,
+            }
+        }
     };
     match seen {
         Some(seen) => Client::Seen(seen, Moment::Logged),
-        None if memchr::memmem::find(rest, PORT).is_none() => Client::NotTold,
+        None if PORTS.find(rest).is_none() => Client::NotTold,
         None => Client::Malformed,
     }
 }
 
-const PORT: &[u8] = b" port ";
+/// Made once: that takes as long as to search a message.
+static PORTS: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new(b" port "));
 
 /// What ends a message after its endpoint.
 fn is_end(after: &[u8]) -> bool {
@@ -296,27 +314,26 @@ fn is_end_or_key(after: &[u8]) -> bool {
 }
 
 /// Every `A port P` of a text, and what is behind each.
-fn endpoints(text: &[u8]) -> impl Iterator<Item = (Seen<'_>, &[u8])> + Clone {
-    memchr::memmem::find_iter(text, PORT).filter_map(|port| {
+fn endpoints(text: &[u8]) -> impl Iterator<Item = (Seen, &[u8])> {
+    PORTS.find_iter(text).filter_map(|port| {
         let start = memchr::memrchr(b' ', text.get(..port)?).map_or(0, |space| space + 1);
         endpoint(text.get(start..)?)
     })
 }
 
 /// `A port P` in front, and what is behind it.
-fn endpoint(text: &[u8]) -> Option<(Seen<'_>, &[u8])> {
+fn endpoint(text: &[u8]) -> Option<(Seen, &[u8])> {
     let space = memchr::memchr(b' ', text)?;
-    let address = text.get(..space)?;
-    address::parse(address)?;
+    let address = address::parse(text.get(..space)?)?;
     let after = text.get(space..)?.strip_prefix(b" port ")?;
     let digits = after
         .iter()
         .take_while(|byte| byte.is_ascii_digit())
         .count();
     let seen = Seen {
-        address,
+        address: Written::Ip(address),
         port: address::port(after.get(..digits)?)?,
-        server: None,
+        server: Destination::default(),
     };
     Some((seen, after.get(digits..)?))
 }

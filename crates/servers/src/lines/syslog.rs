@@ -49,9 +49,12 @@ pub(crate) fn header<'a>(line: &'a [u8], pieces: &mut Pieces) -> Result<Option<H
                 return Ok(Some(structured_message(cursor.rest())));
             }
         }
-        _ if cursor.clone().traditional(&mut Pieces::default()).is_none() => return Ok(None),
         _ => {
-            let _ = cursor.traditional(pieces);
+            let mut read = *pieces;
+            if cursor.traditional(&mut read).is_none() {
+                return Ok(None);
+            }
+            *pieces = read;
         }
     }
     Ok(Some(named_message(cursor.rest())))
@@ -96,7 +99,9 @@ fn named_message(rest: &[u8]) -> Header<'_> {
             true => (&b""[..], rest),
             false => (first, rest.get(space + 1..)?),
         };
-        let end = memchr::memmem::find(rest, b": ")?;
+        // A tag has no colon but the one that ends it, nearly always.
+        let mut colons = memchr::memchr_iter(b':', rest);
+        let end = colons.find(|colon| rest.get(colon + 1) == Some(&b' '))?;
         let tag = rest.get(..end)?;
         let mut parts = tag.splitn(2, |byte| *byte == b'[');
         Some(Header {

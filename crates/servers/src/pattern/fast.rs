@@ -54,6 +54,14 @@ impl Pattern {
     }
 }
 
+/// Where free text ended.
+enum Ended {
+    /// There; what follows it was not looked at.
+    At(usize),
+    /// And the steps up to the next free text were read, up to here.
+    Read(usize),
+}
+
 /// A line on its way through the steps of a pattern.
 struct Walk<'a> {
     pattern: &'a Pattern,
@@ -68,29 +76,36 @@ impl Walk<'_> {
     fn all(&mut self) -> Option<()> {
         // Up to which step an address decides where free text ended.
         let mut strict_to = 0;
-        let mut at = 0;
-        for (index, step) in self.pattern.steps.iter().enumerate() {
+        let (mut index, mut at) = (0, 0);
+        while let Some(step) = self.pattern.steps.get(index) {
+            index += 1;
             at = match step {
                 Step::Open { until, next } => {
                     strict_to = *next;
-                    self.end_of_free_text(until.needle(), at, index + 1..*next)?
+                    match self.end_of_free_text(until.needle(), at, index..*next)? {
+                        Ended::At(end) => end,
+                        Ended::Read(end) => {
+                            index = *next;
+                            end
+                        }
+                    }
                 }
-                _ => self.step(step, at, strictness(index < strict_to))?,
+                _ => self.step(step, at, strictness(index <= strict_to))?,
             };
+            // The format's own text stands between any two fields: it needs no turn of its own.
+            if let Some(Step::Literal(text)) = self.pattern.steps.get(index) {
+                at = literal_end(self.line, at, text)?;
+                index += 1;
+            }
         }
         Some(())
     }
 
-    #[inline]
+    #[inline(always)]
     fn step(&mut self, step: &Step, at: usize, strict: Strict) -> Option<usize> {
         let line = self.line;
         match step {
-            Step::Literal(text) => {
-                // Two or three bytes, for which a call to compare them is long.
-                let there = line.get(at..at + text.len())?;
-                let same = there.iter().zip(text).all(|(one, other)| one == other);
-                same.then_some(at + text.len())
-            }
+            Step::Literal(text) => literal_end(line, at, text),
             Step::Value(Field::Time(..), _) if self.pattern.is_common_log => {
                 let (instant, end) = self.recent.common_log(line, at)?;
                 self.instant = Some(instant);
@@ -121,18 +136,17 @@ impl Walk<'_> {
 
     /// The one place at which the free text that begins at `at` may end: where `until` stands, and
     /// the steps after it match. Nothing where there are several.
-    fn end_of_free_text(&mut self, until: &[u8], at: usize, steps: Range<usize>) -> Option<usize> {
+    fn end_of_free_text(&mut self, until: &[u8], at: usize, steps: Range<usize>) -> Option<Ended> {
         let last = self.pattern.region_end(self.line, at);
         let mut hits = hits(until, self.line, at, last)?;
         let first = hits.next()?;
         let Some(second) = hits.next() else {
-            return Some(first);
+            return Some(Ended::At(first));
         };
         let next = self.pattern.steps.get(steps.end);
         let steps = self.pattern.steps.get(steps)?;
-        // What a wrong place leaves in the fields is none of the line's.
         let before = self.fields.clone();
-        let mut end = None;
+        let mut read = None;
         for hit in [first, second].into_iter().chain(hits) {
             self.tried += 1;
             if self.tried > MOST_TRIED {
@@ -141,14 +155,17 @@ impl Walk<'_> {
             let matched = steps
                 .iter()
                 .try_fold(hit, |at, step| self.step(step, at, Strict::Yes));
-            match (end, matched) {
-                (None, Some(_)) => end = Some(hit),
+            match (&read, matched) {
+                (None, Some(end)) => read = Some((end, self.fields.clone(), self.instant)),
+                // What a wrong place leaves in the fields is none of the line's.
+                (None, None) => self.fields.clone_from(&before),
                 (Some(_), Some(after)) if self.may_go_on(next, after) => return None,
-                _ => {}
+                (Some(_), _) => {}
             }
         }
-        self.fields = before;
-        end
+        let (end, fields, instant) = read?;
+        (self.fields, self.instant) = (fields, instant);
+        Some(Ended::Read(end))
     }
 
     /// Whether the free text that begins at `at`, if one begins there, ends anywhere.
@@ -159,6 +176,14 @@ impl Walk<'_> {
         let last = self.pattern.region_end(self.line, at);
         hits(until.needle(), self.line, at, last).is_some_and(|mut hits| hits.next().is_some())
     }
+}
+
+/// The end of the format's own text: two or three bytes, for which a call to compare them is long.
+#[inline(always)]
+fn literal_end(line: &[u8], at: usize, text: &[u8]) -> Option<usize> {
+    let there = line.get(at..at + text.len())?;
+    let same = there.iter().zip(text).all(|(one, other)| one == other);
+    same.then_some(at + text.len())
 }
 
 const fn strictness(strict: bool) -> Strict {

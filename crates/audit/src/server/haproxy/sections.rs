@@ -2,7 +2,7 @@
 
 use portledger_servers::config::Place;
 
-use super::super::lines::{Statement, Syntax, Texts};
+use super::super::words::{Statement, Syntax, Texts};
 use crate::{LookError, machine::Machine};
 
 const SYNTAX: Syntax = Syntax {

@@ -1,5 +1,5 @@
-//! Configurations of one directive a line, which several servers have: their files in the order of
-//! reading, their words by place.
+//! Configurations whose directives are words, each with its meaning by its place, quoted perhaps:
+//! HAProxy's and Squid's. Those of a name and a value a line are [`crate::lines`]'.
 
 use std::{ops::Range, sync::Arc};
 
