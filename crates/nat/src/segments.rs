@@ -6,7 +6,7 @@
 //!
 //! // A UDP datagram of 6 bytes of payload, to be cut into two of at most 4.
 //! let packet = [
-//!     0x45, 0, 0, 34, 0, 9, 0, 0, 64, 17, 0xb6, 0xac, 192, 0, 2, 33, 198, 51, 100, 1,
+//!     0x45, 0, 0, 34, 0, 9, 0, 0, 64, 17, 0x8e, 0x6c, 192, 0, 2, 33, 198, 51, 100, 1,
 //!     0x9c, 0x40, 0, 53, 0, 14, 0, 0, 1, 2, 3, 4, 5, 6,
 //! ];
 //! let (mut segments, mut bytes) = (Segments::of(&packet, 4).unwrap(), Vec::new());
