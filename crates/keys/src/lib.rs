@@ -8,8 +8,9 @@
 //!  a file    ┐             LOCK                     get,           derive("parquet footer")
 //!  a command ┴► MasterKey  2026-11-01.key ──────── get_or_create ─► sealing("rows") ─► Sealing
 //!                 │        2026-11-02.key           │                                 seal, open
-//!                 └──wraps──► └ name, master's id,  └ destroy: renamed, overwritten,
-//!                                wrapped key          removed; each step durable
+//!                 └──wraps──► └ name, master's id,  │               stream("salts") ─► Stream
+//!                                wrapped key        └ destroy: renamed, overwritten,
+//!                                                     removed; each step durable
 //! ```
 //!
 //! - The ring lies **elsewhere than backups**: whoever restores a backup of the data without the
