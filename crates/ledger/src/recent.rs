@@ -2,17 +2,12 @@
 
 use std::{collections::HashMap, net::Ipv4Addr};
 
-use portledger_model::{
-    Block, Device, Event, External, Record, RecordNumber, Subscriber, Timestamp,
-};
+use portledger_model::{Block, Event, External, Record, RecordNumber, Subscriber, Timestamp};
 
 use crate::{
-    fragment::{Beginning, Fragment},
-    ledger::told::Told,
+    fragment::Beginning,
+    ledger::told::{Known, Told},
 };
-
-/// What is told of an allocation, with the external address it is on.
-pub(crate) type Known = Fragment<Subscriber, Device>;
 
 /// Records by number, found by address.
 #[derive(Default)]

@@ -30,7 +30,7 @@ pub(crate) fn run(args: &InitArgs) -> Ended {
     eprintln!("portledger: made a ledger in {}", dir.display());
     match &args.master_key_command {
         Some(_) => {}
-        None => say_where_the_master_key_is(dir, args.master_key.as_deref()),
+        None => ledger::say_where_the_master_key_is(dir, args.master_key.as_deref()),
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -68,15 +68,4 @@ fn settings(args: &InitArgs) -> Result<Settings, Failure> {
 fn from_here(path: &Path) -> Result<PathBuf, Failure> {
     std::path::absolute(path)
         .map_err(|error| Failure::usage(format!("{}: {error}", path.display())))
-}
-
-/// Whoever has the master key and the ledger's folder can read it, after its days were deleted too
-/// if both are in one backup.
-pub(crate) fn say_where_the_master_key_is(ledger: &Path, elsewhere: Option<&Path>) {
-    let inside = ledger.join("master.key");
-    let file = elsewhere.unwrap_or(&inside);
-    eprintln!(
-        "portledger: its master key is {}; keep a copy of it elsewhere, and never in the same backup as the ledger",
-        file.display()
-    );
 }

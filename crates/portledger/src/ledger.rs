@@ -4,7 +4,7 @@ use std::{fs, io, path::Path};
 
 use portledger_ledger::{Error, Ledger, Options, Writer};
 
-use crate::{failure::Failure, init::say_where_the_master_key_is};
+use crate::failure::Failure;
 
 /// Reads the ledger in `dir`. A folder that holds none is refused: `unknown` would sound like an
 /// answer.
@@ -77,4 +77,15 @@ fn no_ledger(dir: &Path, why: &str) -> Failure {
         "{}: {why}; give the ledger's folder with --ledger or PORTLEDGER_LEDGER: the one that 'nat run' or 'nat replay' writes to",
         dir.display()
     ))
+}
+
+/// Whoever has the master key and the ledger's folder can read it, after its days were deleted too
+/// if both are in one backup.
+pub(crate) fn say_where_the_master_key_is(ledger: &Path, elsewhere: Option<&Path>) {
+    let inside = ledger.join("master.key");
+    let file = elsewhere.unwrap_or(&inside);
+    eprintln!(
+        "portledger: its master key is {}; keep a copy of it elsewhere, and never in the same backup as the ledger",
+        file.display()
+    );
 }

@@ -13,13 +13,12 @@ use std::{collections::HashMap, net::Ipv4Addr, sync::Arc};
 use portledger_model::{Allocation, External, Gap, GapReason, Span, Subscriber, Timestamp};
 use portledger_segments::{Row, Segment};
 
-use super::told::{Told, allocation};
+use super::told::{Known, Told, allocation};
 use crate::{
     Error,
     calendar::{Calendar, Day},
     fragment::Beginning,
     manifest::{DayState, Manifest, SegmentEntry},
-    recent::Known,
     shelf::Shelf,
 };
 

@@ -2,9 +2,12 @@
 
 use std::net::Ipv4Addr;
 
-use portledger_model::{Allocation, Block, Span, Timestamp};
+use portledger_model::{Allocation, Block, Device, Span, Subscriber, Timestamp};
 
-use crate::recent::Known;
+use crate::fragment::Fragment;
+
+/// What one place knows of an allocation, whose external address stands elsewhere.
+pub(crate) type Known = Fragment<Subscriber, Device>;
 
 /// What is told of an allocation.
 #[derive(Clone)]
