@@ -20,7 +20,7 @@ use crate::{
     prefixes::Prefixes,
     reassembly::{Bounds, Key, Piece, Reassembly},
     rewrite::{self, End},
-    stateful::{Entered, Left, Sender, Staged, sealed},
+    stateful::{Entered, Left, Sender, StagedSender, sealed},
     tunnel::{self as outer, HEADER, Outer},
 };
 use paths::Paths;
@@ -85,27 +85,6 @@ impl sealed::Form for Softwires {
         })
     }
 
-    #[inline]
-    fn enter_established(
-        &self,
-        nat: &mut Nat,
-        slot: &mut Slot<'_>,
-        staged: &Staged,
-    ) -> Option<RealmIndex> {
-        self.established_out(nat, slot, staged)
-    }
-
-    #[inline]
-    fn leave_established(
-        &self,
-        nat: &mut Nat,
-        slot: &mut Slot<'_>,
-        ends: &Ends,
-        candidate: u32,
-    ) -> Option<RealmIndex> {
-        self.established_in(nat, slot, ends, candidate)
-    }
-
     fn realm_of(&self, source: Ipv6Addr) -> Option<RealmIndex> {
         self.ends.realm_of(source)
     }
@@ -115,10 +94,10 @@ impl sealed::Form for Softwires {
         &mut self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
-        staged: Option<&Staged>,
+        staged: Option<&StagedSender>,
         _output: &mut Output,
     ) -> Result<Entered, DropReason> {
-        if let Some(&Staged { host, hash, .. }) = staged {
+        if let Some(&StagedSender { host, hash, .. }) = staged {
             let packet = slot.packet.clone();
             let class = outer::class(slot.bytes());
             slot.packet = outer::inner(slot);

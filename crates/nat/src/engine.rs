@@ -388,7 +388,8 @@ impl Nat {
         output.packets.push(emitted);
     }
 
-    fn collect_events(&mut self, output: &mut Output) {
+    /// Hands out the events that came of packets.
+    pub(crate) fn collect_events(&mut self, output: &mut Output) {
         if self.ports.has_events() {
             output.events.extend(self.ports.drain_events());
         }

@@ -17,11 +17,11 @@ use portledger_ports::RealmIndex;
 
 use crate::{
     DropReason, Nat, Output, Side, Slot, Stateful,
-    header::{Ends, ICMP, TCP, UDP, long, word},
+    header::{ICMP, TCP, UDP, long, word},
     hosts::{Host, Numbers},
     prefixes::Prefixes,
     reassembly::{Bounds, Reassembly},
-    stateful::{Entered, Left, Sender, Staged, sealed},
+    stateful::{Entered, Left, Sender, StagedSender, sealed},
     translate::{
         self, Answer, Done, ICMP6, Incoming, Mapped, Pair, Plain4, Plain6, Prefix, Refused,
         Translator, answer_v4, answer_v6, read_v4, read_v6,
@@ -136,27 +136,6 @@ impl sealed::Form for Translation {
         })
     }
 
-    #[inline]
-    fn enter_established(
-        &self,
-        nat: &mut Nat,
-        slot: &mut Slot<'_>,
-        staged: &Staged,
-    ) -> Option<RealmIndex> {
-        self.established_out(nat, slot, staged)
-    }
-
-    #[inline]
-    fn leave_established(
-        &self,
-        nat: &mut Nat,
-        slot: &mut Slot<'_>,
-        ends: &Ends,
-        candidate: u32,
-    ) -> Option<RealmIndex> {
-        self.established_in(nat, slot, ends, candidate)
-    }
-
     fn realm_of(&self, source: Ipv6Addr) -> Option<RealmIndex> {
         self.inside.realm_of(source)
     }
@@ -166,7 +145,7 @@ impl sealed::Form for Translation {
         &mut self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
-        staged: Option<&Staged>,
+        staged: Option<&StagedSender>,
         output: &mut Output,
     ) -> Result<Entered, DropReason> {
         if let Some(number) = staged.and_then(|staged| self.enter_plain(nat, slot, staged)) {
@@ -231,7 +210,7 @@ impl sealed::Form for Translation {
 impl Translation {
     /// The short way of what needs nothing but another header. `None` where there is more to it.
     #[inline]
-    fn enter_plain(&self, nat: &Nat, slot: &mut Slot<'_>, staged: &Staged) -> Option<u32> {
+    fn enter_plain(&self, nat: &Nat, slot: &mut Slot<'_>, staged: &StagedSender) -> Option<u32> {
         let plain = Plain6::read(slot.bytes())?;
         let destination = self.prefix.extract(plain.destination)?;
         // Who is new goes the long way; who has a number has been looked at.
@@ -276,7 +255,7 @@ impl Translation {
         nat: &mut Nat,
         realm: RealmIndex,
         incoming: &Incoming<Ipv6Addr>,
-        staged: Option<&Staged>,
+        staged: Option<&StagedSender>,
     ) -> Result<Mapped<Ipv4Addr>, Refused> {
         let outer = &incoming.outer;
         // RFC 6146 §3.5, §5.4: no packet of ours, or of another NAT64's, comes in once more.

@@ -42,21 +42,19 @@ pub(crate) mod sealed {
 
     use portledger_ports::RealmIndex;
 
-    use super::{Debug, Ends, Entered, Left, Nat, Output, Sender, Slot, Staged, Timestamp};
+    use super::{Debug, Ends, Entered, Left, Nat, Output, Sender, Slot, StagedSender, Timestamp};
     use crate::{DropReason, hosts::Numbers};
 
-    /// What is done to packets on their way from the inside and to it.
-    pub trait Form: Debug {
-        /// Who a plain packet is from: enough to bring the memory near.
-        fn peek(&self, slot: &Slot<'_>) -> Option<Sender>;
-
+    /// What is done in one step to plain segments of established connections, by what the
+    /// engine's tables say.
+    pub trait Established {
         /// Makes of a plain segment of an established connection what goes to the outside, and
         /// says in whose realm it began. `None` where it is none: then nothing was done.
         fn enter_established(
             &self,
             nat: &mut Nat,
             slot: &mut Slot<'_>,
-            staged: &Staged,
+            staged: &StagedSender,
         ) -> Option<RealmIndex>;
 
         /// Makes of a plain segment of an established connection what goes to the inside, and
@@ -68,6 +66,12 @@ pub(crate) mod sealed {
             ends: &Ends,
             candidate: u32,
         ) -> Option<RealmIndex>;
+    }
+
+    /// What is done to packets on their way from the inside and to it.
+    pub trait Form: Established + Debug {
+        /// Who a plain packet is from: enough to bring the memory near.
+        fn peek(&self, slot: &Slot<'_>) -> Option<Sender>;
 
         /// The realm in which an IPv6 address of the inside is.
         fn realm_of(&self, address: Ipv6Addr) -> Option<RealmIndex>;
@@ -77,7 +81,7 @@ pub(crate) mod sealed {
             &mut self,
             nat: &mut Nat,
             slot: &mut Slot<'_>,
-            staged: Option<&Staged>,
+            staged: Option<&StagedSender>,
             output: &mut Output,
         ) -> Result<Entered, DropReason>;
 
@@ -113,7 +117,7 @@ pub struct Sender {
 
 /// The sender of a packet, and guesses of where it is in the tables.
 #[derive(Debug, Clone, Copy)]
-pub struct Staged {
+pub struct StagedSender {
     pub(crate) host: Host,
     pub(crate) hash: u32,
     /// Its number, or [`NONE`].
@@ -170,7 +174,7 @@ impl<F: Form> Stateful<F> {
                 Side::Inside => self.enter(slots, output),
                 Side::Outside => self.arrive(slots, output),
             }
-            self.nat.tell_events(output);
+            self.nat.collect_events(output);
         }
     }
 
@@ -259,7 +263,12 @@ impl<F: Form> Stateful<F> {
         }
     }
 
-    fn enter_one(&mut self, slot: &mut Slot<'_>, staged: Option<&Staged>, output: &mut Output) {
+    fn enter_one(
+        &mut self,
+        slot: &mut Slot<'_>,
+        staged: Option<&StagedSender>,
+        output: &mut Output,
+    ) {
         match self.form.enter(&mut self.nat, slot, staged, output) {
             Ok(Entered::Packet(host)) => {
                 let staged = engine::Staged {
@@ -285,13 +294,13 @@ impl<F: Form> Stateful<F> {
     }
 
     /// Reads the memory that the packets' hosts and mappings are in, so that the waits overlap.
-    fn approach(&self, slots: &[Slot<'_>]) -> [Option<Staged>; STAGE] {
+    fn approach(&self, slots: &[Slot<'_>]) -> [Option<StagedSender>; STAGE] {
         let mut stage = [None; STAGE];
         let Some(numbers) = self.nat.numbers() else {
             return stage;
         };
         for (staged, slot) in stage.iter_mut().zip(slots) {
-            *staged = self.form.peek(slot).map(|sender| Staged {
+            *staged = self.form.peek(slot).map(|sender| StagedSender {
                 host: sender.host,
                 hash: numbers.hash(&sender.host),
                 number: NONE,

@@ -9,17 +9,17 @@ use crate::{
     engine::OtherEnd,
     header::{Ends, word},
     rewrite::{self, End},
-    stateful::Staged,
+    stateful::{StagedSender, sealed},
 };
 
-impl Softwires {
+impl sealed::Established for Softwires {
     /// Out of a softwire. `None` where there is more to it: then nothing was done.
     #[inline]
-    pub(super) fn established_out(
+    fn enter_established(
         &self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
-        staged: &Staged,
+        staged: &StagedSender,
     ) -> Option<RealmIndex> {
         let class = outer::class(slot.bytes());
         let inner = outer::inner(slot);
@@ -38,8 +38,10 @@ impl Softwires {
             Side::Inside,
             staged.candidate,
             slot.realm,
-            (staged.number, ends.source_port),
-            (ends.destination, ends.destination_port),
+            &Ends {
+                source: staged.number,
+                ..ends
+            },
         )?;
         nat.leave_segment(head, external, ends.destination, Offload::None);
         slot.packet = inner;
@@ -48,7 +50,7 @@ impl Softwires {
 
     /// Into a softwire. `None` where there is more to it: then nothing was done.
     #[inline]
-    pub(super) fn established_in(
+    fn leave_established(
         &self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
@@ -75,13 +77,7 @@ impl Softwires {
             address,
             port,
             realm,
-        } = nat.established_end(
-            Side::Outside,
-            candidate,
-            slot.realm,
-            (ends.destination, ends.destination_port),
-            (ends.source, ends.source_port),
-        )?;
+        } = nat.established_end(Side::Outside, candidate, slot.realm, ends)?;
         let host = nat.numbers()?.get(address)?;
         rewrite::set_segment_end(head, End::Destination, host.behind, port, Offload::None);
         *header = self.header(host.address, head[1]).with_payload(total);

@@ -14,9 +14,6 @@ use crate::{
     wheel::NONE,
 };
 
-/// An address with a port.
-pub(crate) type Endpoint = (u32, u16);
-
 /// What an established connection has for its own end on the other side.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct OtherEnd {
@@ -45,22 +42,20 @@ impl Nat {
         if candidate == NONE || !self.is_plain(from, head, length, packet.offload) {
             return false;
         }
-        let source = (ends.source, ends.source_port);
-        let destination = (ends.destination, ends.destination_port);
-        let (own, peer, to) = match from {
-            Side::Inside => (source, destination, Side::Outside),
-            Side::Outside => (destination, source, Side::Inside),
-        };
-        let Some(other) = self.established_end(from, candidate, packet.realm, own, peer) else {
+        let Some(other) = self.established_end(from, candidate, packet.realm, ends) else {
             return false;
         };
-        match from {
-            Side::Inside => self.leave_segment(head, other, peer.0, packet.offload),
+        let to = match from {
+            Side::Inside => {
+                self.leave_segment(head, other, ends.destination, packet.offload);
+                Side::Outside
+            }
             Side::Outside => {
                 let OtherEnd { address, port, .. } = other;
                 rewrite::set_segment_end(head, End::Destination, address, port, packet.offload);
+                Side::Inside
             }
-        }
+        };
         packet.realm = other.realm;
         packet.verdict = Verdict::Forward {
             to,
@@ -70,17 +65,23 @@ impl Nat {
         true
     }
 
-    /// The other name of `own` in an established connection with `peer`, of which it is noted that
-    /// a packet came. `None` where `candidate` is not its mapping.
+    /// The other name of the NAT's own end of an established connection, of which it is noted that
+    /// a packet came: of the source of one from the inside, of the destination of one from the
+    /// outside. `None` where `candidate` is not its mapping.
     #[inline]
     pub(crate) fn established_end(
         &mut self,
         from: Side,
         candidate: u32,
         realm: RealmIndex,
-        own: Endpoint,
-        peer: Endpoint,
+        ends: &Ends,
     ) -> Option<OtherEnd> {
+        let source = (ends.source, ends.source_port);
+        let destination = (ends.destination, ends.destination_port);
+        let (own, peer) = match from {
+            Side::Inside => (source, destination),
+            Side::Outside => (destination, source),
+        };
         // Hairpinned connections concern two mappings; their peer is external.
         if self.ports.is_external(peer.0.into()) {
             return None;

@@ -48,7 +48,7 @@ impl Nat {
     }
 
     /// As [`Nat::batch`] at the time it is, for one packet that lies in a slot. The events are
-    /// left to [`Nat::tell_events`].
+    /// left to [`Nat::collect_events`].
     pub(crate) fn translate_slot(
         &mut self,
         from: Side,
@@ -101,11 +101,6 @@ impl Nat {
     /// Whether a packet of so many bytes fits the next link outside.
     pub(crate) const fn fits_outside(&self, total: usize) -> bool {
         total <= self.config.mtu.outside as usize
-    }
-
-    /// Hands out the events that came of packets in slots.
-    pub(crate) fn tell_events(&mut self, output: &mut Output) {
-        self.collect_events(output);
     }
 
     /// The time, which never goes back.

@@ -3,6 +3,7 @@
 
 use std::net::Ipv4Addr;
 
+use portledger_model::Transport;
 use portledger_ports::RealmIndex;
 
 use super::Translation;
@@ -10,18 +11,18 @@ use crate::{
     Nat, Side, Slot,
     engine::OtherEnd,
     header::{Ends, TCP, TcpFlags},
-    stateful::Staged,
+    stateful::{StagedSender, sealed},
     translate::{Pair, Plain4, Plain6},
 };
 
-impl Translation {
+impl sealed::Established for Translation {
     /// From the inside. `None` where there is more to it: then nothing was done.
     #[inline]
-    pub(super) fn established_out(
+    fn enter_established(
         &self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
-        staged: &Staged,
+        staged: &StagedSender,
     ) -> Option<RealmIndex> {
         let head = slot.bytes().first_chunk::<60>()?;
         let plain = Plain6::read(slot.bytes())?;
@@ -45,8 +46,13 @@ impl Translation {
             Side::Inside,
             staged.candidate,
             slot.realm,
-            (staged.number, plain.source_port),
-            (destination.to_bits(), plain.destination_port),
+            &Ends {
+                source: staged.number,
+                destination: destination.to_bits(),
+                source_port: plain.source_port,
+                destination_port: plain.destination_port,
+                transport: Transport::Tcp,
+            },
         )?;
         let pair = Pair {
             source: Ipv4Addr::from_bits(address),
@@ -65,7 +71,7 @@ impl Translation {
 
     /// To the inside. `None` where there is more to it: then nothing was done.
     #[inline]
-    pub(super) fn established_in(
+    fn leave_established(
         &self,
         nat: &mut Nat,
         slot: &mut Slot<'_>,
@@ -85,13 +91,7 @@ impl Translation {
             address,
             port,
             realm,
-        } = nat.established_end(
-            Side::Outside,
-            candidate,
-            slot.realm,
-            (ends.destination, ends.destination_port),
-            (ends.source, ends.source_port),
-        )?;
+        } = nat.established_end(Side::Outside, candidate, slot.realm, ends)?;
         let pair = Pair {
             source: self.prefix.embed(plain.source),
             destination: nat.numbers()?.get(address)?.address,

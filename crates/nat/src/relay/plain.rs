@@ -115,7 +115,6 @@ impl Relay {
         let is_stranger = is_host_v4(plain.source)
             && prefix.allows(plain.source)
             && !self.holders.cover(plain.source);
-        // RFC 7915 §4.5: a checksum that is missing is the long way's.
         if !is_stranger || !translator.takes_plain_v4(&plain, slot.offload) {
             return None;
         }

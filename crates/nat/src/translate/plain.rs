@@ -118,7 +118,8 @@ fn is_there(protocol: u8, bytes: usize, udp_length: u16) -> bool {
 }
 
 impl Translator {
-    /// Whether a plain packet needs nothing but another header to be IPv6.
+    /// Whether a plain packet needs nothing but another header to be IPv6. UDP without a checksum
+    /// needs one besides (RFC 7915 §4.5).
     #[inline]
     pub(crate) const fn takes_plain_v4(&self, plain: &Plain4, offload: Offload) -> bool {
         let size = plain.total + IPV6_HEADER - IPV4_HEADER;
