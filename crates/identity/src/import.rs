@@ -9,6 +9,7 @@ mod line;
 mod reject;
 mod sort;
 
+pub use cells::{Stray, cells};
 pub use header::{Column, HeaderError};
 pub use line::{Intervals, Line};
 pub use reject::{Reason, Reject};

@@ -67,7 +67,7 @@ mod store;
 mod table;
 
 pub use error::{Error, Flaw};
-pub use import::{Column, HeaderError, Intervals, Line, Reason, Reject};
+pub use import::{Column, HeaderError, Intervals, Line, Reason, Reject, Stray, cells};
 pub use interval::{Customer, CustomerError, Interval, NotAfter};
 pub use manifest::Manifest;
 pub use prefix::{Prefix, PrefixError};

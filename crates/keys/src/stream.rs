@@ -26,11 +26,10 @@ impl Stream {
     /// Overwrites `out` with the first bytes of those of `number`.
     #[expect(
         clippy::expect_used,
-        reason = "GCM refuses more than 64 GiB only, and N is checked by the compiler; going on \
-                  with zeros would be worse"
+        reason = "GCM refuses more than 64 GiB only, which no slice of anybody's is; going on with \
+                  zeros would be worse"
     )]
-    pub fn fill<const N: usize>(&self, number: u64, out: &mut [u8; N]) {
-        const { assert!(N <= 1 << 16, "more than anybody needs of one number") };
+    pub fn fill(&self, number: u64, out: &mut [u8]) {
         let mut nonce = [0; NONCE_LEN];
         nonce[NONCE_LEN - 8..].copy_from_slice(&number.to_be_bytes());
         out.fill(0);
@@ -38,7 +37,7 @@ impl Stream {
         let _tag = self
             .0
             .seal_in_place_separate_tag(nonce, Aad::empty(), out)
-            .expect("64 kB are within what GCM takes");
+            .expect("within what GCM takes");
     }
 }
 

@@ -2,19 +2,27 @@
 
 use std::borrow::Cow;
 
+use thiserror::Error;
+
 /// A quotation mark that RFC 4180 §2 does not allow where it is.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Stray {
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Error)]
+pub enum Stray {
     /// It is never closed.
+    #[error("a quotation mark is never closed")]
     Open,
     /// Something other than a separator comes after the closing one.
+    #[error("something stands behind a closing quotation mark")]
     Behind,
     /// A cell that does not begin with one holds one.
+    #[error("a cell that does not begin with a quotation mark holds one")]
     Inside,
 }
 
-/// The cells of a line without its end.
-pub(super) fn cells(line: &str, separator: char) -> Result<Vec<Cow<'_, str>>, Stray> {
+/// The cells of a table's line without its end (RFC 4180 §2): where a cell is quoted, what is in it.
+///
+/// # Errors
+/// When a quotation mark is where none may be.
+pub fn cells(line: &str, separator: char) -> Result<Vec<Cow<'_, str>>, Stray> {
     let mut cells = Vec::new();
     let mut rest = Some(line);
     while let Some(text) = rest {

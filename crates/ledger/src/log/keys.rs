@@ -51,8 +51,7 @@ impl DayKey {
     /// from its hash; one record's salt tells nothing of another's.
     pub(crate) fn leaf_entry(&self, number: RecordNumber, text: &[u8], entry: &mut Vec<u8>) {
         entry.clear();
-        let salts = self.salts.around(number);
-        entry.extend(salts.from(number).iter().take(1).flatten());
+        entry.extend_from_slice(self.salts.around(number).of(number));
         entry.extend_from_slice(text);
     }
 

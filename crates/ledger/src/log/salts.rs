@@ -10,13 +10,13 @@ use portledger_model::RecordNumber;
 pub(crate) const SALT: usize = 16;
 
 /// Records whose salts are made at once: those whose numbers differ in the last six bits only.
-pub(super) const GROUP: usize = 64;
+const GROUP: usize = 64;
 
 /// Makes the salts of one day.
 pub(super) struct Salts(Stream);
 
 /// The salts of one group, by the last six bits of a record's number.
-pub(super) struct Group([u8; GROUP * SALT]);
+pub(super) struct Group([[u8; SALT]; GROUP]);
 
 impl Salts {
     pub(super) const fn new(stream: Stream) -> Self {
@@ -25,8 +25,9 @@ impl Salts {
 
     /// Those of a record and of the others of its group.
     pub(super) fn around(&self, number: RecordNumber) -> Group {
-        let mut salts = [0; GROUP * SALT];
-        self.0.fill(number.0 / GROUP as u64, &mut salts);
+        let mut salts = [[0; SALT]; GROUP];
+        let group = number.0 / GROUP as u64;
+        self.0.fill(group, salts.as_flattened_mut());
         Group(salts)
     }
 }
@@ -34,8 +35,12 @@ impl Salts {
 impl Group {
     /// The salts from a record's on, to the end of its group.
     pub(super) fn from(&self, number: RecordNumber) -> &[[u8; SALT]] {
-        let (salts, _) = self.0.as_chunks();
-        salts.get(place(number)..).unwrap_or_default()
+        &self.0[place(number)..]
+    }
+
+    /// A record's.
+    pub(super) const fn of(&self, number: RecordNumber) -> &[u8; SALT] {
+        &self.0[place(number)]
     }
 }
 

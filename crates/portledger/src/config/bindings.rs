@@ -6,11 +6,13 @@
 //! ```
 
 use std::{
+    borrow::Cow,
     fs,
     path::{Path, PathBuf},
     str::FromStr,
 };
 
+use portledger_identity::{Stray, cells};
 use portledger_model::SoftwireBinding;
 use thiserror::Error;
 
@@ -43,6 +45,8 @@ pub(crate) enum Fault {
     Twice(&'static str),
     #[error("column '{0}' is missing")]
     Missing(&'static str),
+    #[error(transparent)]
+    Quotes(#[from] Stray),
     #[error("{values} values under {columns} columns")]
     Count { values: usize, columns: usize },
     #[error("{column}: '{text}' is not {what}")]
@@ -115,7 +119,8 @@ fn parse(text: &str) -> Result<Vec<SoftwireBinding>, (usize, Fault)> {
 
 fn header(line: &str) -> Result<Vec<Column>, Fault> {
     let mut columns = Vec::new();
-    for name in line.split(',').map(str::trim) {
+    for cell in cells(line, ',')? {
+        let name = cell.trim();
         let column = Column::ALL.into_iter().find(|known| known.name() == name);
         let column = column.ok_or_else(|| Fault::Unknown {
             name: name.to_owned(),
@@ -134,7 +139,7 @@ fn header(line: &str) -> Result<Vec<Column>, Fault> {
 }
 
 fn binding(columns: &[Column], line: &str) -> Result<SoftwireBinding, Fault> {
-    let values: Vec<&str> = line.split(',').map(str::trim).collect();
+    let values = cells(line, ',')?;
     if values.len() != columns.len() {
         return Err(Fault::Count {
             values: values.len(),
@@ -144,7 +149,7 @@ fn binding(columns: &[Column], line: &str) -> Result<SoftwireBinding, Fault> {
     let of = |column: Column| {
         let named = columns.iter().zip(&values);
         let found = named.into_iter().find(|(known, _)| **known == column);
-        found.map_or("", |(_, value)| *value)
+        found.map_or("", |(_, value): (_, &Cow<'_, str>)| value.trim())
     };
     let table = BindingTable {
         b4: value(Column::B4, of(Column::B4), "an IPv6 address")?,
@@ -178,7 +183,7 @@ mod tests {
 
     #[test]
     fn columns_come_in_any_order_and_may_be_left_out() {
-        let text = "\u{feff}psid, psid_length,ipv4,b4\r\n3,4,203.0.113.20,2001:db8::1\r\n\r\n,,203.0.113.21,2001:db8::2\r\n";
+        let text = "\u{feff}psid, psid_length,ipv4,b4\r\n3,4,\"203.0.113.20\",2001:db8::1\r\n\r\n,,203.0.113.21,2001:db8::2\r\n";
         let bindings = parse(text).unwrap();
         let whole = parse(
             "b4,ipv4,psid_offset,psid_length,psid\n2001:db8::1,203.0.113.20,0,4,3\n2001:db8::2,203.0.113.21,0,0,0",
@@ -202,6 +207,11 @@ mod tests {
                 format!("{header}\n2001:db8::1,192.0.2.1"),
                 2,
                 "2 values under 4 columns",
+            ),
+            (
+                format!("{header}\n\"2001:db8::1,192.0.2.1,4,3"),
+                2,
+                "a quotation mark is never closed",
             ),
             (
                 format!("{header}\n\n1,192.0.2.1,4,3"),
